@@ -1,0 +1,34 @@
+//! What programs and kernels agree on: the words of the system-call interface.
+//!
+//! Nothing in here behaves. A [`Syscall`] is a call as a value, with its arguments named as in the
+//! manual pages; an [`Errno`], an [`EventMask`] or an [`EpollEvent`] is what comes back. Every type can
+//! hold *wrong* values too, because a lab must be able to make mistakes: an [`Fd`] of -1, an epoll
+//! operation 99, event bits that nobody defined, pointers that lead nowhere.
+//!
+//! `Display` prints strace's spelling, which is also the spelling of the scenario language.
+
+mod bytes;
+mod epoll;
+mod errno;
+mod event_mask;
+mod fd;
+mod fdinfo;
+mod memory;
+mod outcome;
+mod poll;
+mod process;
+mod syscall;
+mod time;
+
+pub use bytes::Bytes;
+pub use epoll::{CtlOp, EP_MAX_EVENTS, EpollCreateFlags, EpollEvent, EpollParams};
+pub use errno::Errno;
+pub use event_mask::EventMask;
+pub use fd::{Fd, FdFlags, OpenFlags};
+pub use fdinfo::{FdinfoItem, parse_fdinfo};
+pub use memory::{OutPtr, Ptr, Room};
+pub use outcome::{Answer, Out};
+pub use poll::{FdSet, PollFd};
+pub use process::{Rlimit, SigSet, TaskId, WaitStatus};
+pub use syscall::{FcntlCmd, IoctlArg, Select, Syscall, request};
+pub use time::{Timespec, Timeval};

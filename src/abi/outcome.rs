@@ -1,0 +1,77 @@
+//! What comes back from a call.
+
+use super::{
+    Bytes, EpollEvent, EpollParams, Errno, EventMask, Fd, FdSet, PollFd, Rlimit, WaitStatus,
+};
+
+/// What a kernel says when it is given a call.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Answer {
+    /// The call returned this number, not below 0, and stored this.
+    Done(i64, Out),
+    /// It returned -1. What it stored all the same is almost always [`Out::None`].
+    Failed(Errno, Out),
+    /// It sleeps; a later `settle` tells how it ended.
+    Blocked,
+    /// It will never return: the task is gone (exit_group(2), a fatal signal).
+    Gone,
+}
+
+/// What a call stored into the caller's memory.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Out {
+    /// Nothing.
+    #[default]
+    None,
+    /// The events of an epoll_wait(2), in order.
+    Events(Vec<EpollEvent>),
+    /// A call that failed with `EFAULT` in the middle of the first entry: only `events` was stored.
+    TornEvent(EventMask),
+    /// The two ends of a pipe: read end, write end.
+    Pipe(Fd, Fd),
+    /// What read(2) stored.
+    Bytes(Bytes),
+    /// The array of poll(2), whole, with `revents` filled in.
+    PollFds(Vec<PollFd>),
+    /// The three sets of select(2), each if it was given.
+    FdSets(Box<[Option<FdSet>; 3]>),
+    /// An int, as by `FIONREAD`.
+    Int(i32),
+    /// By `EPIOCGPARAMS`.
+    Params(EpollParams),
+    /// By wait4(2), if a child was reaped.
+    Status(WaitStatus),
+    /// The previous limit, by prlimit(2).
+    Rlimit(Rlimit),
+    /// The text of an fdinfo file.
+    Text(String),
+}
+
+impl Answer {
+    /// A call that returned a number and stored nothing.
+    pub fn ret(value: i64) -> Answer {
+        Answer::Done(value, Out::None)
+    }
+
+    /// A call that failed and stored nothing.
+    pub fn err(errno: Errno) -> Answer {
+        Answer::Failed(errno, Out::None)
+    }
+
+    /// The same without what was stored, as `Result`; `None` while it is in flight or gone.
+    pub fn result(&self) -> Option<Result<i64, Errno>> {
+        match self {
+            Answer::Done(value, _) => Some(Ok(*value)),
+            Answer::Failed(errno, _) => Some(Err(*errno)),
+            Answer::Blocked | Answer::Gone => None,
+        }
+    }
+
+    /// What was stored.
+    pub fn into_out(self) -> Out {
+        match self {
+            Answer::Done(_, out) | Answer::Failed(_, out) => out,
+            Answer::Blocked | Answer::Gone => Out::None,
+        }
+    }
+}

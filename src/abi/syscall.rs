@@ -1,0 +1,244 @@
+//! Every call of the lab as a value.
+
+use super::{
+    Bytes, CtlOp, EpollCreateFlags, EpollEvent, EpollParams, Fd, FdFlags, FdSet, OpenFlags, OutPtr,
+    PollFd, Ptr, Rlimit, SigSet, Timespec, Timeval,
+};
+
+/// A system call with its arguments, named as in the manual pages (section 2).
+///
+/// The same value serves the parser, both backends, the transcript and the fuzzer: no call is
+/// described twice. The last variants are no system calls but questions that only a lab asks.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[expect(
+    missing_docs,
+    reason = "the arguments are those of the manual page that each variant names"
+)]
+pub enum Syscall {
+    /// epoll_create(2)
+    EpollCreate { size: i32 },
+    /// epoll_create1(2)
+    EpollCreate1 { flags: EpollCreateFlags },
+    /// epoll_ctl(2)
+    EpollCtl {
+        epfd: Fd,
+        op: CtlOp,
+        fd: Fd,
+        event: Ptr<EpollEvent>,
+    },
+    /// epoll_wait(2); the timeout counts milliseconds
+    EpollWait {
+        epfd: Fd,
+        events: OutPtr,
+        maxevents: i32,
+        timeout: i32,
+    },
+    /// epoll_pwait(2)
+    EpollPwait {
+        epfd: Fd,
+        events: OutPtr,
+        maxevents: i32,
+        timeout: i32,
+        sigmask: Ptr<SigSet>,
+        sigsetsize: u64,
+    },
+    /// epoll_pwait2(2)
+    EpollPwait2 {
+        epfd: Fd,
+        events: OutPtr,
+        maxevents: i32,
+        timeout: Ptr<Timespec>,
+        sigmask: Ptr<SigSet>,
+        sigsetsize: u64,
+    },
+    /// poll(2); the timeout counts milliseconds
+    Poll { fds: Vec<PollFd>, timeout: i32 },
+    /// select(2)
+    Select(Box<Select<Timeval>>),
+    /// pselect(2) as the kernel has it
+    Pselect6(Box<Select<Timespec>>),
+
+    /// pipe(2)
+    Pipe,
+    /// pipe2(2)
+    Pipe2 { flags: OpenFlags },
+    /// eventfd(2) without flags
+    Eventfd { initval: u32 },
+    /// eventfd(2); `EFD_SEMAPHORE` is 1, the other flags are those of open(2)
+    Eventfd2 { initval: u32, flags: OpenFlags },
+    /// read(2)
+    Read { fd: Fd, buf: OutPtr, count: u64 },
+    /// write(2)
+    Write { fd: Fd, buf: Ptr<Bytes>, count: u64 },
+    /// lseek(2)
+    Lseek { fd: Fd, offset: i64, whence: i32 },
+    /// openat(2)
+    Openat {
+        dirfd: Fd,
+        pathname: Box<str>,
+        flags: OpenFlags,
+        mode: u32,
+    },
+    /// ioctl(2)
+    Ioctl { fd: Fd, op: u32, arg: IoctlArg },
+
+    /// close(2)
+    Close { fd: Fd },
+    /// close_range(2); `CLOSE_RANGE_CLOEXEC` is 4
+    CloseRange { first: u32, last: u32, flags: u32 },
+    /// dup(2)
+    Dup { oldfd: Fd },
+    /// dup2(2)
+    Dup2 { oldfd: Fd, newfd: Fd },
+    /// dup3(2)
+    Dup3 {
+        oldfd: Fd,
+        newfd: Fd,
+        flags: OpenFlags,
+    },
+    /// fcntl(2)
+    Fcntl { fd: Fd, cmd: FcntlCmd },
+    /// kcmp(2) with type `KCMP_FILE`
+    KcmpFile {
+        pid1: i32,
+        pid2: i32,
+        fd1: Fd,
+        fd2: Fd,
+    },
+    /// kcmp(2) with type `KCMP_EPOLL_TFD`: is `fd1` the `toff`-th file that `efd` watches as `tfd`?
+    KcmpEpollTfd {
+        pid1: i32,
+        pid2: i32,
+        fd1: Fd,
+        efd: Fd,
+        tfd: Fd,
+        toff: u32,
+    },
+
+    /// fork(2)
+    Fork,
+    /// execve(2) of a program that sleeps until it is killed: what remains of the caller are its files
+    Execve,
+    /// exit_group(2)
+    ExitGroup { status: i32 },
+    /// wait4(2) without usage; -1 waits for any child, `WNOHANG` is 1
+    Wait4 { pid: i32, options: i32 },
+    /// kill(2) with `SIGKILL`, the only signal so far
+    Kill { pid: i32 },
+    /// prlimit(2) of the caller's `RLIMIT_NOFILE`
+    PrlimitNofile { new_limit: Option<Rlimit> },
+    /// setresuid(2) with one number three times
+    Setresuid { uid: u32 },
+
+    /// The text of `/proc/PID/fdinfo/EPFD`, read from outside so that it takes no descriptor.
+    Fdinfo { fd: Fd },
+}
+
+/// The arguments of select(2) and pselect(2), which differ in the type of the timeout.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Select<T> {
+    /// One more than the highest descriptor looked at.
+    pub nfds: i32,
+    /// Is there something to read?
+    pub readfds: Option<FdSet>,
+    /// Can something be written?
+    pub writefds: Option<FdSet>,
+    /// Is there an exceptional condition?
+    pub exceptfds: Option<FdSet>,
+    /// How long to wait; `None` is for ever.
+    pub timeout: Option<T>,
+}
+
+/// The commands of fcntl(2) that the lab knows, with their argument.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum FcntlCmd {
+    /// `F_DUPFD`: duplicate to the lowest free number from here on.
+    Dupfd(i32),
+    /// `F_DUPFD_CLOEXEC`
+    DupfdCloexec(i32),
+    /// `F_GETFD`
+    Getfd,
+    /// `F_SETFD`
+    Setfd(FdFlags),
+    /// `F_GETFL`
+    Getfl,
+    /// `F_SETFL`
+    Setfl(OpenFlags),
+    /// `F_SETPIPE_SZ`: capacity in bytes.
+    SetpipeSz(i32),
+    /// `F_GETPIPE_SZ`
+    GetpipeSz,
+}
+
+/// The third argument of ioctl(2) by the kind of request.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum IoctlArg {
+    /// A request whose answer is an error before any argument is looked at.
+    None,
+    /// A pointer to an int that goes in (`FIONBIO`).
+    Int(Ptr<i32>),
+    /// A pointer to an int that comes out (`FIONREAD`).
+    IntOut(OutPtr),
+    /// `EPIOCSPARAMS`
+    SetParams(Ptr<EpollParams>),
+    /// `EPIOCGPARAMS`
+    GetParams(OutPtr),
+}
+
+/// The requests of ioctl(2) that have a name here.
+pub mod request {
+    /// Set busy polling of an epoll (Linux 6.9).
+    pub const EPIOCSPARAMS: u32 = 0x4008_8a01;
+    /// Read it.
+    pub const EPIOCGPARAMS: u32 = 0x8008_8a02;
+    /// Set or clear `O_NONBLOCK`.
+    pub const FIONBIO: u32 = 0x5421;
+    /// How many bytes can be read.
+    pub const FIONREAD: u32 = 0x541b;
+    /// Read terminal settings: unknown to everything that is no terminal.
+    pub const TCGETS: u32 = 0x5401;
+}
+
+impl Syscall {
+    /// The name that strace prints.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Syscall::EpollCreate { .. } => "epoll_create",
+            Syscall::EpollCreate1 { .. } => "epoll_create1",
+            Syscall::EpollCtl { .. } => "epoll_ctl",
+            Syscall::EpollWait { .. } => "epoll_wait",
+            Syscall::EpollPwait { .. } => "epoll_pwait",
+            Syscall::EpollPwait2 { .. } => "epoll_pwait2",
+            Syscall::Poll { .. } => "poll",
+            Syscall::Select(_) => "select",
+            Syscall::Pselect6(_) => "pselect6",
+            Syscall::Pipe => "pipe",
+            Syscall::Pipe2 { .. } => "pipe2",
+            Syscall::Eventfd { .. } => "eventfd",
+            Syscall::Eventfd2 { .. } => "eventfd2",
+            Syscall::Read { .. } => "read",
+            Syscall::Write { .. } => "write",
+            Syscall::Lseek { .. } => "lseek",
+            Syscall::Openat { .. } => "openat",
+            Syscall::Ioctl { .. } => "ioctl",
+            Syscall::Close { .. } => "close",
+            Syscall::CloseRange { .. } => "close_range",
+            Syscall::Dup { .. } => "dup",
+            Syscall::Dup2 { .. } => "dup2",
+            Syscall::Dup3 { .. } => "dup3",
+            Syscall::Fcntl { .. } => "fcntl",
+            Syscall::KcmpFile { .. } | Syscall::KcmpEpollTfd { .. } => "kcmp",
+            Syscall::Fork => "fork",
+            Syscall::Execve => "execve",
+            Syscall::ExitGroup { .. } => "exit_group",
+            Syscall::Wait4 { .. } => "wait4",
+            Syscall::Kill { .. } => "kill",
+            Syscall::PrlimitNofile { .. } => "prlimit64",
+            Syscall::Setresuid { .. } => "setresuid",
+            Syscall::Fdinfo { .. } => "fdinfo",
+        }
+    }
+}
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Syscall>() <= 80, "a call is passed by value");

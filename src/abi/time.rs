@@ -1,0 +1,58 @@
+//! Times as system calls take them.
+
+use std::fmt;
+
+/// `struct timespec`: seconds and nanoseconds, valid or not.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Timespec {
+    /// Whole seconds.
+    pub tv_sec: i64,
+    /// Nanoseconds; valid from 0 to 999,999,999.
+    pub tv_nsec: i64,
+}
+
+impl Timespec {
+    /// In nanoseconds, saturating; `None` where the kernel says `EINVAL`.
+    pub fn nanoseconds(self) -> Option<u64> {
+        let sec = u64::try_from(self.tv_sec).ok()?;
+        let nsec = u64::try_from(self.tv_nsec)
+            .ok()
+            .filter(|nsec| *nsec < 1_000_000_000)?;
+        Some(sec.saturating_mul(1_000_000_000).saturating_add(nsec))
+    }
+}
+
+impl fmt::Display for Timespec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{{tv_sec={}, tv_nsec={}}}", self.tv_sec, self.tv_nsec)
+    }
+}
+
+/// `struct timeval` of select(2): seconds and microseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Timeval {
+    /// Whole seconds.
+    pub tv_sec: i64,
+    /// Microseconds; select(2) carries whole seconds in them over.
+    pub tv_usec: i64,
+}
+
+impl Timeval {
+    /// In nanoseconds, saturating, after the carry that select(2) makes (`kern_select` in
+    /// fs/select.c); `None` where the kernel says `EINVAL`.
+    pub fn nanoseconds(self) -> Option<u64> {
+        let carry = self.tv_usec / 1_000_000;
+        let tv_nsec = (self.tv_usec % 1_000_000) * 1000;
+        Timespec {
+            tv_sec: self.tv_sec.checked_add(carry)?,
+            tv_nsec,
+        }
+        .nanoseconds()
+    }
+}
+
+impl fmt::Display for Timeval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{{tv_sec={}, tv_usec={}}}", self.tv_sec, self.tv_usec)
+    }
+}
