@@ -1,1 +1,2 @@
 //! The model.
+mod arena;
