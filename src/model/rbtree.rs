@@ -110,6 +110,18 @@ struct RbNode {
     child: [Option<ItemId>; 2],
 }
 
+impl RbNode {
+    /// Where to look for a key that is not this node's.
+    #[inline]
+    fn side_of(&self, key: Key) -> Side {
+        if key > self.key {
+            Side::Right
+        } else {
+            Side::Left
+        }
+    }
+}
+
 const _: () = assert!(size_of::<RbNode>() == 16, "four nodes a cache line");
 
 /// The other half: `__rb_parent_color`, which packs both into one word.
@@ -142,7 +154,7 @@ impl RbTree {
             if node.key == key {
                 return Some(id);
             }
-            at = node.child[usize::from(key > node.key)];
+            at = node.child[node.side_of(key).index()];
         }
         None
     }
@@ -152,26 +164,21 @@ impl RbTree {
     /// Preconditions: `id` is in no tree, `key` is not in this one: epoll_ctl(2) has looked, and said
     /// `EEXIST`.
     pub(crate) fn insert(&mut self, nodes: &mut RbNodes, id: ItemId, key: Key) {
-        let mut link = None;
-        let mut smallest = true;
+        let mut place = None;
         let mut at = self.root;
         while let Some(parent) = at {
             let node = nodes.node(parent);
             debug_assert_ne!(node.key, key, "the key is in the tree already");
-            let side = if key > node.key {
-                Side::Right
-            } else {
-                Side::Left
-            };
-            smallest &= side == Side::Left;
-            link = Some(Link { parent, side });
+            let side = node.side_of(key);
+            place = Some(Link { parent, side });
             at = node.child[side.index()];
         }
         nodes.put_leaf(id, key);
-        if smallest {
+        // The kernel remembers whether it ever went right; this is the same.
+        if self.leftmost.is_none_or(|first| key < nodes.key(first)) {
             self.leftmost = Some(id);
         }
-        self.hang(nodes, link, Some(id));
+        self.hang(nodes, place, Some(id));
         self.restore_colours(nodes, id);
     }
 
