@@ -272,7 +272,8 @@ fn missing_id(path: &str, text: &str) -> Option<String> {
             return false;
         };
         let is_id = match id.split_once(' ') {
-            Some(("law", number)) => number.parse::<u32>().is_ok(),
+            // The laws of the specification are numbered; a `p` marks one that the project found.
+            Some(("law", id)) => id.strip_prefix('p').unwrap_or(id).parse::<u32>().is_ok(),
             Some(("confusion", slug)) => !slug.is_empty(),
             _ => false,
         };
