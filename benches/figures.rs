@@ -4,10 +4,9 @@
 
 mod world;
 
-use std::hint::black_box;
 use std::time::Duration;
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use world::{Chance, KernelSide, ModelSide, Op, Side, World};
 
 const N: u32 = 1_000;
@@ -61,7 +60,8 @@ fn both(c: &mut Criterion, group: &str, ops: &[(&str, Op, u32)]) {
     one(c, group, "kernel", ops, World::new(KernelSide::new(), N).0);
 }
 
-/// [`World::measure`] prepares and clears up around what it times, so it tells the time itself.
+/// [`World::measure`] prepares and clears up around what it times, so it tells the time itself. An
+/// iteration is a batch; criterion's `thrpt` line is for a single unit of it.
 fn one<S: Side>(
     c: &mut Criterion,
     group: &str,
@@ -70,15 +70,17 @@ fn one<S: Side>(
     mut world: World<S>,
 ) {
     let mut group = c.benchmark_group(group);
+    group
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2));
     let mut chance = Chance::new();
     for &(name, op, k) in ops {
+        let units = world.measure(op, &chance.picks(k, N)).units;
+        group.throughput(Throughput::Elements(units.into()));
         group.bench_function(BenchmarkId::new(name, kernel), |b| {
-            b.iter_custom(|iterations| {
-                (0..iterations)
-                    .map(|_| {
-                        let nanoseconds = world.measure(op, &chance.picks(k, N));
-                        Duration::from_secs_f64(black_box(nanoseconds) / 1e9)
-                    })
+            b.iter_custom(|batches| {
+                (0..batches)
+                    .map(|_| world.measure(op, &chance.picks(k, N)).time)
                     .sum()
             });
         });

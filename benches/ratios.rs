@@ -91,8 +91,8 @@ fn measure_size(n: u32, rounds: usize, files: u64, report: &mut Report) {
     let needed = u64::from(n) + 64;
     let (mut model, model_fill) = World::new(ModelSide::new(needed), n);
     let mut kernel = (files >= needed).then(|| World::new(KernelSide::new(), n));
-    let kernel_fill = kernel.as_ref().map(|(_, fill)| *fill);
-    report.line("FIRST-FILL", n, 0, model_fill, kernel_fill, None);
+    let kernel_fill = kernel.as_ref().map(|(_, fill)| fill.each());
+    report.line("FIRST-FILL", n, 0, model_fill.each(), kernel_fill, None);
 
     let mut chance = Chance::new();
     for (name, op, k) in PLAN {
@@ -110,13 +110,13 @@ fn measure_size(n: u32, rounds: usize, files: u64, report: &mut Report) {
             let picks = chance.picks(picked, n);
             // Who comes second finds a warmer or a dirtier cache: take turns.
             if round % 2 == 0 {
-                model_times.push(model.measure(op, &picks));
+                model_times.push(model.measure(op, &picks).each());
             }
             if let Some((kernel, _)) = &mut kernel {
-                kernel_times.push(kernel.measure(op, &picks));
+                kernel_times.push(kernel.measure(op, &picks).each());
             }
             if round % 2 == 1 {
-                model_times.push(model.measure(op, &picks));
+                model_times.push(model.measure(op, &picks).each());
             }
         }
         let k = if is_ready_count { k } else { 0 };

@@ -26,7 +26,7 @@ fn story(kernel: &mut impl Backend) -> Result<(), Errno> {
         EpollEvent::new(EventMask::IN | EventMask::ET, 1),
     )?;
 
-    let mut look = |t: &mut Thread<'_, _>, when: &str| -> Result<(), Errno> {
+    let look = |t: &mut Thread<'_, _>, when: &str| -> Result<(), Errno> {
         let by_level = t.epoll_wait(level, 8, 0)?.len();
         let by_edge = t.epoll_wait(edge, 8, 0)?.len();
         println!("  {when:22} level-triggered {by_level}, edge-triggered {by_edge}");

@@ -10,7 +10,7 @@ use epoll_lab::kernel::direct;
 use epoll_lab::model::Model;
 
 /// What is asked of a kernel. Both sides panic where a call fails: then there is nothing to measure.
-pub trait Side {
+pub(crate) trait Side {
     fn eventfd(&mut self) -> i32;
     fn ctl(&mut self, op: CtlOp, fd: i32);
     /// `epoll_wait` of at most `max` events, without waiting; how many there were.
@@ -22,13 +22,13 @@ pub trait Side {
 }
 
 /// The model, through the face that programs use.
-pub struct ModelSide {
-    pub model: Model,
+pub(crate) struct ModelSide {
+    pub(crate) model: Model,
     ep: Fd,
 }
 
 impl ModelSide {
-    pub fn new(files: u64) -> ModelSide {
+    pub(crate) fn new(files: u64) -> ModelSide {
         let mut model = Model::new();
         let mut t = Thread::main(&mut model);
         let limit = Rlimit {
@@ -92,14 +92,14 @@ impl Side for ModelSide {
 }
 
 /// The running kernel, by calls in this very process.
-pub struct KernelSide {
+pub(crate) struct KernelSide {
     ep: i32,
     fds: Vec<i32>,
     events: Vec<direct::EpollEvent>,
 }
 
 impl KernelSide {
-    pub fn new() -> KernelSide {
+    pub(crate) fn new() -> KernelSide {
         let ep = direct::epoll_create1();
         assert!(ep >= 0, "epoll_create1: {ep}");
         KernelSide {
@@ -153,7 +153,7 @@ impl Drop for KernelSide {
 
 /// What is measured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Op {
+pub(crate) enum Op {
     /// ADD of random descriptors to a tree that held them before.
     Add,
     /// ADD of all of them, in order, to a tree that held them before.
@@ -170,91 +170,114 @@ pub enum Op {
     Cycle,
 }
 
+/// What some units of an operation took.
+#[derive(Clone, Copy)]
+pub(crate) struct Cost {
+    pub(crate) time: Duration,
+    pub(crate) units: u32,
+}
+
+impl Cost {
+    /// Nanoseconds per unit.
+    pub(crate) fn each(self) -> f64 {
+        self.time.as_secs_f64() * 1e9 / f64::from(self.units)
+    }
+}
+
 /// One kernel with its epoll and the descriptors that it watches.
-pub struct World<S> {
-    pub side: S,
+pub(crate) struct World<S> {
+    pub(crate) side: S,
     fds: Vec<i32>,
 }
 
 impl<S: Side> World<S> {
     /// Returns what one ADD cost while the tree grew out of fresh memory.
-    pub fn new(mut side: S, n: u32) -> (World<S>, f64) {
+    pub(crate) fn new(mut side: S, n: u32) -> (World<S>, Cost) {
         let fds: Vec<i32> = (0..n).map(|_| side.eventfd()).collect();
         let mut world = World { side, fds };
         let all: Vec<usize> = (0..world.fds.len()).collect();
         let first_fill = world.ctl_all(CtlOp::ADD, &all);
-        (world, each(first_fill, n))
+        (world, first_fill)
     }
 
-    /// Nanoseconds per unit of `op` on the picked descriptors. Leaves everything registered and nothing
-    /// ready.
-    pub fn measure(&mut self, op: Op, picks: &[usize]) -> f64 {
+    /// What `op` on the picked descriptors costs. Leaves everything registered and nothing ready.
+    pub(crate) fn measure(&mut self, op: Op, picks: &[usize]) -> Cost {
         match op {
             Op::Add => {
                 self.ctl_all(CtlOp::DEL, picks);
                 // In another order than they left.
-                let order: Vec<usize> = halves_swapped(picks);
-                each(self.ctl_all(CtlOp::ADD, &order), count(picks.len()))
+                self.ctl_all(CtlOp::ADD, &halves_swapped(picks))
             }
             Op::Refill => {
                 let all: Vec<usize> = (0..self.fds.len()).collect();
                 self.ctl_all(CtlOp::DEL, &all);
-                each(self.ctl_all(CtlOp::ADD, &all), count(all.len()))
+                self.ctl_all(CtlOp::ADD, &all)
             }
-            Op::Mod => each(self.ctl_all(CtlOp::MOD, picks), count(picks.len())),
+            Op::Mod => self.ctl_all(CtlOp::MOD, picks),
             Op::Del => {
-                let time = self.ctl_all(CtlOp::DEL, picks);
+                let cost = self.ctl_all(CtlOp::DEL, picks);
                 self.ctl_all(CtlOp::ADD, &halves_swapped(picks));
-                each(time, count(picks.len()))
+                cost
             }
             Op::Idle => self.waits(0, 2_000),
             Op::Wait => {
-                picks.iter().for_each(|&i| self.side.fire(self.fds[i]));
+                self.for_each(picks, S::fire);
                 let ready = count(picks.len());
-                let time = self.waits(ready, (20_000 / ready).max(20));
+                let Cost { time, units } = self.waits(ready, (20_000 / ready).max(20));
                 self.drain_all(picks);
-                time / f64::from(ready)
+                Cost {
+                    time,
+                    units: units * ready,
+                }
             }
             Op::Fire => {
-                let start = Instant::now();
-                picks.iter().for_each(|&i| self.side.fire(self.fds[i]));
-                let time = start.elapsed();
+                let cost = self.for_each(picks, S::fire);
                 self.drain_all(picks);
-                each(time, count(picks.len()))
+                cost
             }
             Op::Cycle => {
-                let start = Instant::now();
-                for &i in picks {
-                    let fd = self.fds[i];
-                    self.side.fire(fd);
-                    assert_eq!(self.side.wait(8), 1, "one is ready");
-                    self.side.drain(fd);
-                }
-                let time = start.elapsed();
+                let cost = self.for_each(picks, |side, fd| {
+                    side.fire(fd);
+                    assert_eq!(side.wait(8), 1, "one is ready");
+                    side.drain(fd);
+                });
                 assert_eq!(self.side.wait(8), 0, "nothing is left");
-                each(time, count(picks.len()))
+                cost
             }
         }
     }
 
-    fn ctl_all(&mut self, op: CtlOp, picks: &[usize]) -> Duration {
+    fn ctl_all(&mut self, op: CtlOp, picks: &[usize]) -> Cost {
+        self.for_each(picks, |side, fd| side.ctl(op, fd))
+    }
+
+    #[inline]
+    fn for_each(&mut self, picks: &[usize], mut act: impl FnMut(&mut S, i32)) -> Cost {
         let start = Instant::now();
-        picks.iter().for_each(|&i| self.side.ctl(op, self.fds[i]));
-        start.elapsed()
+        for &i in picks {
+            act(&mut self.side, self.fds[i]);
+        }
+        Cost {
+            time: start.elapsed(),
+            units: count(picks.len()),
+        }
     }
 
     /// Level-triggered, so what is ready stays so and each of the waits reports all of it.
-    fn waits(&mut self, ready: u32, times: u32) -> f64 {
+    fn waits(&mut self, ready: u32, times: u32) -> Cost {
         let max = ready.max(8);
         let start = Instant::now();
         for _ in 0..times {
             assert_eq!(self.side.wait(max), ready, "as many as were fired");
         }
-        each(start.elapsed(), times)
+        Cost {
+            time: start.elapsed(),
+            units: times,
+        }
     }
 
     fn drain_all(&mut self, picks: &[usize]) {
-        picks.iter().for_each(|&i| self.side.drain(self.fds[i]));
+        self.for_each(picks, S::drain);
         // Looks at those on the ready list and drops them.
         assert_eq!(self.side.wait(8), 0, "nothing is left");
     }
@@ -262,15 +285,15 @@ impl<S: Side> World<S> {
 
 /// Draws descriptors. Each round needs fresh ones: a processor learns an order that is repeated, and
 /// then a search through the tree looks faster than it is.
-pub struct Chance(u64);
+pub(crate) struct Chance(u64);
 
 impl Chance {
-    pub fn new() -> Chance {
+    pub(crate) fn new() -> Chance {
         Chance(0x9e37_79b9_7f4a_7c15)
     }
 
     /// `k` different numbers below `n`, in random order.
-    pub fn picks(&mut self, k: u32, n: u32) -> Vec<usize> {
+    pub(crate) fn picks(&mut self, k: u32, n: u32) -> Vec<usize> {
         assert!(k <= n, "there are enough to draw from");
         let mut picks = indexmap::IndexSet::new();
         while count(picks.len()) < k {
@@ -290,10 +313,6 @@ impl Chance {
 fn halves_swapped(picks: &[usize]) -> Vec<usize> {
     let (first, second) = picks.split_at(picks.len() / 2);
     [second, first].concat()
-}
-
-fn each(time: Duration, units: u32) -> f64 {
-    time.as_secs_f64() * 1e9 / f64::from(units)
 }
 
 fn count(len: usize) -> u32 {
