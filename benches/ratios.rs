@@ -7,6 +7,9 @@
 //! and K ready ones, the median of several rounds in nanoseconds (per event delivered, for WAIT),
 //! and the ratio that must not be exceeded. ` MISS` ends a line that missed its goal.
 //!
+//! Where the limit of open files does not allow N of them (it takes `CAP_SYS_RESOURCE` to raise it),
+//! the model is measured alone.
+//!
 //! FIRST-FILL is an ADD that grows the tree out of fresh memory and so measures page faults too; it
 //! has no goal.
 
@@ -46,7 +49,7 @@ fn goal(op: Op, n: u32, k: u32) -> Option<f64> {
     }
 }
 
-/// A wait with one ready descriptor among a million, against one among a thousand.
+/// A wait with one ready descriptor among a million, as a multiple of one among a thousand.
 const WAIT_GROWTH: f64 = 2.0;
 /// Of the model's memory, with what its vectors keep in reserve, without the file.
 const BYTES_PER_WATCH: f64 = 160.0;
@@ -70,14 +73,7 @@ fn main() -> ExitCode {
         measure_size(n, rounds, files, &mut report);
     }
     if let (Some(small), Some(large)) = (report.wait_at(1_000), report.wait_at(1_000_000)) {
-        report.line(
-            "WAIT-GROWTH",
-            1_000_000,
-            1,
-            large,
-            Some(small),
-            Some(WAIT_GROWTH),
-        );
+        report.growth(small, large);
     }
     if quick || report.misses == 0 {
         return ExitCode::SUCCESS;
@@ -157,6 +153,16 @@ impl Report {
                 goal.map(three),
             ],
             missed,
+        );
+    }
+
+    /// Against itself, not against the kernel.
+    fn growth(&mut self, small: f64, large: f64) {
+        let ratio = large / small;
+        self.print(
+            format!("WAIT-GROWTH n=1000000 k=1 model={large:.1}"),
+            [None, Some(three(ratio)), Some(three(WAIT_GROWTH))],
+            ratio > WAIT_GROWTH,
         );
     }
 
