@@ -24,11 +24,11 @@ mod arena;
 mod backend;
 mod call;
 mod clock;
-mod encode;
+
 mod eventpoll;
 mod fdtable;
 mod file;
-mod invariants;
+
 mod list;
 mod rbtree;
 mod syscall;

@@ -6,7 +6,10 @@ use super::fdtable::{FdTable, Slot};
 use super::file::{File, Kind, Plain};
 use super::wait_queue::WaitHead;
 use super::{HeadId, Kernel, Machine, ProcId, WaitId};
-use crate::abi::{Answer, Errno, EventMask, Fd, OpenFlags, Rlimit, TaskId, WaitStatus};
+use crate::abi::{
+    Answer, Errno, EventMask, Fd, OpenFlags, OutPtr, Rlimit, Room, TaskId, WaitStatus,
+};
+use crate::backend::Thaw;
 use crate::model::arena::Id;
 use crate::trace::{Observer, QueueRef};
 
@@ -143,6 +146,20 @@ impl Machine {
     pub(crate) fn task_ids(&self) -> impl Iterator<Item = TaskId> + use<> {
         let count = u32::try_from(self.tasks.len()).unwrap_or(u32::MAX);
         (0..count).map(TaskId)
+    }
+
+    /// Gives the page that a task stands at, as [`Thaw`] says. `false` if it stands at none.
+    pub(crate) fn thaw(&mut self, task: TaskId, page: Thaw) -> bool {
+        let Some(Call::EpollWait(call)) = &mut self.task_mut(task).call else { return false };
+        if call.buf != OutPtr::Memory(Room::Frozen) {
+            return false;
+        }
+        call.buf = match page {
+            Thaw::Writable => OutPtr::PLENTY,
+            // Where the first byte cannot be stored.
+            Thaw::ReadOnly => OutPtr::Memory(Room::Bytes(0)),
+        };
+        true
     }
 
     /// The living threads of a process.

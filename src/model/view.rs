@@ -3,6 +3,7 @@
 use super::arena::{EpId, FileId, HeadId, ItemId};
 use super::eventpoll::{OvflistNext, Ovflist};
 use super::file::{EventFd, Kind, Plain};
+use super::rbtree::Side;
 use super::task::Life;
 use super::wait_queue::WakeFn;
 use super::Machine;
@@ -91,13 +92,13 @@ impl Machine {
         let tree = self.epolls[ep].rbr;
         let mut nodes: Vec<NodeState> = Vec::new();
         // A stack of what is to be drawn, each with the place that is to point at it.
-        let mut todo: Vec<(ItemId, u32, Option<(usize, bool)>)> =
+        let mut todo: Vec<(ItemId, u32, Option<(usize, Side)>)> =
             tree.root().map(|root| (root, 0, None)).into_iter().collect();
         while let Some((id, depth, above)) = todo.pop() {
             let index = nodes.len();
             match above {
-                Some((parent, false)) => nodes[parent].left = Some(index),
-                Some((parent, true)) => nodes[parent].right = Some(index),
+                Some((parent, Side::Left)) => nodes[parent].left = Some(index),
+                Some((parent, Side::Right)) => nodes[parent].right = Some(index),
                 None => {}
             }
             let item = &self.items[id];
@@ -111,9 +112,9 @@ impl Machine {
                 left: None,
                 right: None,
             });
-            for right in [true, false] {
-                if let Some(child) = self.rb.child(id, right) {
-                    todo.push((child, depth + 1, Some((index, right))));
+            for side in [Side::Right, Side::Left] {
+                if let Some(child) = self.rb.child(id, side) {
+                    todo.push((child, depth + 1, Some((index, side))));
                 }
             }
         }
