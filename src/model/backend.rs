@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use super::task::Life;
 use super::call::Stepped;
+use super::task::Life;
 use super::{Kernel, Machine};
 use crate::abi::{Answer, Syscall, TaskId};
 use crate::backend::{Backend, LabError, Thaw};
@@ -37,7 +37,11 @@ impl Model {
 impl<O: Observer> Model<O> {
     /// A fresh machine that reports to `observer`.
     pub fn observed_by(observer: O) -> Model<O> {
-        Model { machine: Machine::new(), observer, in_flight: Vec::new() }
+        Model {
+            machine: Machine::new(),
+            observer,
+            in_flight: Vec::new(),
+        }
     }
 
     /// The machine as a value: to keep, to compare, to hash.
@@ -85,7 +89,11 @@ impl<O: Observer> Model<O> {
 
     /// The clock jumps to the next deadline. `false` if there is none.
     fn jump(&mut self, no_later_than: u64) -> bool {
-        match self.machine.next_deadline().filter(|at| *at <= no_later_than) {
+        match self
+            .machine
+            .next_deadline()
+            .filter(|at| *at <= no_later_than)
+        {
             Some(at) => {
                 self.machine.now = at;
                 true
@@ -111,7 +119,7 @@ impl<O: Observer> Backend for Model<O> {
             return Err(unfit(task, state.life));
         }
         let answer = self.kernel().syscall(task, call)?;
-        if answer == Answer::Blocked {
+        if matches!(answer, Answer::Blocked) {
             self.in_flight.push(task);
         }
         Ok(answer)
@@ -156,7 +164,10 @@ impl<O: Observer> Backend for Model<O> {
         if self.machine.thaw(task, page) {
             Ok(())
         } else {
-            Err(LabError::new(format!("task {} does not stand at a frozen page", task.0)))
+            Err(LabError::new(format!(
+                "task {} does not stand at a frozen page",
+                task.0
+            )))
         }
     }
 

@@ -25,7 +25,7 @@ pub(crate) enum Flow {
 }
 
 /// The calls that take steps.
-pub(crate) trait Steps: Into<Call> {
+pub(crate) trait Steps: Clone + Into<Call> {
     /// Takes the next step.
     fn step<O: Observer>(&mut self, kernel: &mut Kernel<'_, O>, task: TaskId) -> Flow;
 
@@ -110,12 +110,12 @@ pub(crate) enum Stepped {
 impl<O: Observer> Kernel<'_, O> {
     /// Makes the whole call: steps until it is over or sleeps. Only a sleeping call moves into its task.
     #[inline]
-    pub(crate) fn run<C: Steps>(&mut self, task: TaskId, mut call: C) -> Answer {
+    pub(crate) fn run<C: Steps>(&mut self, task: TaskId, call: &mut C) -> Answer {
         loop {
             match call.step(self, task) {
                 Flow::Next => {}
                 Flow::Done(answer) => return answer,
-                Flow::Blocked => return self.park(task, call.into()),
+                Flow::Blocked => return self.park(task, call.clone().into()),
             }
         }
     }
@@ -136,7 +136,9 @@ impl<O: Observer> Kernel<'_, O> {
 
     /// Takes one step of the call that `task` is in. The end of a call is left in the task's `answer`.
     pub(crate) fn step(&mut self, task: TaskId) -> Stepped {
-        let Some(mut call) = self.m.task_mut(task).call.take() else { return Stepped::Idle };
+        let Some(mut call) = self.m.task_mut(task).call.take() else {
+            return Stepped::Idle;
+        };
         match call.step(self, task) {
             Flow::Blocked => {
                 let task = self.m.task_mut(task);
@@ -155,8 +157,10 @@ impl<O: Observer> Kernel<'_, O> {
     /// call goes on as [`Release`], as a task runs `__fput` on its way back to user mode.
     fn end_call(&mut self, task: TaskId, answer: Answer) {
         let pinned = std::mem::take(&mut self.m.task_mut(task).pinned);
-        let released: Vec<FileId> =
-            pinned.into_iter().filter(|file| self.m.put_file(*file)).collect();
+        let released: Vec<FileId> = pinned
+            .into_iter()
+            .filter(|file| self.m.put_file(*file))
+            .collect();
         if !released.is_empty() {
             self.m.task_mut(task).call = Some(Release::new(answer, released).into());
         } else if self.m.task(task).fatal_signal && answer != Answer::Gone {

@@ -32,7 +32,10 @@ impl Machine {
 
     /// The next moment at which a sleeping call's time is up.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
-        let deadlines = self.tasks.iter().filter_map(|task| task.call.as_ref()?.deadline());
+        let deadlines = self
+            .tasks
+            .iter()
+            .filter_map(|task| task.call.as_ref()?.deadline());
         deadlines.filter(|at| *at > self.now).min()
     }
 }

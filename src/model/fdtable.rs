@@ -67,7 +67,9 @@ impl FdTable {
 
     /// Every open number, ascending.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Fd, Slot)> + '_ {
-        (0_i32..).zip(&self.slots).filter_map(|(number, slot)| Some((Fd(number), (*slot)?)))
+        (0_i32..)
+            .zip(&self.slots)
+            .filter_map(|(number, slot)| Some((Fd(number), (*slot)?)))
     }
 }
 
@@ -101,7 +103,11 @@ impl<O: Observer> Kernel<'_, O> {
     /// Makes `fd`, a free number, refer to `file` (`fd_install`). The reference is the caller's.
     pub(crate) fn fd_install(&mut self, task: TaskId, fd: Fd, file: FileId, cloexec: bool) {
         let number = usize::try_from(fd.0).expect("a free number is not negative");
-        let before = self.m.process_mut(task).fds.put(number, Slot { file, cloexec });
+        let before = self
+            .m
+            .process_mut(task)
+            .fds
+            .put(number, Slot { file, cloexec });
         debug_assert!(before.is_none(), "the number was free");
     }
 }

@@ -16,7 +16,10 @@ pub(crate) struct Link<I> {
 }
 
 impl<I> Link<I> {
-    pub(crate) const UNLINKED: Link<I> = Link { prev: None, next: None };
+    pub(crate) const UNLINKED: Link<I> = Link {
+        prev: None,
+        next: None,
+    };
 }
 
 /// Something that can stand on lists marked `M`.
@@ -33,7 +36,11 @@ pub(crate) struct List<I, M> {
 }
 
 impl<I: Id, M> List<I, M> {
-    pub(crate) const EMPTY: List<I, M> = List { first: None, last: None, marker: PhantomData };
+    pub(crate) const EMPTY: List<I, M> = List {
+        first: None,
+        last: None,
+        marker: PhantomData,
+    };
 
     #[inline]
     pub(crate) fn first(&self) -> Option<I> {
@@ -47,7 +54,10 @@ impl<I: Id, M> List<I, M> {
 
     #[inline]
     pub(crate) fn push_back<T: Node<I, M>>(&mut self, nodes: &mut Arena<I, T>, id: I) {
-        *nodes[id].link_mut() = Link { prev: self.last, next: None };
+        *nodes[id].link_mut() = Link {
+            prev: self.last,
+            next: None,
+        };
         match self.last {
             Some(last) => nodes[last].link_mut().next = Some(id),
             None => self.first = Some(id),
@@ -57,7 +67,10 @@ impl<I: Id, M> List<I, M> {
 
     #[inline]
     pub(crate) fn push_front<T: Node<I, M>>(&mut self, nodes: &mut Arena<I, T>, id: I) {
-        *nodes[id].link_mut() = Link { prev: None, next: self.first };
+        *nodes[id].link_mut() = Link {
+            prev: None,
+            next: self.first,
+        };
         match self.first {
             Some(first) => nodes[first].link_mut().prev = Some(id),
             None => self.last = Some(id),
@@ -120,7 +133,11 @@ impl<I: Id, M> List<I, M> {
             }
             prev = Some(id);
         }
-        if self.last == prev { Ok(()) } else { Err(format!("the list ends at {prev:?}")) }
+        if self.last == prev {
+            Ok(())
+        } else {
+            Err(format!("the list ends at {prev:?}"))
+        }
     }
 }
 

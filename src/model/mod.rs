@@ -124,7 +124,10 @@ impl Machine {
 }
 
 #[inline]
-#[expect(clippy::as_conversions, reason = "widening; `From` does not know usize has 32 bits")]
+#[expect(
+    clippy::as_conversions,
+    reason = "widening; `From` does not know usize has 32 bits"
+)]
 fn task_index(task: TaskId) -> usize {
     task.0 as usize
 }

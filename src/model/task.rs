@@ -95,13 +95,22 @@ impl Task {
 impl Machine {
     /// The first process, with /dev/null as its standard input, output and error.
     pub(super) fn boot(&mut self) {
-        let nofile = Rlimit { rlim_cur: 1 << 20, rlim_max: 1 << 20 };
+        let nofile = Rlimit {
+            rlim_cur: 1 << 20,
+            rlim_max: 1 << 20,
+        };
         let process = self.new_process(FdTable::default(), 0, nofile, None);
         for fd in 0..3 {
             let kind = Kind::Plain(Plain::Null);
             let file = self.files.insert(File::new(kind, OpenFlags::RDWR, Fd(fd)));
             let number = usize::try_from(fd).expect("0 to 2");
-            self.processes[process.index()].fds.put(number, Slot { file, cloexec: false });
+            self.processes[process.index()].fds.put(
+                number,
+                Slot {
+                    file,
+                    cloexec: false,
+                },
+            );
         }
     }
 
@@ -117,8 +126,16 @@ impl Machine {
         let leader = self.next_task();
         let wait_chldexit = self.heads.insert(WaitHead::new(QueueRef::Children(leader)));
         let status = ProcessStatus::Running;
-        let process =
-            Process { fds, uid, nofile, parent, leader, status, exit_status: None, wait_chldexit };
+        let process = Process {
+            fds,
+            uid,
+            nofile,
+            parent,
+            leader,
+            status,
+            exit_status: None,
+            wait_chldexit,
+        };
         self.processes.push(process);
         self.tasks.push(Task::new(id));
         id
@@ -150,7 +167,9 @@ impl Machine {
 
     /// Gives the page that a task stands at, as [`Thaw`] says. `false` if it stands at none.
     pub(crate) fn thaw(&mut self, task: TaskId, page: Thaw) -> bool {
-        let Some(Call::EpollWait(call)) = &mut self.task_mut(task).call else { return false };
+        let Some(Call::EpollWait(call)) = &mut self.task_mut(task).call else {
+            return false;
+        };
         if call.buf != OutPtr::Memory(Room::Frozen) {
             return false;
         }
@@ -199,9 +218,8 @@ impl<O: Observer> Kernel<'_, O> {
     /// The process ended: tells the parent, or nobody if there is none left.
     pub(super) fn process_exited(&mut self, id: ProcId, status: WaitStatus) -> Option<HeadId> {
         let parent = self.m.processes[id.index()].parent;
-        let parent = parent.filter(|parent| {
-            self.m.processes[parent.index()].status == ProcessStatus::Running
-        });
+        let parent = parent
+            .filter(|parent| self.m.processes[parent.index()].status == ProcessStatus::Running);
         // Children of a process that has ended belong to init, which waits for everyone at once.
         for process in &mut self.m.processes {
             if process.parent == Some(id) {

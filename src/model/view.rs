@@ -1,16 +1,15 @@
 //! The machine as [`State`]: plain data for pictures.
 
+use super::Machine;
 use super::arena::{EpId, FileId, HeadId, ItemId};
-use super::eventpoll::{OvflistNext, Ovflist};
+use super::eventpoll::{Ovflist, OvflistNext};
 use super::file::{EventFd, Kind, Plain};
 use super::rbtree::Side;
 use super::task::Life;
 use super::wait_queue::WakeFn;
-use super::Machine;
 use crate::abi::{EventMask, Fd, TaskId};
 use crate::trace::{
-    EpollState, FileState, ItemRef, NodeState, QueueRef, State, TaskState,
-    WaiterState,
+    EpollState, FileState, ItemRef, NodeState, QueueRef, State, TaskState, WaiterState,
 };
 
 impl Machine {
@@ -59,12 +58,16 @@ impl Machine {
 
     fn item_name(&self, item: ItemId) -> ItemRef {
         let item = &self.items[item];
-        ItemRef { ep: self.epolls[item.ep].label, tfd: item.fd }
+        ItemRef {
+            ep: self.epolls[item.ep].label,
+            tfd: item.fd,
+        }
     }
 
     fn view_epoll(&self, id: EpId) -> EpollState {
         let ep = &self.epolls[id];
-        let names = |items: Vec<ItemId>| items.into_iter().map(|item| self.item_name(item)).collect();
+        let names =
+            |items: Vec<ItemId>| items.into_iter().map(|item| self.item_name(item)).collect();
         EpollState {
             ep: ep.label,
             tree: self.view_tree(id),
@@ -92,8 +95,11 @@ impl Machine {
         let tree = self.epolls[ep].rbr;
         let mut nodes: Vec<NodeState> = Vec::new();
         // A stack of what is to be drawn, each with the place that is to point at it.
-        let mut todo: Vec<(ItemId, u32, Option<(usize, Side)>)> =
-            tree.root().map(|root| (root, 0, None)).into_iter().collect();
+        let mut todo: Vec<(ItemId, u32, Option<(usize, Side)>)> = tree
+            .root()
+            .map(|root| (root, 0, None))
+            .into_iter()
+            .collect();
         while let Some((id, depth, above)) = todo.pop() {
             let index = nodes.len();
             match above {
@@ -128,9 +134,10 @@ impl Machine {
                 let entry = &self.waits[id];
                 let exclusive = entry.exclusive;
                 match entry.func {
-                    WakeFn::EpPollCallback(item) => {
-                        WaiterState::Hook { item: self.item_name(item), exclusive }
-                    }
+                    WakeFn::EpPollCallback(item) => WaiterState::Hook {
+                        item: self.item_name(item),
+                        exclusive,
+                    },
                     WakeFn::Autoremove(task)
                     | WakeFn::EpAutoremove(task)
                     | WakeFn::PollWake(task)
@@ -145,9 +152,22 @@ impl Machine {
         let queue = |head: HeadId| (self.heads[head].label, self.view_queue(head));
         let (kind, content, ready, queues): (_, _, _, Vec<(QueueRef, Vec<WaiterState>)>) =
             match &file.kind {
-                Kind::EventFd(EventFd { count, wqh, semaphore }) => {
-                    let eventfd = EventFd { count: *count, wqh: *wqh, semaphore: *semaphore };
-                    ("eventfd", format!("count {count}"), eventfd.poll(), vec![queue(*wqh)])
+                Kind::EventFd(EventFd {
+                    count,
+                    wqh,
+                    semaphore,
+                }) => {
+                    let eventfd = EventFd {
+                        count: *count,
+                        wqh: *wqh,
+                        semaphore: *semaphore,
+                    };
+                    (
+                        "eventfd",
+                        format!("count {count}"),
+                        eventfd.poll(),
+                        vec![queue(*wqh)],
+                    )
                 }
                 Kind::Pipe(end) => {
                     // Asking leaves a mark on a pipe, so a copy is asked.
@@ -160,20 +180,43 @@ impl Machine {
                         pipe.readers,
                         pipe.writers
                     );
-                    let head = if end.reads { pipe.rd_wait } else { pipe.wr_wait };
-                    let kind = if end.reads { "pipe, read end" } else { "pipe, write end" };
+                    let head = if end.reads {
+                        pipe.rd_wait
+                    } else {
+                        pipe.wr_wait
+                    };
+                    let kind = if end.reads {
+                        "pipe, read end"
+                    } else {
+                        "pipe, write end"
+                    };
                     (kind, content, pipe.poll(*end), vec![queue(head)])
                 }
-                Kind::Plain(plain) => (plain_name(*plain), String::new(), EventMask::empty(), vec![]),
+                Kind::Plain(plain) => (
+                    plain_name(*plain),
+                    String::new(),
+                    EventMask::empty(),
+                    vec![],
+                ),
                 Kind::EventPoll(_) => ("epoll", String::new(), EventMask::empty(), vec![]),
             };
-        FileState { file: file.label, kind, content, ready, fds, queues }
+        FileState {
+            file: file.label,
+            kind,
+            content,
+            ready,
+            fds,
+            queues,
+        }
     }
 
     fn view_tasks(&self) -> Vec<TaskState> {
         self.task_ids()
             .filter(|task| self.task(*task).life != Life::Dead)
-            .map(|task| TaskState { task, call: self.task(task).call.as_ref().map(|call| call.at()) })
+            .map(|task| TaskState {
+                task,
+                call: self.task(task).call.as_ref().map(|call| call.at()),
+            })
             .collect()
     }
 }

@@ -16,9 +16,9 @@
 //! The walk holds the queue's lock and calls one entry a step: between two entries the rest of the
 //! machine may move on, as it may on Linux, where the walker's processor is only one of many.
 
+use super::Kernel;
 use super::arena::{HeadId, ItemId, WaitId};
 use super::list::{Link, List, Node};
-use super::Kernel;
 use crate::abi::{EventMask, TaskId};
 use crate::trace::{Observer, Place, QueueRef, Trace};
 
@@ -38,7 +38,11 @@ pub(crate) struct WaitHead {
 
 impl WaitHead {
     pub(crate) fn new(label: QueueRef) -> WaitHead {
-        WaitHead { entries: List::EMPTY, lock: None, label }
+        WaitHead {
+            entries: List::EMPTY,
+            lock: None,
+            label,
+        }
     }
 }
 
@@ -159,12 +163,7 @@ impl<O: Observer> Kernel<'_, O> {
     /// `add_wait_queue_exclusive`).
     ///
     /// Preconditions: nobody else walks the queue.
-    pub(crate) fn add_wait_queue(
-        &mut self,
-        head: HeadId,
-        func: WakeFn,
-        exclusive: bool,
-    ) -> WaitId {
+    pub(crate) fn add_wait_queue(&mut self, head: HeadId, func: WakeFn, exclusive: bool) -> WaitId {
         let place = if exclusive { Place::Tail } else { Place::Head };
         self.add_wait_entry(head, func, exclusive, place)
     }
@@ -178,15 +177,25 @@ impl<O: Observer> Kernel<'_, O> {
         place: Place,
     ) -> WaitId {
         let m = &mut *self.m;
-        let entry =
-            WaitEntry { link: Link::UNLINKED, whead: Some(head), func, exclusive, next_hook: None };
+        let entry = WaitEntry {
+            link: Link::UNLINKED,
+            whead: Some(head),
+            func,
+            exclusive,
+            next_hook: None,
+        };
         let id = m.waits.insert(entry);
         match place {
             Place::Head => m.heads[head].entries.push_front(&mut m.waits, id),
             Place::Tail => m.heads[head].entries.push_back(&mut m.waits, id),
         }
-        if let WakeFn::Autoremove(task) | WakeFn::EpAutoremove(task) | WakeFn::Default(task) = func {
-            self.obs.on(Trace::Sleep { task, queue: self.m.heads[head].label, place });
+        if let WakeFn::Autoremove(task) | WakeFn::EpAutoremove(task) | WakeFn::Default(task) = func
+        {
+            self.obs.on(Trace::Sleep {
+                task,
+                queue: self.m.heads[head].label,
+                place,
+            });
         }
         id
     }
@@ -216,7 +225,11 @@ impl<O: Observer> Kernel<'_, O> {
     /// Announces a wake-up; the next [`Kernel::wake_step`] takes the queue's lock and walks.
     #[inline]
     pub(crate) fn wake_up(&mut self, walks: &mut Walks, wake: Wake) {
-        walks.push(Walk { wake, locked: false, next: None });
+        walks.push(Walk {
+            wake,
+            locked: false,
+            next: None,
+        });
     }
 
     /// A wake-up by a task that holds the queue's lock already and changed the file under it
@@ -227,7 +240,11 @@ impl<O: Observer> Kernel<'_, O> {
     pub(crate) fn wake_up_locked(&mut self, task: TaskId, walks: &mut Walks, wake: Wake) {
         if !self.m.heads[wake.head].entries.is_empty() {
             let next = self.begin_walk(task, wake);
-            walks.push(Walk { wake, locked: true, next });
+            walks.push(Walk {
+                wake,
+                locked: true,
+                next,
+            });
         }
     }
 
@@ -236,20 +253,30 @@ impl<O: Observer> Kernel<'_, O> {
         let head = &mut self.m.heads[head];
         head.lock = Some(task);
         let nr = if nr == Nr::All { 0 } else { 1 };
-        self.obs.on(Trace::Wake { queue: head.label, key, nr });
+        self.obs.on(Trace::Wake {
+            queue: head.label,
+            key,
+            nr,
+        });
         head.entries.first()
     }
 
     /// Calls the next entry of the innermost walk (one turn of the loop in `__wake_up_common`).
     pub(crate) fn wake_step(&mut self, task: TaskId, walks: &mut Walks) -> Walked {
-        let Some(walk) = walks.innermost() else { return Walked::Done };
+        let Some(walk) = walks.innermost() else {
+            return Walked::Done;
+        };
         if !walk.locked {
             if self.walked_by_another(task, walk.wake.head) {
                 return Walked::Blocked;
             }
             if self.m.heads[walk.wake.head].entries.is_empty() {
                 walks.pop();
-                return if walks.outer.is_none() { Walked::Done } else { Walked::More };
+                return if walks.outer.is_none() {
+                    Walked::Done
+                } else {
+                    Walked::More
+                };
             }
             walk.locked = true;
             walk.next = self.begin_walk(task, walk.wake);
@@ -257,7 +284,11 @@ impl<O: Observer> Kernel<'_, O> {
         let Some(id) = walk.next else {
             self.m.heads[walk.wake.head].lock = None;
             walks.pop();
-            return if walks.outer.is_none() { Walked::Done } else { Walked::More };
+            return if walks.outer.is_none() {
+                Walked::Done
+            } else {
+                Walked::More
+            };
         };
         let following = List::next(&self.m.waits, id);
         let (of_use, pwake) = self.call_entry(id, walk.wake.key);
@@ -269,7 +300,11 @@ impl<O: Observer> Kernel<'_, O> {
             // Nothing left to call: the lock is given back by the step that called the last entry.
             self.m.heads[walk.wake.head].lock = None;
             walks.pop();
-            return if walks.outer.is_none() { Walked::Done } else { Walked::More };
+            return if walks.outer.is_none() {
+                Walked::Done
+            } else {
+                Walked::More
+            };
         }
         Walked::More
     }
@@ -307,7 +342,10 @@ impl<O: Observer> Kernel<'_, O> {
 
     fn trace_woken(&mut self, task: TaskId, id: WaitId) {
         if let Some(head) = self.m.waits[id].whead {
-            self.obs.on(Trace::WakeTask { task, queue: self.m.heads[head].label });
+            self.obs.on(Trace::WakeTask {
+                task,
+                queue: self.m.heads[head].label,
+            });
         }
     }
 

@@ -26,9 +26,16 @@ impl<O: Observer> Kernel<'_, O> {
         let item = &self.m.items[id];
         let (ep, interest) = (item.ep, item.interest);
         let verdict = self.ep_queue_item(id, key);
-        self.trace(|k| Trace::Callback { item: k.item_ref(id), key, verdict });
+        self.trace(|k| Trace::Callback {
+            item: k.item_ref(id),
+            key,
+            verdict,
+        });
 
-        let mut called = Called { ewake: !interest.contains(EventMask::EXCLUSIVE), pwake: None };
+        let mut called = Called {
+            ewake: !interest.contains(EventMask::EXCLUSIVE),
+            pwake: None,
+        };
         if matches!(verdict, Verdict::Disarmed | Verdict::KeyMiss) {
             return called;
         }
@@ -39,7 +46,11 @@ impl<O: Observer> Kernel<'_, O> {
             self.wake_one_waiter(ep);
         }
         if !self.m.heads[poll_wait].entries.is_empty() {
-            called.pwake = Some(Wake { head: poll_wait, key: EventMask::IN, nr: Nr::One });
+            called.pwake = Some(Wake {
+                head: poll_wait,
+                key: EventMask::IN,
+                nr: Nr::One,
+            });
         }
         called
     }
@@ -57,7 +68,11 @@ impl<O: Observer> Kernel<'_, O> {
         if self.m.epolls[item.ep].ovflist.is_open() {
             // Even if it is linked: it may be on the scan's list and already have been asked, and then
             // this wake-up would be lost with it.
-            if self.ovflist_push(id) { Verdict::Overflowed } else { Verdict::AlreadyOverflowed }
+            if self.ovflist_push(id) {
+                Verdict::Overflowed
+            } else {
+                Verdict::AlreadyOverflowed
+            }
         } else if item.linked {
             Verdict::AlreadyLinked
         } else {
@@ -74,7 +89,10 @@ impl<O: Observer> Kernel<'_, O> {
             let WakeFn::EpAutoremove(sleeper) = self.m.waits[entry].func else {
                 unreachable!("only tasks in epoll_wait stand on ep->wq");
             };
-            self.trace(|k| Trace::WakeTask { task: sleeper, queue: k.m.heads[wq].label });
+            self.trace(|k| Trace::WakeTask {
+                task: sleeper,
+                queue: k.m.heads[wq].label,
+            });
             self.detach(entry);
             if self.try_to_wake_up(sleeper) {
                 break;

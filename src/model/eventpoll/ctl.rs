@@ -81,7 +81,10 @@ impl<O: Observer> Kernel<'_, O> {
             // No suspend to prevent here: as on a kernel built without CONFIG_PM_SLEEP.
             event.events -= EventMask::WAKEUP;
         }
-        let ep = self.m.files[epfile].epoll().filter(|_| file != epfile).ok_or(Errno::EINVAL)?;
+        let ep = self.m.files[epfile]
+            .epoll()
+            .filter(|_| file != epfile)
+            .ok_or(Errno::EINVAL)?;
         if op != CtlOp::DEL && event.events.contains(EventMask::EXCLUSIVE) {
             let nested = self.m.files[file].epoll().is_some();
             let others = !(event.events - EXCLUSIVE_OK).is_empty();
@@ -159,7 +162,9 @@ impl<O: Observer> Kernel<'_, O> {
         let id = self.m.items.insert(item);
         let m = &mut *self.m;
         m.files[call.file].f_ep.push_front(&mut m.items, id);
-        m.epolls[call.ep].rbr.insert(&mut m.rb, id, Key::new(call.file, call.fd));
+        m.epolls[call.ep]
+            .rbr
+            .insert(&mut m.rb, id, Key::new(call.file, call.fd));
         if full_check && self.reverse_path_check(call.file).is_err() {
             self.ep_remove(id);
             return Err(Errno::EINVAL);
@@ -178,7 +183,10 @@ impl<O: Observer> Kernel<'_, O> {
         item.interest = call.event.events | EventMask::ERR | EventMask::HUP;
         item.data = call.event.data;
         let interest = item.interest;
-        self.trace(|k| Trace::Modify { item: k.item_ref(id), interest });
+        self.trace(|k| Trace::Modify {
+            item: k.item_ref(id),
+            interest,
+        });
         call.item = Some(id);
         call.at = CtlAt::Poll;
     }
@@ -188,7 +196,11 @@ impl<O: Observer> Kernel<'_, O> {
     fn ctl_hook(&mut self, task: TaskId, call: &mut EpollCtl) -> Flow {
         let id = call.expect_item();
         let heads = self.poll_heads(call.file);
-        if heads.iter().flatten().any(|head| self.walked_by_another(task, *head)) {
+        if heads
+            .iter()
+            .flatten()
+            .any(|head| self.walked_by_another(task, *head))
+        {
             return Flow::Blocked;
         }
         let exclusive = self.m.items[id].interest.contains(EventMask::EXCLUSIVE);
@@ -198,7 +210,11 @@ impl<O: Observer> Kernel<'_, O> {
             self.m.waits[hook].next_hook = older;
             self.trace(|k| {
                 let queue = k.m.heads[head].label;
-                Trace::Hook { item: k.item_ref(id), queue, exclusive }
+                Trace::Hook {
+                    item: k.item_ref(id),
+                    queue,
+                    exclusive,
+                }
             });
         }
         call.at = CtlAt::Poll;
@@ -242,7 +258,11 @@ impl<O: Observer> Kernel<'_, O> {
             self.wake_one_waiter(call.ep);
             let poll_wait = self.m.epolls[call.ep].poll_wait;
             if !self.m.heads[poll_wait].entries.is_empty() {
-                let wake = Wake { head: poll_wait, key: EventMask::IN, nr: Nr::One };
+                let wake = Wake {
+                    head: poll_wait,
+                    key: EventMask::IN,
+                    nr: Nr::One,
+                };
                 self.wake_up(&mut call.walks, wake);
                 call.at = CtlAt::PollWake;
                 return Flow::Next;
@@ -274,14 +294,18 @@ impl<O: Observer> Kernel<'_, O> {
             self.m.waits[*hook].next_hook
         });
         let walked = |head| self.walked_by_another(task, head);
-        if hooks.filter_map(|hook| self.m.waits[hook].whead).any(walked) {
+        if hooks
+            .filter_map(|hook| self.m.waits[hook].whead)
+            .any(walked)
+        {
             return false;
         }
         while let Some(hook) = self.m.items[id].pwqlist.take() {
             self.m.items[id].pwqlist = self.m.waits[hook].next_hook;
             if let Some(head) = self.m.waits[hook].whead {
-                self.trace(|k| {
-                    Trace::Unhook { item: k.item_ref(id), queue: k.m.heads[head].label }
+                self.trace(|k| Trace::Unhook {
+                    item: k.item_ref(id),
+                    queue: k.m.heads[head].label,
                 });
             }
             self.remove_wait_entry(hook);
@@ -299,7 +323,11 @@ impl<O: Observer> Kernel<'_, O> {
         let m = &mut *self.m;
         let item = &m.items[id];
         let (ep, file) = (item.ep, item.file);
-        crate::model::list::List::<ItemId, Fllink>::remove(&mut m.files[file].f_ep, &mut m.items, id);
+        crate::model::list::List::<ItemId, Fllink>::remove(
+            &mut m.files[file].f_ep,
+            &mut m.items,
+            id,
+        );
         m.epolls[ep].rbr.erase(&mut m.rb, id);
         let user = m.epolls[ep].user;
         m.items.remove(id);

@@ -100,4 +100,7 @@ impl Node<ItemId, Fllink> for Epitem {
     }
 }
 
-const _: () = assert!(size_of::<Epitem>() <= 64, "a million of them should fit into a cache line each");
+const _: () = assert!(
+    size_of::<Epitem>() <= 64,
+    "a million of them should fit into a cache line each"
+);

@@ -29,7 +29,11 @@ impl<O: Observer> Kernel<'_, O> {
     fn fdinfo_text(&self, task: TaskId, call: &FdinfoRead) -> String {
         let file = &self.m.files[call.file];
         let cloexec = self.m.process(task).fds.cloexec(call.fd);
-        let flags = if cloexec { file.flags | OpenFlags::CLOEXEC } else { file.flags };
+        let flags = if cloexec {
+            file.flags | OpenFlags::CLOEXEC
+        } else {
+            file.flags
+        };
         let mut text = format!(
             "pos:\t{}\nflags:\t0{:o}\nmnt_id:\t{ANON_INODE_MOUNT}\nino:\t{}\n",
             file.pos,

@@ -74,7 +74,10 @@ impl<O: Observer> Kernel<'_, O> {
         match self.m.files[file].epoll() {
             None => Polled::Ready(self.file_poll(file)),
             Some(ep) => {
-                polls.0.push(NestedPoll { ep, at: At::StartScan });
+                polls.0.push(NestedPoll {
+                    ep,
+                    at: At::StartScan,
+                });
                 Polled::More
             }
         }
@@ -113,8 +116,12 @@ impl<O: Observer> Kernel<'_, O> {
 
     /// Hands an inner epoll's answer to the scan that asked for it.
     fn answer_outer(&mut self, mask: EventMask, polls: &mut NestedPolls) -> Polled {
-        let Some(outer) = polls.0.last_mut() else { return Polled::Ready(mask) };
-        let At::Inner(item) = outer.at else { unreachable!("only a waiting scan has a scan on top") };
+        let Some(outer) = polls.0.last_mut() else {
+            return Polled::Ready(mask);
+        };
+        let At::Inner(item) = outer.at else {
+            unreachable!("only a waiting scan has a scan on top")
+        };
         let ready = mask & self.m.items[item].interest;
         self.answer(item, ready);
         let next = self.scan_on(item, ready);
@@ -136,7 +143,10 @@ impl<O: Observer> Kernel<'_, O> {
 
     #[inline]
     pub(super) fn answer(&mut self, item: ItemId, ready: EventMask) -> EventMask {
-        self.trace(|k| Trace::Poll { item: k.item_ref(item), ready });
+        self.trace(|k| Trace::Poll {
+            item: k.item_ref(item),
+            ready,
+        });
         ready
     }
 }

@@ -96,7 +96,10 @@ impl<O: Observer> Kernel<'_, O> {
     pub(crate) fn ep_alloc(&mut self, user: u32, file: FileId, fd: Fd) -> EpId {
         let label = EpRef(fd);
         let wq = self.m.heads.insert(WaitHead::new(QueueRef::EpWq(label)));
-        let poll_wait = self.m.heads.insert(WaitHead::new(QueueRef::EpPollWait(label)));
+        let poll_wait = self
+            .m
+            .heads
+            .insert(WaitHead::new(QueueRef::EpPollWait(label)));
         self.m.epolls.insert(EventPoll {
             mtx: None,
             rbr: RbTree::default(),
@@ -118,7 +121,10 @@ impl<O: Observer> Kernel<'_, O> {
         let mtx = &mut self.m.epolls[ep].mtx;
         if mtx.is_some() {
             if !self.m.task(task).stuck {
-                self.trace(|k| Trace::MutexWait { task, ep: k.m.epolls[ep].label });
+                self.trace(|k| Trace::MutexWait {
+                    task,
+                    ep: k.m.epolls[ep].label,
+                });
             }
             return false;
         }
@@ -134,6 +140,9 @@ impl<O: Observer> Kernel<'_, O> {
     /// An item's name for the trace.
     pub(crate) fn item_ref(&self, item: ItemId) -> ItemRef {
         let item = &self.m.items[item];
-        ItemRef { ep: self.m.epolls[item.ep].label, tfd: item.fd }
+        ItemRef {
+            ep: self.m.epolls[item.ep].label,
+            tfd: item.fd,
+        }
     }
 }

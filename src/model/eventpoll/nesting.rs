@@ -34,10 +34,16 @@ impl<O: Observer> Kernel<'_, O> {
     /// Would watching `target` from `ep` close a circle or make a chain too long? `Err(None)` if the
     /// mutex of an epoll on the way is held, so that the walk has to wait.
     pub(super) fn ep_loop_check(&self, ep: EpId, target: FileId) -> Result<(), Option<Errno>> {
-        let Some(inner) = self.m.files[target].epoll() else { return Ok(()) };
+        let Some(inner) = self.m.files[target].epoll() else {
+            return Ok(());
+        };
         let down = self.depth_below(inner, ep, 0)?;
         let up = self.height_above(ep, 0);
-        if down + 1 + up > EP_MAX_NESTS { Err(Some(Errno::ELOOP)) } else { Ok(()) }
+        if down + 1 + up > EP_MAX_NESTS {
+            Err(Some(Errno::ELOOP))
+        } else {
+            Ok(())
+        }
     }
 
     /// The longest chain of epolls below `ep` (`ep_loop_check_proc`), unless it meets `forbidden`.

@@ -49,12 +49,19 @@ impl<O: Observer> Kernel<'_, O> {
     pub(super) fn ep_start_scan(&mut self, task: TaskId, id: EpId) {
         let ep = &mut self.m.epolls[id];
         debug_assert_eq!(ep.mtx, Some(task), "a scan needs ep->mtx");
-        debug_assert!(ep.txlist.is_empty() && !ep.ovflist.is_open(), "one scan at a time");
+        debug_assert!(
+            ep.txlist.is_empty() && !ep.ovflist.is_open(),
+            "one scan at a time"
+        );
         ep.txlist = std::mem::replace(&mut ep.rdllist, List::EMPTY);
         ep.ovflist = Ovflist::Open(None);
         self.trace(|k| {
             let ep = &k.m.epolls[id];
-            Trace::ScanStart { ep: ep.label, task, items: k.counted(ep.txlist) }
+            Trace::ScanStart {
+                ep: ep.label,
+                task,
+                items: k.counted(ep.txlist),
+            }
         });
     }
 
@@ -83,8 +90,15 @@ impl<O: Observer> Kernel<'_, O> {
         let overflow = self.counted(self.m.epolls[id].rdllist) - requeued;
         let rest = std::mem::replace(&mut self.m.epolls[id].txlist, List::EMPTY);
         let left = self.counted(rest);
-        self.m.epolls[id].rdllist.splice_front(&mut self.m.items, rest);
-        self.trace(|k| Trace::ScanDone { ep: k.m.epolls[id].label, left, overflow, requeued });
+        self.m.epolls[id]
+            .rdllist
+            .splice_front(&mut self.m.items, rest);
+        self.trace(|k| Trace::ScanDone {
+            ep: k.m.epolls[id].label,
+            left,
+            overflow,
+            requeued,
+        });
         if !self.m.epolls[id].rdllist.is_empty() {
             self.wake_one_waiter(id);
         }

@@ -43,7 +43,10 @@ impl<O: Observer> Kernel<'_, O> {
     pub(super) fn rdllist_del(&mut self, id: ItemId) {
         let item = &mut self.m.items[id];
         let ep = &mut self.m.epolls[item.ep];
-        debug_assert!(!ep.ovflist.is_open(), "removal needs ep->mtx, which a scan would hold");
+        debug_assert!(
+            !ep.ovflist.is_open(),
+            "removal needs ep->mtx, which a scan would hold"
+        );
         if std::mem::take(&mut item.linked) {
             ep.rdllist.remove(&mut self.m.items, id);
         }

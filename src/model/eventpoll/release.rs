@@ -36,7 +36,10 @@ impl<O: Observer> Kernel<'_, O> {
             Some(item) => self.remove_under_mutex(task, item),
             None => {
                 let EventPoll { wq, poll_wait, .. } = self.m.epolls[ep];
-                debug_assert!(self.m.heads[wq].entries.is_empty(), "a waiter holds a reference");
+                debug_assert!(
+                    self.m.heads[wq].entries.is_empty(),
+                    "a waiter holds a reference"
+                );
                 self.m.heads.remove(wq);
                 self.m.heads.remove(poll_wait);
                 self.m.epolls.remove(ep);
@@ -55,7 +58,10 @@ impl<O: Observer> Kernel<'_, O> {
             self.ep_remove(item);
         }
         self.mutex_unlock(ep);
-        if unhooked { Unhooked::One } else { Unhooked::Blocked }
+        if unhooked {
+            Unhooked::One
+        } else {
+            Unhooked::Blocked
+        }
     }
 }
-

@@ -81,7 +81,9 @@ impl<O: Observer> Kernel<'_, O> {
     /// Step: store the event, and send the item where its kind belongs.
     #[inline]
     pub(super) fn send_put_event(&mut self, task: TaskId, call: &mut EpollWait) -> Flow {
-        let Some(id) = call.item else { unreachable!("an item was polled") };
+        let Some(id) = call.item else {
+            unreachable!("an item was polled")
+        };
         if call.buf == OutPtr::Memory(Room::Frozen) {
             if !self.m.task(task).stuck {
                 self.obs.on(Trace::Frozen { task });
@@ -95,12 +97,19 @@ impl<O: Observer> Kernel<'_, O> {
             failed => {
                 self.txlist_add_head(id);
                 self.trace(|k| Trace::Fault(k.item_ref(id)));
-                call.fault = Some(if failed == Store::Torn { event.events } else { EventMask::empty() });
+                call.fault = Some(if failed == Store::Torn {
+                    event.events
+                } else {
+                    EventMask::empty()
+                });
                 call.at = WaitAt::DoneScan;
                 return Flow::Next;
             }
         }
-        self.trace(|k| Trace::Put { item: k.item_ref(id), event });
+        self.trace(|k| Trace::Put {
+            item: k.item_ref(id),
+            event,
+        });
         call.events.push(event);
         self.after_delivery(id);
         call.at = WaitAt::PollItem;
@@ -128,7 +137,11 @@ impl<O: Observer> Kernel<'_, O> {
         let events = std::mem::take(&mut call.events);
         match (events.len(), call.fault.take()) {
             (0, Some(torn)) => {
-                let out = if torn.is_empty() { Out::None } else { Out::TornEvent(torn) };
+                let out = if torn.is_empty() {
+                    Out::None
+                } else {
+                    Out::TornEvent(torn)
+                };
                 Flow::Done(Answer::Failed(Errno::EFAULT, out))
             }
             (0, None) => {

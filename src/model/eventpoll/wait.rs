@@ -13,9 +13,7 @@
 //! that every callback takes.
 
 use super::item_poll::NestedPolls;
-use crate::abi::{
-    Answer, EP_MAX_EVENTS, EpollEvent, Errno, EventMask, Fd, Out, OutPtr, TaskId,
-};
+use crate::abi::{Answer, EP_MAX_EVENTS, EpollEvent, Errno, EventMask, Fd, Out, OutPtr, TaskId};
 use crate::model::Kernel;
 use crate::model::arena::{EpId, FileId, ItemId, WaitId};
 use crate::model::call::{Flow, Steps};
@@ -130,7 +128,11 @@ impl<O: Observer> Kernel<'_, O> {
     #[inline]
     fn wait_look(&mut self, call: &mut EpollWait) -> Flow {
         let available = self.m.epolls[call.ep].events_available();
-        call.at = if available { WaitAt::StartScan } else { WaitAt::Idle };
+        call.at = if available {
+            WaitAt::StartScan
+        } else {
+            WaitAt::Idle
+        };
         Flow::Next
     }
 
@@ -181,8 +183,11 @@ impl<O: Observer> Kernel<'_, O> {
         if call.timed_out {
             self.obs.on(Trace::Timeout { task });
         }
-        call.at =
-            if call.timed_out && still_queued { WaitAt::Idle } else { WaitAt::StartScan };
+        call.at = if call.timed_out && still_queued {
+            WaitAt::Idle
+        } else {
+            WaitAt::StartScan
+        };
         Flow::Next
     }
 }

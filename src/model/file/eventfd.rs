@@ -4,7 +4,7 @@
 //! also when there was room before. The counter changes and the wake-up is made under one lock, that of
 //! the wait queue.
 
-use super::transfer::{Attempt, Wakes};
+use super::transfer::{Attempt, Io};
 use super::{Kernel, Kind};
 use crate::abi::{Bytes, Errno, EventMask, OutPtr, Ptr, Room, TaskId};
 use crate::model::arena::{FileId, HeadId};
@@ -53,11 +53,16 @@ impl<O: Observer> Kernel<'_, O> {
         file: FileId,
         buf: OutPtr,
         count: u64,
+        io: &mut Io,
     ) -> Attempt {
         if count < WORD {
             return Attempt::fail(Errno::EINVAL);
         }
-        let EventFd { count: value, semaphore, wqh } = *self.eventfd(file);
+        let EventFd {
+            count: value,
+            semaphore,
+            wqh,
+        } = *self.eventfd(file);
         if self.walked_by_another(task, wqh) {
             return Attempt::Locked;
         }
@@ -66,18 +71,20 @@ impl<O: Observer> Kernel<'_, O> {
         }
         let taken = if semaphore { 1 } else { value };
         self.eventfd(file).count -= taken;
-        let wakes = Wakes::locked(Wake { head: wqh, key: EventMask::OUT, nr: Nr::One });
+        self.eventfd_wake(task, wqh, EventMask::OUT, io);
         // Stored after the counter was taken: a bad buffer loses it.
-        match buf {
-            OutPtr::Memory(Room::Bytes(0..WORD)) | OutPtr::Addr(_) => {
-                Attempt::Over { result: Err(Errno::EFAULT), bytes: None, wakes }
-            }
-            OutPtr::Memory(_) => Attempt::Over {
-                result: Ok(WORD),
-                bytes: Some(Bytes::from_u64(taken)),
-                wakes,
-            },
+        if matches!(buf, OutPtr::Memory(Room::Bytes(0..WORD)) | OutPtr::Addr(_)) {
+            return Attempt::fail(Errno::EFAULT);
         }
+        io.bytes = Bytes::from_u64(taken);
+        Attempt::Over(Ok(WORD))
+    }
+
+    /// The wake-up of every successful read or write, under the lock of the change.
+    #[inline]
+    fn eventfd_wake(&mut self, task: TaskId, head: HeadId, key: EventMask, io: &mut Io) {
+        let nr = Nr::One;
+        self.wake_up_locked(task, &mut io.walks, Wake { head, key, nr });
     }
 
     /// `eventfd_write`
@@ -88,16 +95,21 @@ impl<O: Observer> Kernel<'_, O> {
         file: FileId,
         buf: &Ptr<Bytes>,
         count: u64,
+        io: &mut Io,
     ) -> Attempt {
         if count != WORD {
             return Attempt::fail(Errno::EINVAL);
         }
-        let Ptr::To(bytes) = buf else { return Attempt::fail(Errno::EFAULT) };
+        let Ptr::To(bytes) = buf else {
+            return Attempt::fail(Errno::EFAULT);
+        };
         let added = match bytes.to_u64() {
             None | Some(u64::MAX) => return Attempt::fail(Errno::EINVAL),
             Some(added) => added,
         };
-        let EventFd { count: value, wqh, .. } = *self.eventfd(file);
+        let EventFd {
+            count: value, wqh, ..
+        } = *self.eventfd(file);
         if self.walked_by_another(task, wqh) {
             return Attempt::Locked;
         }
@@ -105,15 +117,15 @@ impl<O: Observer> Kernel<'_, O> {
             return self.eventfd_wait(file);
         }
         self.eventfd(file).count += added;
-        let wakes = Wakes::locked(Wake { head: wqh, key: EventMask::IN, nr: Nr::One });
-        Attempt::Over { result: Ok(WORD), bytes: None, wakes }
+        self.eventfd_wake(task, wqh, EventMask::IN, io);
+        Attempt::Over(Ok(WORD))
     }
 
     fn eventfd_wait(&self, file: FileId) -> Attempt {
         if self.m.files[file].nonblocking() {
             Attempt::fail(Errno::EAGAIN)
         } else {
-            Attempt::Sleep { first: None }
+            Attempt::Sleep
         }
     }
 }

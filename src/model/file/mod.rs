@@ -13,7 +13,7 @@ mod transfer;
 pub(crate) use eventfd::EventFd;
 pub(crate) use pipe::{Pipe, PipeEnd};
 pub(crate) use plain::Plain;
-pub(crate) use transfer::{Attempt, Transfer, Wakes};
+pub(crate) use transfer::{Transfer, Wakes};
 
 use super::arena::{EpId, FileId, HeadId, ItemId};
 use super::eventpoll::Fllink;
@@ -90,8 +90,10 @@ impl File {
 const ANON_INODE: u32 = 1038;
 
 /// What poll(2) says of a file without poll method (`DEFAULT_POLLMASK`).
-const DEFAULT_POLLMASK: EventMask =
-    EventMask::IN.union(EventMask::OUT).union(EventMask::RDNORM).union(EventMask::WRNORM);
+const DEFAULT_POLLMASK: EventMask = EventMask::IN
+    .union(EventMask::OUT)
+    .union(EventMask::RDNORM)
+    .union(EventMask::WRNORM);
 
 impl<O: Observer> Kernel<'_, O> {
     /// What is true of the file now (`f_op->poll`).

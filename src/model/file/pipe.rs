@@ -11,7 +11,7 @@
 
 use std::collections::VecDeque;
 
-use super::transfer::{Attempt, Progress, Wakes};
+use super::transfer::{Attempt, Io, Wakes};
 use super::{Kernel, Kind};
 use crate::abi::{Bytes, Errno, EventMask, OpenFlags, OutPtr, Ptr, Room};
 use crate::model::arena::{FileId, HeadId, PipeId};
@@ -95,7 +95,10 @@ impl Pipe {
 
     /// Bytes that can be read (`FIONREAD`).
     pub(crate) fn unread(&self) -> usize {
-        self.bufs.iter().map(|slot| slot.page.len() - slot.offset).sum()
+        self.bufs
+            .iter()
+            .map(|slot| slot.page.len() - slot.offset)
+            .sum()
     }
 
     /// `pipe_poll`
@@ -114,15 +117,26 @@ impl Pipe {
     }
 
     pub(crate) fn poll_heads(&self, end: PipeEnd) -> [Option<HeadId>; 2] {
-        [end.reads.then_some(self.rd_wait), end.writes.then_some(self.wr_wait)]
+        [
+            end.reads.then_some(self.rd_wait),
+            end.writes.then_some(self.wr_wait),
+        ]
     }
 
     fn wake_readers(&self) -> Wake {
-        Wake { head: self.rd_wait, key: READABLE, nr: Nr::One }
+        Wake {
+            head: self.rd_wait,
+            key: READABLE,
+            nr: Nr::One,
+        }
     }
 
     fn wake_writers(&self) -> Wake {
-        Wake { head: self.wr_wait, key: WRITABLE, nr: Nr::One }
+        Wake {
+            head: self.wr_wait,
+            key: WRITABLE,
+            nr: Nr::One,
+        }
     }
 
     /// Joins the odd bytes of a write to the last slot, if they fit there (the first part of
@@ -143,7 +157,11 @@ impl Pipe {
         let mut taken = 0;
         while taken < bytes.len() && !self.full() {
             let chunk = &bytes[taken..bytes.len().min(taken + PAGE_SIZE)];
-            self.bufs.push_back(PipeBuffer { page: chunk.to_vec(), offset: 0, packet });
+            self.bufs.push_back(PipeBuffer {
+                page: chunk.to_vec(),
+                offset: 0,
+                packet,
+            });
             taken += chunk.len();
         }
         taken
@@ -155,7 +173,9 @@ impl Pipe {
         let mut wake_writer = false;
         while bytes.len() < count {
             let full = self.full();
-            let Some(slot) = self.bufs.front_mut() else { break };
+            let Some(slot) = self.bufs.front_mut() else {
+                break;
+            };
             let unread = &slot.page[slot.offset..];
             let chars = unread.len().min(count - bytes.len());
             bytes.extend_from_slice(&unread[..chars]);
@@ -192,7 +212,11 @@ impl Pipe {
     }
 
     fn wake_writers_keyless(&self) -> Wake {
-        Wake { head: self.wr_wait, key: EventMask::empty(), nr: Nr::One }
+        Wake {
+            head: self.wr_wait,
+            key: EventMask::empty(),
+            nr: Nr::One,
+        }
     }
 }
 
@@ -207,18 +231,18 @@ impl<O: Observer> Kernel<'_, O> {
         end: PipeEnd,
         buf: OutPtr,
         count: u64,
-        slept: bool,
+        io: &mut Io,
     ) -> Attempt {
         if count == 0 {
-            return Attempt::read(Bytes::default(), Wakes::default());
+            return io.stored(Vec::new());
         }
         let nonblocking = self.m.files[file].nonblocking();
         let pipe = &mut self.m.pipes[end.pipe];
         if pipe.bufs.is_empty() {
             return match (pipe.writers, nonblocking) {
-                (0, _) => Attempt::read(Bytes::default(), Wakes::default()),
+                (0, _) => io.stored(Vec::new()),
                 (_, true) => Attempt::fail(Errno::EAGAIN),
-                (_, false) => Attempt::Sleep { first: None },
+                (_, false) => Attempt::Sleep,
             };
         }
         let room = match buf {
@@ -232,15 +256,14 @@ impl<O: Observer> Kernel<'_, O> {
             return Attempt::fail(Errno::EFAULT);
         }
         let (bytes, wake_writer) = pipe.drain(count);
-        let mut wakes = Wakes::default();
         if wake_writer {
-            wakes.push(pipe.wake_writers());
+            io.wakes.push(pipe.wake_writers());
         }
         // Having slept, it took the wake-up that another reader may still have use for.
-        if slept && !pipe.bufs.is_empty() {
-            wakes.push(pipe.wake_readers());
+        if io.slept && !pipe.bufs.is_empty() {
+            io.wakes.push(pipe.wake_readers());
         }
-        Attempt::read(bytes.into(), wakes)
+        io.stored(bytes)
     }
 
     /// `pipe_write`: one round, up to where it would sleep.
@@ -250,45 +273,48 @@ impl<O: Observer> Kernel<'_, O> {
         end: PipeEnd,
         buf: &Ptr<Bytes>,
         count: u64,
-        progress: &mut Progress,
+        io: &mut Io,
     ) -> Attempt {
         if count == 0 {
-            return Attempt::Over { result: Ok(0), bytes: None, wakes: Wakes::default() };
+            return Attempt::Over(Ok(0));
         }
         let nonblocking = self.m.files[file].nonblocking();
         let packet = self.m.files[file].flags.contains(OpenFlags::DIRECT);
         let pipe = &mut self.m.pipes[end.pipe];
         // In the first round a reader's absence ends the call before it has looked at the ring.
-        let was_empty = pipe.bufs.is_empty() && (pipe.readers > 0 || progress.slept);
-        let mut result = Ok(());
-        if pipe.readers == 0 {
-            result = Err(Errno::EPIPE);
-        } else if let Ptr::To(bytes) = buf {
-            if !progress.slept && !was_empty {
-                progress.written += pipe.merge(bytes);
-            }
-            progress.written += pipe.fill(&bytes[progress.written..], packet);
-            if progress.written < bytes.len() {
-                if !nonblocking {
-                    return Attempt::Sleep { first: was_empty.then(|| pipe.wake_readers()) };
+        let was_empty = pipe.bufs.is_empty() && (pipe.readers > 0 || io.slept);
+        let mut failed = None;
+        match buf {
+            _ if pipe.readers == 0 => failed = Some(Errno::EPIPE),
+            Ptr::Addr(_) => failed = Some(Errno::EFAULT),
+            Ptr::To(bytes) => {
+                if !io.slept && !was_empty {
+                    io.written += pipe.merge(bytes);
                 }
-                result = Err(Errno::EAGAIN);
+                io.written += pipe.fill(&bytes[io.written..], packet);
+                if io.written < bytes.len() {
+                    if !nonblocking {
+                        if was_empty {
+                            io.wakes.push(pipe.wake_readers());
+                        }
+                        return Attempt::Sleep;
+                    }
+                    failed = Some(Errno::EAGAIN);
+                }
             }
-        } else {
-            result = Err(Errno::EFAULT);
         }
-        let mut wakes = Wakes::default();
         // Epoll wants to hear of every write, whether the pipe was empty or not.
         if was_empty || pipe.poll_usage {
-            wakes.push(pipe.wake_readers());
+            io.wakes.push(pipe.wake_readers());
         }
-        // Having slept, it took the place of a writer that may still fit in.
-        if progress.slept && !pipe.full() {
-            wakes.push(pipe.wake_writers());
+        // Having slept, it took the wake-up that another writer may still have use for.
+        if io.slept && !pipe.full() {
+            io.wakes.push(pipe.wake_writers());
         }
-        let written = u64::try_from(progress.written).unwrap_or(u64::MAX);
-        let result = if written > 0 { Ok(written) } else { result.map(|()| 0) };
-        Attempt::Over { result, bytes: None, wakes }
+        match failed {
+            Some(errno) if io.written == 0 => Attempt::fail(errno),
+            _ => Attempt::Over(Ok(u64::try_from(io.written).unwrap_or(u64::MAX))),
+        }
     }
 
     /// `pipe_release`: the last reader or the last writer tells both sides, unless the other side is gone.
@@ -306,7 +332,11 @@ impl<O: Observer> Kernel<'_, O> {
             }
             (0, _) | (_, 0) => {
                 for head in [pipe.rd_wait, pipe.wr_wait] {
-                    wakes.push(Wake { head, key: EventMask::empty(), nr: Nr::All });
+                    wakes.push(Wake {
+                        head,
+                        key: EventMask::empty(),
+                        nr: Nr::All,
+                    });
                 }
             }
             _ => {}

@@ -1,7 +1,7 @@
 //! Files that have nothing to wait for: regular files, directories, /dev/null and its kin, which have no
 //! poll method and so no place in an epoll; and procfs files, which have one that always says yes.
 
-use super::transfer::{Attempt, Wakes};
+use super::transfer::{Attempt, Io};
 use super::{Kernel, Kind};
 use crate::abi::{Bytes, Errno, OutPtr, Ptr, Room};
 use crate::model::arena::FileId;
@@ -55,7 +55,10 @@ impl Plain {
         if path == "/proc/self/status" {
             return Some(Plain::Regular(1024));
         }
-        PATHS.iter().find(|(known, _)| *known == path).map(|(_, file)| *file)
+        PATHS
+            .iter()
+            .find(|(known, _)| *known == path)
+            .map(|(_, file)| *file)
     }
 
     pub(crate) fn can_poll(&self) -> bool {
@@ -87,12 +90,20 @@ impl<O: Observer> Kernel<'_, O> {
     }
 
     /// What a read finds is not what matters here, only how much.
-    pub(super) fn plain_read(&mut self, file: FileId, buf: OutPtr, count: u64) -> Attempt {
+    pub(super) fn plain_read(
+        &mut self,
+        file: FileId,
+        buf: OutPtr,
+        count: u64,
+        io: &mut Io,
+    ) -> Attempt {
         let plain = self.plain(file);
         if plain.is_directory() {
             return Attempt::fail(Errno::EISDIR);
         }
-        let available = plain.length_from(self.m.files[file].pos).unwrap_or(u64::MAX);
+        let available = plain
+            .length_from(self.m.files[file].pos)
+            .unwrap_or(u64::MAX);
         let count = count.min(available).min(MOST);
         let count = match buf {
             _ if count == 0 => 0,
@@ -101,7 +112,7 @@ impl<O: Observer> Kernel<'_, O> {
             OutPtr::Memory(_) => count,
         };
         self.m.files[file].pos += count;
-        Attempt::read(vec![0; usize::try_from(count).unwrap_or(0)].into(), Wakes::default())
+        io.stored(vec![0; usize::try_from(count).unwrap_or(0)])
     }
 
     pub(super) fn plain_write(&mut self, file: FileId, buf: &Ptr<Bytes>, count: u64) -> Attempt {
@@ -118,7 +129,7 @@ impl<O: Observer> Kernel<'_, O> {
             (_, Ptr::Addr(_)) => return Attempt::fail(Errno::EFAULT),
         }
         self.m.files[file].pos += count;
-        Attempt::Over { result: Ok(count), bytes: None, wakes: Wakes::default() }
+        Attempt::Over(Ok(count))
     }
 }
 

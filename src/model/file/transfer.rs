@@ -1,8 +1,6 @@
 //! read(2) and write(2) in steps: change the file, walk its wait queues, or sleep until there is a point
 //! in trying again.
 
-use smallvec::SmallVec;
-
 use super::{Kernel, Kind};
 use crate::abi::{Answer, Bytes, Errno, Out, OutPtr, Ptr, TaskId};
 use crate::model::arena::{FileId, HeadId, WaitId};
@@ -15,14 +13,11 @@ use crate::trace::{Observer, Place};
 pub(crate) struct Transfer {
     file: FileId,
     what: What,
-    progress: Progress,
     at: At,
-    wakes: Wakes,
-    walks: Walks,
+    io: Io,
     waiter: Option<WaitId>,
     /// How the call will end, once the last wake-up is made.
-    result: Option<Result<u64, Errno>>,
-    bytes: Option<Bytes>,
+    result: Result<u64, Errno>,
 }
 
 #[derive(Clone, Debug)]
@@ -31,64 +26,50 @@ enum What {
     Write { buf: Ptr<Bytes>, count: u64 },
 }
 
-/// What a call of several rounds remembers between them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Progress {
-    /// Bytes written so far.
-    pub(crate) written: usize,
-    /// It has slept at least once.
-    pub(crate) slept: bool,
-}
-
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum At {
     /// About to change the file, under its lock.
     Change,
-    /// Walking wait queues, one entry a step.
+    /// The operation is over: walking wait queues, one entry a step.
     Wake,
-    /// Waking others before going to sleep.
+    /// The same on the way to sleep.
     WakeFirst,
     /// About to stand on the queue and look once more.
     Enqueue,
     Sleep,
 }
 
-/// The wake-ups that an operation ends with, in order.
+/// Wake-ups that an operation owes, in order.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Wakes {
-    list: SmallVec<[Wake; 2]>,
-    /// The file was changed under the lock of the one queue that is woken.
-    locked: bool,
-}
+pub(crate) struct Wakes([Option<Wake>; 2]);
 
 impl Wakes {
-    /// One that is made without letting go of the lock under which the file was changed.
-    #[inline]
-    pub(crate) fn locked(wake: Wake) -> Wakes {
-        Wakes { list: SmallVec::from_slice(&[wake]), locked: true }
-    }
-
     pub(crate) fn push(&mut self, wake: Wake) {
-        self.list.push(wake);
+        let free = self.0.iter_mut().find(|place| place.is_none());
+        *free.expect("no operation owes more than two") = Some(wake);
     }
 
     /// Takes the next one to make.
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<Wake> {
-        if self.list.is_empty() { None } else { Some(self.list.remove(0)) }
+        let first = self.0[0].take();
+        self.0.swap(0, 1);
+        first
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.0[0].is_none()
     }
 }
 
 /// What an attempt at the operation came to.
-#[derive(Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Attempt {
-    /// The operation is over.
-    Over { result: Result<u64, Errno>, bytes: Option<Bytes>, wakes: Wakes },
-    /// Nothing to do now: wake `first`, then sleep and try again.
-    Sleep { first: Option<Wake> },
+    /// The operation is over; wake-ups may be left to make.
+    Over(Result<u64, Errno>),
+    /// Nothing to do now: make the wake-ups there are, then sleep and try again.
+    Sleep,
     /// Somebody walks the queue whose lock the operation needs.
     Locked,
 }
@@ -96,12 +77,36 @@ pub(crate) enum Attempt {
 impl Attempt {
     #[inline]
     pub(crate) fn fail(errno: Errno) -> Attempt {
-        Attempt::Over { result: Err(errno), bytes: None, wakes: Wakes::default() }
+        Attempt::Over(Err(errno))
+    }
+}
+
+/// What an operation leaves beside its result.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Io {
+    /// What a read stored.
+    pub(crate) bytes: Bytes,
+    /// Wake-ups to make, in order.
+    pub(crate) wakes: Wakes,
+    /// The wake-up that is being made.
+    pub(crate) walks: Walks,
+    /// Bytes written so far, by a write of several rounds.
+    pub(crate) written: usize,
+    /// The call has slept at least once.
+    pub(crate) slept: bool,
+}
+
+impl Io {
+    #[inline]
+    fn nothing_to_wake(&self) -> bool {
+        self.walks.outer.is_none() && self.wakes.is_empty()
     }
 
-    pub(crate) fn read(bytes: Bytes, wakes: Wakes) -> Attempt {
+    /// The end of a read.
+    pub(crate) fn stored(&mut self, bytes: Vec<u8>) -> Attempt {
         let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        Attempt::Over { result: Ok(count), bytes: Some(bytes), wakes }
+        self.bytes = bytes.into();
+        Attempt::Over(Ok(count))
     }
 }
 
@@ -114,28 +119,29 @@ impl Transfer {
         Transfer::new(file, What::Write { buf, count })
     }
 
+    #[inline]
     fn new(file: FileId, what: What) -> Transfer {
         Transfer {
             file,
             what,
-            progress: Progress::default(),
             at: At::Change,
-            wakes: Wakes::default(),
-            walks: Walks::default(),
+            io: Io::default(),
             waiter: None,
-            result: None,
-            bytes: None,
+            result: Ok(0),
         }
     }
 
+    #[inline]
     fn end(&mut self) -> Flow {
-        Flow::Done(match self.result.take() {
-            Some(Ok(count)) => {
-                let out = self.bytes.take().map_or(Out::None, Out::Bytes);
-                Answer::Done(i64::try_from(count).unwrap_or(i64::MAX), out)
+        Flow::Done(match (self.result, &self.what) {
+            (Ok(count), What::Read { .. }) => {
+                let bytes = std::mem::take(&mut self.io.bytes);
+                Answer::Done(i64::try_from(count).unwrap_or(i64::MAX), Out::Bytes(bytes))
             }
-            Some(Err(errno)) => Answer::err(errno),
-            None => unreachable!("the operation is over"),
+            (Ok(count), What::Write { .. }) => {
+                Answer::Done(i64::try_from(count).unwrap_or(i64::MAX), Out::None)
+            }
+            (Err(errno), _) => Answer::err(errno),
         })
     }
 }
@@ -143,53 +149,41 @@ impl Transfer {
 impl<O: Observer> Kernel<'_, O> {
     #[inline]
     fn transfer_attempt(&mut self, task: TaskId, call: &mut Transfer) -> Attempt {
-        let file = call.file;
-        match (&self.m.files[file].kind, &call.what) {
+        let Transfer { file, what, io, .. } = call;
+        let file = *file;
+        match (&self.m.files[file].kind, &*what) {
             (Kind::EventFd(_), What::Read { buf, count }) => {
-                self.eventfd_read(task, file, *buf, *count)
+                self.eventfd_read(task, file, *buf, *count, io)
             }
             (Kind::EventFd(_), What::Write { buf, count }) => {
-                self.eventfd_write(task, file, buf, *count)
+                self.eventfd_write(task, file, buf, *count, io)
             }
             (Kind::Pipe(end), What::Read { buf, count }) => {
-                self.pipe_read(file, *end, *buf, *count, call.progress.slept)
+                self.pipe_read(file, *end, *buf, *count, io)
             }
             (Kind::Pipe(end), What::Write { buf, count }) => {
-                self.pipe_write(file, *end, buf, *count, &mut call.progress)
+                self.pipe_write(file, *end, buf, *count, io)
             }
-            (Kind::Plain(_), What::Read { buf, count }) => self.plain_read(file, *buf, *count),
+            (Kind::Plain(_), What::Read { buf, count }) => self.plain_read(file, *buf, *count, io),
             (Kind::Plain(_), What::Write { buf, count }) => self.plain_write(file, buf, *count),
             (Kind::EventPoll(_), _) => Attempt::fail(Errno::EINVAL),
         }
     }
 
+    /// Step: the operation itself, as one holder of the file's lock sees it.
     #[inline]
     fn transfer_change(&mut self, task: TaskId, call: &mut Transfer) -> Flow {
         match self.transfer_attempt(task, call) {
             Attempt::Locked => return Flow::Blocked,
-            Attempt::Over { result, bytes, wakes } => {
-                call.result = Some(result);
-                call.bytes = bytes;
-                if wakes.locked {
-                    for wake in wakes.list {
-                        self.wake_up_locked(task, &mut call.walks, wake);
-                    }
-                    if call.walks.outer.is_none() {
-                        return call.end();
-                    }
-                } else {
-                    if wakes.is_empty() {
-                        return call.end();
-                    }
-                    call.wakes = wakes;
+            Attempt::Over(result) => {
+                call.result = result;
+                if call.io.nothing_to_wake() {
+                    return call.end();
                 }
                 call.at = At::Wake;
             }
-            Attempt::Sleep { first: Some(wake) } => {
-                self.wake_up(&mut call.walks, wake);
-                call.at = At::WakeFirst;
-            }
-            Attempt::Sleep { first: None } => call.at = At::Enqueue,
+            Attempt::Sleep if call.io.nothing_to_wake() => call.at = At::Enqueue,
+            Attempt::Sleep => call.at = At::WakeFirst,
         }
         Flow::Next
     }
@@ -197,29 +191,37 @@ impl<O: Observer> Kernel<'_, O> {
     /// Step: one entry of the walk at hand, or the beginning of the next walk.
     #[inline]
     fn transfer_wake(&mut self, task: TaskId, call: &mut Transfer) -> Flow {
-        if call.walks.outer.is_none() {
-            let Some(wake) = call.wakes.pop() else { return call.end() };
-            self.wake_up(&mut call.walks, wake);
+        if call.io.walks.outer.is_none() {
+            if let Some(wake) = call.io.wakes.pop() {
+                self.wake_up(&mut call.io.walks, wake);
+            }
         }
-        match self.wake_step(task, &mut call.walks) {
-            Walked::Blocked => Flow::Blocked,
-            Walked::Done if call.wakes.is_empty() => call.end(),
-            Walked::More | Walked::Done => Flow::Next,
+        if self.wake_step(task, &mut call.io.walks) == Walked::Blocked {
+            return Flow::Blocked;
         }
+        if !call.io.nothing_to_wake() {
+            return Flow::Next;
+        }
+        if call.at == At::Wake {
+            return call.end();
+        }
+        call.at = At::Enqueue;
+        Flow::Next
     }
 
     /// Step: stand on the queue, then look whether there is still a reason to sleep (`wait_event`).
     fn transfer_enqueue(&mut self, task: TaskId, call: &mut Transfer) -> Flow {
+        let (head, exclusive) = self.transfer_queue(call);
+        if self.walked_by_another(task, head) {
+            return Flow::Blocked;
+        }
+        call.io.slept = true;
         if self.transfer_ready(call) {
             call.at = At::Change;
             return Flow::Next;
         }
-        let (head, exclusive, place) = self.transfer_queue(call);
-        if self.walked_by_another(task, head) {
-            return Flow::Blocked;
-        }
         let func = WakeFn::Autoremove(task);
-        call.waiter = Some(self.add_wait_entry(head, func, exclusive, place));
+        call.waiter = Some(self.add_wait_entry(head, func, exclusive, Place::Tail));
         self.m.task_mut(task).sleeping = true;
         call.at = At::Sleep;
         Flow::Next
@@ -232,10 +234,9 @@ impl<O: Observer> Kernel<'_, O> {
         if state.sleeping && !fatal {
             return Flow::Blocked;
         }
-        if let Some(head) = call.waiter.and_then(|waiter| self.m.waits[waiter].whead) {
-            if self.walked_by_another(task, head) {
-                return Flow::Blocked;
-            }
+        let queued_on = call.waiter.and_then(|waiter| self.m.waits[waiter].whead);
+        if queued_on.is_some_and(|head| self.walked_by_another(task, head)) {
+            return Flow::Blocked;
         }
         self.m.task_mut(task).sleeping = false;
         if let Some(waiter) = call.waiter.take() {
@@ -244,8 +245,7 @@ impl<O: Observer> Kernel<'_, O> {
         if fatal {
             return Flow::Done(Answer::err(Errno::EINTR));
         }
-        call.at = if self.transfer_ready(call) { At::Change } else { At::Enqueue };
-        call.progress.slept = true;
+        call.at = At::Enqueue;
         Flow::Next
     }
 
@@ -255,24 +255,26 @@ impl<O: Observer> Kernel<'_, O> {
             (Kind::Pipe(end), What::Read { .. }) => self.m.pipes[end.pipe].readable(),
             (Kind::Pipe(end), What::Write { .. }) => self.m.pipes[end.pipe].writable(),
             (Kind::EventFd(eventfd), What::Read { .. }) => eventfd.count > 0,
-            (Kind::EventFd(eventfd), What::Write { buf: Ptr::To(bytes), .. }) => {
-                bytes.to_u64().is_some_and(|added| u64::MAX - eventfd.count > added)
-            }
+            (
+                Kind::EventFd(eventfd),
+                What::Write {
+                    buf: Ptr::To(bytes),
+                    ..
+                },
+            ) => bytes
+                .to_u64()
+                .is_some_and(|added| u64::MAX - eventfd.count > added),
             _ => true,
         }
     }
 
-    /// Where it sleeps. Readers and writers of a pipe are exclusive and stand at the tail; the queue of
-    /// an eventfd serves both kinds of sleeper and wakes them all.
-    fn transfer_queue(&self, call: &Transfer) -> (HeadId, bool, Place) {
+    /// Where it sleeps, at the tail, and whether a wake of one stops there. Readers and writers of a pipe
+    /// are exclusive; the queue of an eventfd serves both kinds of sleeper and wakes them all.
+    fn transfer_queue(&self, call: &Transfer) -> (HeadId, bool) {
         match (&self.m.files[call.file].kind, &call.what) {
-            (Kind::Pipe(end), What::Read { .. }) => {
-                (self.m.pipes[end.pipe].rd_wait, true, Place::Tail)
-            }
-            (Kind::Pipe(end), What::Write { .. }) => {
-                (self.m.pipes[end.pipe].wr_wait, true, Place::Tail)
-            }
-            (Kind::EventFd(eventfd), _) => (eventfd.wqh, false, Place::Tail),
+            (Kind::Pipe(end), What::Read { .. }) => (self.m.pipes[end.pipe].rd_wait, true),
+            (Kind::Pipe(end), What::Write { .. }) => (self.m.pipes[end.pipe].wr_wait, true),
+            (Kind::EventFd(eventfd), _) => (eventfd.wqh, false),
             _ => unreachable!("other files never let a transfer sleep"),
         }
     }
@@ -283,15 +285,7 @@ impl Steps for Transfer {
     fn step<O: Observer>(&mut self, kernel: &mut Kernel<'_, O>, task: TaskId) -> Flow {
         match self.at {
             At::Change => kernel.transfer_change(task, self),
-            At::Wake => kernel.transfer_wake(task, self),
-            At::WakeFirst => match kernel.wake_step(task, &mut self.walks) {
-                Walked::Blocked => Flow::Blocked,
-                Walked::More => Flow::Next,
-                Walked::Done => {
-                    self.at = At::Enqueue;
-                    Flow::Next
-                }
-            },
+            At::Wake | At::WakeFirst => kernel.transfer_wake(task, self),
             At::Enqueue => kernel.transfer_enqueue(task, self),
             At::Sleep => kernel.transfer_sleep(task, self),
         }
@@ -302,7 +296,10 @@ impl Steps for Transfer {
     }
 
     fn at(&self) -> String {
-        let call = if matches!(self.what, What::Read { .. }) { "vfs_read" } else { "vfs_write" };
+        let call = match self.what {
+            What::Read { .. } => "vfs_read",
+            What::Write { .. } => "vfs_write",
+        };
         format!("{call}: {:?}", self.at)
     }
 }

@@ -52,14 +52,28 @@ impl<O: Observer> Kernel<'_, O> {
         let write_fd = self.unused_fd(task, above)?;
 
         let label = FileRef(read_fd);
-        let rd_wait = self.m.heads.insert(WaitHead::new(QueueRef::PipeRead(label)));
-        let wr_wait = self.m.heads.insert(WaitHead::new(QueueRef::PipeWrite(label)));
+        let rd_wait = self
+            .m
+            .heads
+            .insert(WaitHead::new(QueueRef::PipeRead(label)));
+        let wr_wait = self
+            .m
+            .heads
+            .insert(WaitHead::new(QueueRef::PipeWrite(label)));
         let pipe = self.m.pipes.insert(Pipe::new(rd_wait, wr_wait));
         let status = flags & status;
         let inode = self.m.next_inode();
         let end = |reads, mode, fd| File {
             inode,
-            ..File::new(Kind::Pipe(PipeEnd { pipe, reads, writes: !reads }), mode, fd)
+            ..File::new(
+                Kind::Pipe(PipeEnd {
+                    pipe,
+                    reads,
+                    writes: !reads,
+                }),
+                mode,
+                fd,
+            )
         };
         // The read end knows O_NONBLOCK only; packet mode is a matter of writing.
         let read_end = end(true, status & OpenFlags::NONBLOCK, read_fd);
@@ -83,11 +97,21 @@ impl<O: Observer> Kernel<'_, O> {
             return Err(Errno::EINVAL);
         }
         let fd = self.unused_fd(task, 0)?;
-        let wqh = self.m.heads.insert(WaitHead::new(QueueRef::File(FileRef(fd))));
+        let wqh = self
+            .m
+            .heads
+            .insert(WaitHead::new(QueueRef::File(FileRef(fd))));
         let semaphore = flags.contains(EFD_SEMAPHORE);
-        let eventfd = EventFd { count: u64::from(initval), semaphore, wqh };
+        let eventfd = EventFd {
+            count: u64::from(initval),
+            semaphore,
+            wqh,
+        };
         let status = (flags & OpenFlags::NONBLOCK) | OpenFlags::RDWR;
-        let file = self.m.files.insert(File::new(Kind::EventFd(eventfd), status, fd));
+        let file = self
+            .m
+            .files
+            .insert(File::new(Kind::EventFd(eventfd), status, fd));
         self.fd_install(task, fd, file, flags.contains(OpenFlags::CLOEXEC));
         Ok(fd)
     }
@@ -104,9 +128,13 @@ impl<O: Observer> Kernel<'_, O> {
             return Err(LabError::new("the model opens absolute paths only"));
         }
         if flags.intersects(OpenFlags::CREAT | OpenFlags::TRUNC) {
-            return Err(LabError::new("the model's files can be neither created nor cut"));
+            return Err(LabError::new(
+                "the model's files can be neither created nor cut",
+            ));
         }
-        let reopened = path.strip_prefix("/proc/self/fd/").and_then(|number| number.parse().ok());
+        let reopened = path
+            .strip_prefix("/proc/self/fd/")
+            .and_then(|number| number.parse().ok());
         if reopened.is_some_and(|fd| matches!(self.kind(task, Fd(fd)), Ok(Kind::Pipe(_)))) {
             return Err(LabError::new("the model cannot open a pipe anew"));
         }
@@ -140,7 +168,11 @@ impl<O: Observer> Kernel<'_, O> {
             }
             None => Plain::open(path).ok_or(Errno::ENOENT)?,
         };
-        let plain = if flags.contains(OpenFlags::PATH) { Plain::Path } else { plain };
+        let plain = if flags.contains(OpenFlags::PATH) {
+            Plain::Path
+        } else {
+            plain
+        };
         if plain.is_directory() && flags.writable() {
             return Err(Errno::EISDIR);
         }
@@ -149,7 +181,10 @@ impl<O: Observer> Kernel<'_, O> {
         }
         let kept = flags - OpenFlags::CLOEXEC - OpenFlags::EXCL | OpenFlags::LARGEFILE;
         let inode = self.m.next_inode();
-        let file = File { inode, ..File::new(Kind::Plain(plain), kept, fd) };
+        let file = File {
+            inode,
+            ..File::new(Kind::Plain(plain), kept, fd)
+        };
         Ok(self.m.files.insert(file))
     }
 }

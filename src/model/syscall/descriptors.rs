@@ -5,7 +5,7 @@ use super::super::fdtable::Slot;
 use super::super::file::{Kind, Plain};
 use super::release::Release;
 use crate::abi::{
-    Answer, EpollParams, Errno, Fd, FcntlCmd, FdFlags, IoctlArg, OpenFlags, Out, OutPtr, Ptr, Room,
+    Answer, EpollParams, Errno, FcntlCmd, Fd, FdFlags, IoctlArg, OpenFlags, Out, OutPtr, Ptr, Room,
     TaskId, request,
 };
 use crate::model::arena::FileId;
@@ -16,8 +16,9 @@ const CLOSE_RANGE_UNSHARE: u32 = 2;
 const CLOSE_RANGE_CLOEXEC: u32 = 4;
 
 /// What `F_SETFL` can change (`SETFL_MASK`).
-const SETFL: OpenFlags =
-    OpenFlags::APPEND.union(OpenFlags::NONBLOCK).union(OpenFlags::DIRECT);
+const SETFL: OpenFlags = OpenFlags::APPEND
+    .union(OpenFlags::NONBLOCK)
+    .union(OpenFlags::DIRECT);
 
 impl<O: Observer> Kernel<'_, O> {
     /// close(2)
@@ -60,8 +61,11 @@ impl<O: Observer> Kernel<'_, O> {
     /// The descriptors marked close-on-exec, closed (`do_close_on_exec`).
     pub(super) fn close_on_exec(&mut self, task: TaskId) -> Vec<FileId> {
         let fds = &mut self.m.process_mut(task).fds;
-        let marked: Vec<Fd> =
-            fds.iter().filter(|(_, slot)| slot.cloexec).map(|(fd, _)| fd).collect();
+        let marked: Vec<Fd> = fds
+            .iter()
+            .filter(|(_, slot)| slot.cloexec)
+            .map(|(fd, _)| fd)
+            .collect();
         let slots: Vec<Slot> = marked.into_iter().filter_map(|fd| fds.take(fd)).collect();
         self.put_all(slots)
     }
@@ -119,7 +123,10 @@ impl<O: Observer> Kernel<'_, O> {
         }
         let file = self.m.fget_any(task, oldfd).ok_or(Errno::EBADF)?;
         self.m.files[file].refs += 1;
-        let slot = Slot { file, cloexec: flags.contains(OpenFlags::CLOEXEC) };
+        let slot = Slot {
+            file,
+            cloexec: flags.contains(OpenFlags::CLOEXEC),
+        };
         let before = self.m.process_mut(task).fds.put(number, slot);
         let released = self.put_all(before);
         Ok(Release::new(Answer::ret(i64::from(newfd.0)), released))
@@ -133,7 +140,12 @@ impl<O: Observer> Kernel<'_, O> {
             FcntlCmd::DupfdCloexec(from) => self.fcntl_dupfd(task, file, from, true),
             FcntlCmd::Getfd => Ok(i64::from(cloexec)),
             FcntlCmd::Setfd(flags) => {
-                let slot = self.m.process_mut(task).fds.get_mut(fd).ok_or(Errno::EBADF)?;
+                let slot = self
+                    .m
+                    .process_mut(task)
+                    .fds
+                    .get_mut(fd)
+                    .ok_or(Errno::EBADF)?;
                 slot.cloexec = flags.contains(FdFlags::CLOEXEC);
                 Ok(0)
             }
@@ -175,7 +187,8 @@ impl<O: Observer> Kernel<'_, O> {
         if u64::try_from(from).is_ok_and(|from| from >= limit) {
             return Err(Errno::EINVAL);
         }
-        self.dup_from(task, file, from, cloexec).map(|fd| i64::from(fd.0))
+        self.dup_from(task, file, from, cloexec)
+            .map(|fd| i64::from(fd.0))
     }
 
     /// lseek(2): epolls and eventfds accept it and do nothing (`noop_llseek`).
@@ -215,7 +228,9 @@ impl<O: Observer> Kernel<'_, O> {
     ) -> Result<Out, Errno> {
         let file = self.m.fget(task, fd).ok_or(Errno::EBADF)?;
         if let (request::FIONBIO, IoctlArg::Int(value)) = (op, arg) {
-            let Ptr::To(on) = value else { return Err(Errno::EFAULT) };
+            let Ptr::To(on) = value else {
+                return Err(Errno::EFAULT);
+            };
             self.m.files[file].flags.set(OpenFlags::NONBLOCK, on != 0);
             return Ok(Out::None);
         }
@@ -272,15 +287,25 @@ impl<O: Observer> Kernel<'_, O> {
         let file = self.fget_of(task, file)?;
         let epoll = self.fget_of(task, epoll)?;
         let ep = self.m.files[epoll].epoll().ok_or(Errno::EINVAL)?;
-        let items = self.m.epolls[ep].rbr.iter(&self.m.rb).map(|item| &self.m.items[item]);
+        let items = self.m.epolls[ep]
+            .rbr
+            .iter(&self.m.rb)
+            .map(|item| &self.m.items[item]);
         let offset = usize::try_from(toff).map_err(|_| Errno::ENOENT)?;
-        let target = items.filter(|item| item.fd == tfd).nth(offset).ok_or(Errno::ENOENT)?;
+        let target = items
+            .filter(|item| item.fd == tfd)
+            .nth(offset)
+            .ok_or(Errno::ENOENT)?;
         Ok(compare(file, target.file))
     }
 
     /// The file behind a descriptor of some process; pid 0 is the caller's own here.
     fn fget_of(&self, task: TaskId, (pid, fd): (i32, Fd)) -> Result<FileId, Errno> {
-        let of = if pid == 0 { task } else { self.find_process(pid).ok_or(Errno::ESRCH)? };
+        let of = if pid == 0 {
+            task
+        } else {
+            self.find_process(pid).ok_or(Errno::ESRCH)?
+        };
         self.m.fget_any(of, fd).ok_or(Errno::EBADF)
     }
 }

@@ -33,12 +33,22 @@ impl<O: Observer> Kernel<'_, O> {
     pub(crate) fn syscall(&mut self, task: TaskId, call: Syscall) -> Result<Answer, LabError> {
         // The few that event loops live on come first, and in one piece each.
         Ok(match call {
-            Syscall::EpollWait { epfd, events, maxevents, timeout } => {
+            Syscall::EpollWait {
+                epfd,
+                events,
+                maxevents,
+                timeout,
+            } => {
                 let deadline = self.m.deadline_ms(timeout);
                 let begun = self.begin_epoll_wait(task, epfd, events, maxevents, deadline);
                 self.go(task, begun)
             }
-            Syscall::EpollCtl { epfd, op, fd, event } => {
+            Syscall::EpollCtl {
+                epfd,
+                op,
+                fd,
+                event,
+            } => {
                 let begun = self.begin_epoll_ctl(task, epfd, op, fd, event);
                 self.go(task, begun)
             }
@@ -58,25 +68,39 @@ impl<O: Observer> Kernel<'_, O> {
     #[inline]
     fn go<C: Steps>(&mut self, task: TaskId, begun: Result<C, Errno>) -> Answer {
         match begun {
-            Ok(call) => self.run(task, call),
+            Ok(mut call) => self.run(task, &mut call),
             Err(errno) => Answer::err(errno),
         }
     }
 
+    #[inline(never)]
     fn rarer_syscall(&mut self, task: TaskId, call: Syscall) -> Result<Answer, LabError> {
         Ok(match call {
             Syscall::EpollWait { .. }
             | Syscall::EpollCtl { .. }
             | Syscall::Read { .. }
             | Syscall::Write { .. } => unreachable!("handled by the caller"),
-            Syscall::EpollPwait { epfd, events, maxevents, timeout, sigmask, sigsetsize } => {
+            Syscall::EpollPwait {
+                epfd,
+                events,
+                maxevents,
+                timeout,
+                sigmask,
+                sigsetsize,
+            } => {
                 let deadline = self.m.deadline_ms(timeout);
-                let begun = check_sigmask(sigmask, sigsetsize).and_then(|()| {
-                    self.begin_epoll_wait(task, epfd, events, maxevents, deadline)
-                });
+                let begun = check_sigmask(sigmask, sigsetsize)
+                    .and_then(|()| self.begin_epoll_wait(task, epfd, events, maxevents, deadline));
                 self.go(task, begun)
             }
-            Syscall::EpollPwait2 { epfd, events, maxevents, timeout, sigmask, sigsetsize } => {
+            Syscall::EpollPwait2 {
+                epfd,
+                events,
+                maxevents,
+                timeout,
+                sigmask,
+                sigsetsize,
+            } => {
                 let begun = self.deadline_ptr(timeout).and_then(|deadline| {
                     check_sigmask(sigmask, sigsetsize)?;
                     self.begin_epoll_wait(task, epfd, events, maxevents, deadline)
@@ -105,9 +129,12 @@ impl<O: Observer> Kernel<'_, O> {
                 answer_fd(self.eventfd2(task, initval, Default::default()))
             }
             Syscall::Eventfd2 { initval, flags } => answer_fd(self.eventfd2(task, initval, flags)),
-            Syscall::Openat { dirfd, pathname, flags, .. } => {
-                answer_fd(self.openat(task, dirfd, &pathname, flags)?)
-            }
+            Syscall::Openat {
+                dirfd,
+                pathname,
+                flags,
+                ..
+            } => answer_fd(self.openat(task, dirfd, &pathname, flags)?),
             Syscall::Lseek { fd, offset, whence } => answer(self.lseek(task, fd, offset, whence)),
             Syscall::Ioctl { fd, op, arg } => answer_out(self.ioctl(task, fd, op, arg)),
             Syscall::Close { fd } => {
@@ -123,29 +150,43 @@ impl<O: Observer> Kernel<'_, O> {
                 let begun = self.dup2(task, oldfd, newfd);
                 self.go(task, begun)
             }
-            Syscall::Dup3 { oldfd, newfd, flags } => {
+            Syscall::Dup3 {
+                oldfd,
+                newfd,
+                flags,
+            } => {
                 let begun = self.dup3(task, oldfd, newfd, flags);
                 self.go(task, begun)
             }
             Syscall::Fcntl { fd, cmd } => answer(self.fcntl(task, fd, cmd)),
-            Syscall::KcmpFile { pid1, pid2, fd1, fd2 } => {
-                answer(self.kcmp_file(task, (pid1, fd1), (pid2, fd2)))
-            }
-            Syscall::KcmpEpollTfd { pid1, pid2, fd1, efd, tfd, toff } => {
-                answer(self.kcmp_epoll_tfd(task, (pid1, fd1), (pid2, efd), tfd, toff))
-            }
+            Syscall::KcmpFile {
+                pid1,
+                pid2,
+                fd1,
+                fd2,
+            } => answer(self.kcmp_file(task, (pid1, fd1), (pid2, fd2))),
+            Syscall::KcmpEpollTfd {
+                pid1,
+                pid2,
+                fd1,
+                efd,
+                tfd,
+                toff,
+            } => answer(self.kcmp_epoll_tfd(task, (pid1, fd1), (pid2, efd), tfd, toff)),
             Syscall::Fork => Answer::ret(i64::from(self.fork(task).pid())),
             Syscall::Execve => {
-                let exec = self.execve(task);
-                self.run(task, exec)
+                let mut exec = self.execve(task);
+                self.run(task, &mut exec)
             }
-            Syscall::ExitGroup { status } => self.run(task, Exit::group(status)),
+            Syscall::ExitGroup { status } => self.run(task, &mut Exit::group(status)),
             Syscall::Wait4 { pid, options } => {
                 let begun = Wait4::begin(pid, options);
                 self.go(task, begun)
             }
             Syscall::Kill { pid } => answer(self.kill(task, pid)),
-            Syscall::PrlimitNofile { new_limit } => answer_out(self.prlimit_nofile(task, new_limit)),
+            Syscall::PrlimitNofile { new_limit } => {
+                answer_out(self.prlimit_nofile(task, new_limit))
+            }
             Syscall::Setresuid { uid } => answer(self.setresuid(task, uid)),
             Syscall::Fdinfo { fd } => {
                 let begun = self.begin_fdinfo(task, fd);
@@ -207,9 +248,9 @@ impl<O: Observer> Kernel<'_, O> {
         match timeout {
             Ptr::Addr(0) => Ok(Deadline::Never),
             Ptr::Addr(_) => Err(Errno::EFAULT),
-            Ptr::To(timeout) => {
-                Ok(self.m.deadline_after(timeout.nanoseconds().ok_or(Errno::EINVAL)?))
-            }
+            Ptr::To(timeout) => Ok(self
+                .m
+                .deadline_after(timeout.nanoseconds().ok_or(Errno::EINVAL)?)),
         }
     }
 
@@ -232,7 +273,9 @@ fn check_sigmask(sigmask: Ptr<SigSet>, sigsetsize: u64) -> Result<(), Errno> {
 
 fn refuse_frozen(buf: OutPtr) -> Result<(), LabError> {
     if buf == OutPtr::Memory(Room::Frozen) {
-        return Err(LabError::new("only the events of an epoll_wait can lie on a frozen page"));
+        return Err(LabError::new(
+            "only the events of an epoll_wait can lie on a frozen page",
+        ));
     }
     Ok(())
 }

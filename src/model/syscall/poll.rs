@@ -125,25 +125,41 @@ impl<O: Observer> Kernel<'_, O> {
                     filter |= bits;
                 }
             }
-            entries.push(Entry { fd, file: Some(file), filter, answer: EventMask::empty() });
+            entries.push(Entry {
+                fd,
+                file: Some(file),
+                filter,
+                answer: EventMask::empty(),
+            });
         }
         Ok(Poll::new(entries, Form::Select(sets), deadline))
     }
 
     /// Step: hook onto one file's queues, and ask it (`do_pollfd`).
     fn poll_ask(&mut self, task: TaskId, call: &mut Poll, index: usize) -> Flow {
-        let Some(&Entry { fd, file, filter, .. }) = call.entries.get(index) else {
+        let Some(&Entry {
+            fd, file, filter, ..
+        }) = call.entries.get(index)
+        else {
             call.at = At::Decide;
             return Flow::Next;
         };
         let Some(file) = file else {
             // A negative number is a way to leave an entry out; a closed one is an answer.
-            let closed = if fd.0 < 0 { EventMask::empty() } else { EventMask::NVAL };
+            let closed = if fd.0 < 0 {
+                EventMask::empty()
+            } else {
+                EventMask::NVAL
+            };
             return call.answered(index, closed);
         };
         if call.hooking {
             let heads = self.poll_heads(file);
-            if heads.iter().flatten().any(|head| self.walked_by_another(task, *head)) {
+            if heads
+                .iter()
+                .flatten()
+                .any(|head| self.walked_by_another(task, *head))
+            {
                 return Flow::Blocked;
             }
             for head in heads.into_iter().flatten() {
@@ -196,7 +212,9 @@ impl<O: Observer> Kernel<'_, O> {
     /// Step: off every queue, and the answer.
     fn poll_unhook(&mut self, task: TaskId, call: &mut Poll) -> Flow {
         let hooks = &self.m.task(task).poll_hooks;
-        let mut heads = hooks.iter().filter_map(|(hook, _)| self.m.waits[*hook].whead);
+        let mut heads = hooks
+            .iter()
+            .filter_map(|(hook, _)| self.m.waits[*hook].whead);
         if heads.any(|head| self.walked_by_another(task, head)) {
             return Flow::Blocked;
         }
@@ -214,14 +232,21 @@ impl<O: Observer> Kernel<'_, O> {
     /// `pollwake`: tells the poller, if the wake-up concerns what it asked this file for.
     pub(crate) fn pollwake(&mut self, task: TaskId, hook: WaitId, key: EventMask) -> bool {
         let state = self.m.task_mut(task);
-        let filter = state.poll_hooks.iter().find(|(id, _)| *id == hook).map(|(_, filter)| *filter);
+        let filter = state
+            .poll_hooks
+            .iter()
+            .find(|(id, _)| *id == hook)
+            .map(|(_, filter)| *filter);
         if !key.is_empty() && filter.is_some_and(|filter| !filter.intersects(key)) {
             return false;
         }
         state.poll_triggered = true;
         self.trace(|k| {
             let head = k.m.waits[hook].whead.expect("its entry is being called");
-            Trace::PollWake { task, queue: k.m.heads[head].label }
+            Trace::PollWake {
+                task,
+                queue: k.m.heads[head].label,
+            }
         });
         self.try_to_wake_up(task)
     }
@@ -257,9 +282,10 @@ impl Poll {
         match &self.form {
             Form::Poll(_) => answer,
             Form::Select(sets) => {
-                let asked = sets.iter().zip(SETS).filter(|(set, _)| {
-                    set.as_ref().is_some_and(|set| set.contains(fd))
-                });
+                let asked = sets
+                    .iter()
+                    .zip(SETS)
+                    .filter(|(set, _)| set.as_ref().is_some_and(|set| set.contains(fd)));
                 asked.fold(EventMask::empty(), |seen, (_, bits)| seen | (answer & bits))
             }
         }
@@ -277,7 +303,10 @@ impl Poll {
                     ..*pollfd
                 });
                 let fds: Vec<PollFd> = answered.collect();
-                let count = fds.iter().filter(|pollfd| !pollfd.revents.is_empty()).count();
+                let count = fds
+                    .iter()
+                    .filter(|pollfd| !pollfd.revents.is_empty())
+                    .count();
                 Answer::Done(i64::try_from(count).unwrap_or(i64::MAX), Out::PollFds(fds))
             }
             Form::Select(sets) => {
@@ -285,9 +314,10 @@ impl Poll {
                 let mut report = [None, None, None];
                 for ((set, bits), out) in sets.iter().zip(SETS).zip(&mut report) {
                     let Some(set) = set else { continue };
-                    let ready = self.entries.iter().filter(|entry| {
-                        set.contains(entry.fd) && entry.answer.intersects(bits)
-                    });
+                    let ready = self
+                        .entries
+                        .iter()
+                        .filter(|entry| set.contains(entry.fd) && entry.answer.intersects(bits));
                     let ready: FdSet = ready.map(|entry| entry.fd).collect();
                     count += ready.len();
                     *out = Some(ready);

@@ -39,15 +39,28 @@ impl<O: Observer> Kernel<'_, O> {
     /// The living process that a pid names.
     pub(super) fn find_process(&self, pid: i32) -> Option<TaskId> {
         let leader = TaskId::from_pid(pid)?;
-        let process = self.m.processes.iter().find(|process| process.leader == leader)?;
+        let process = self
+            .m
+            .processes
+            .iter()
+            .find(|process| process.leader == leader)?;
         (process.status == ProcessStatus::Running).then_some(leader)
     }
 
     /// kill(2) with SIGKILL. A process that has ended but was not waited for can still be killed.
     pub(super) fn kill(&mut self, task: TaskId, pid: i32) -> Result<i64, Errno> {
-        let leader = if pid == 0 { Some(task) } else { TaskId::from_pid(pid) };
+        let leader = if pid == 0 {
+            Some(task)
+        } else {
+            TaskId::from_pid(pid)
+        };
         let process = leader
-            .and_then(|leader| self.m.processes.iter().find(|process| process.leader == leader))
+            .and_then(|leader| {
+                self.m
+                    .processes
+                    .iter()
+                    .find(|process| process.leader == leader)
+            })
             .filter(|process| process.status != ProcessStatus::Reaped)
             .ok_or(Errno::ESRCH)?;
         let id = self.m.task(process.leader).process;
@@ -131,7 +144,12 @@ impl Exit {
 
     fn with(status: WaitStatus) -> Exit {
         let release = Release::new(Answer::Gone, Vec::new());
-        Exit { status, at: ExitAt::Begin, release, walks: Walks::default() }
+        Exit {
+            status,
+            at: ExitAt::Begin,
+            release,
+            walks: Walks::default(),
+        }
     }
 }
 
@@ -159,7 +177,14 @@ impl<O: Observer> Kernel<'_, O> {
         let id = self.m.task(task).process;
         if let Some(head) = self.process_exited(id, call.status) {
             let key = EventMask::empty();
-            self.wake_up(&mut call.walks, Wake { head, key, nr: Nr::One });
+            self.wake_up(
+                &mut call.walks,
+                Wake {
+                    head,
+                    key,
+                    nr: Nr::One,
+                },
+            );
         }
         call.at = ExitAt::Wake;
         Flow::Next
@@ -197,7 +222,11 @@ impl Wait4 {
         if options & !WAIT_OPTIONS != 0 {
             return Err(Errno::EINVAL);
         }
-        Ok(Wait4 { pid, nohang: options & WNOHANG != 0, waiter: None })
+        Ok(Wait4 {
+            pid,
+            nohang: options & WNOHANG != 0,
+            waiter: None,
+        })
     }
 }
 
@@ -211,7 +240,11 @@ impl<O: Observer> Kernel<'_, O> {
         let fatal = state.fatal_signal;
         let parent = state.process;
         self.m.task_mut(task).sleeping = false;
-        let answer = if fatal { Some(Answer::err(Errno::EINTR)) } else { self.reap(parent, call) };
+        let answer = if fatal {
+            Some(Answer::err(Errno::EINTR))
+        } else {
+            self.reap(parent, call)
+        };
         let Some(answer) = answer else {
             if call.waiter.is_none() {
                 let head = self.m.processes[parent.index()].wait_chldexit;
