@@ -65,6 +65,39 @@ pub(crate) struct EpollWait {
     waiter: Option<WaitId>,
 }
 
+/// The epoll that a descriptor leads to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    file: FileId,
+    ep: EpId,
+}
+
+impl EpollWait {
+    #[inline]
+    pub(crate) fn new(
+        Found { file, ep }: Found,
+        buf: OutPtr,
+        maxevents: i32,
+        deadline: Deadline,
+    ) -> EpollWait {
+        EpollWait {
+            ep,
+            file,
+            maxevents: usize::try_from(maxevents).unwrap_or(0),
+            buf,
+            deadline,
+            at: WaitAt::Look,
+            timed_out: deadline == Deadline::Now,
+            item: None,
+            ready: EventMask::empty(),
+            polls: NestedPolls::default(),
+            events: Vec::new(),
+            fault: None,
+            waiter: None,
+        }
+    }
+}
+
 /// The step at which it stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum WaitAt {
@@ -89,14 +122,13 @@ pub(crate) enum WaitAt {
 impl<O: Observer> Kernel<'_, O> {
     /// The checks of epoll_wait(2), in the kernel's order (`do_epoll_wait`, `ep_check_params`).
     #[inline]
-    pub(crate) fn begin_epoll_wait(
-        &mut self,
+    pub(crate) fn check_epoll_wait(
+        &self,
         task: TaskId,
         epfd: Fd,
         buf: OutPtr,
         maxevents: i32,
-        deadline: Deadline,
-    ) -> Result<EpollWait, Errno> {
+    ) -> Result<Found, Errno> {
         let file = self.m.fget(task, epfd).ok_or(Errno::EBADF)?;
         if maxevents <= 0 || maxevents > EP_MAX_EVENTS {
             return Err(Errno::EINVAL);
@@ -107,21 +139,20 @@ impl<O: Observer> Kernel<'_, O> {
             return Err(Errno::EFAULT);
         }
         let ep = self.m.files[file].epoll().ok_or(Errno::EINVAL)?;
-        Ok(EpollWait {
-            ep,
-            file,
-            maxevents: usize::try_from(maxevents).unwrap_or(usize::MAX),
-            buf,
-            deadline,
-            at: WaitAt::Look,
-            timed_out: deadline == Deadline::Now,
-            item: None,
-            ready: EventMask::empty(),
-            polls: NestedPolls::default(),
-            events: Vec::new(),
-            fault: None,
-            waiter: None,
-        })
+        Ok(Found { file, ep })
+    }
+
+    /// The call, for those who have no use for the checks alone.
+    pub(crate) fn begin_epoll_wait(
+        &self,
+        task: TaskId,
+        epfd: Fd,
+        buf: OutPtr,
+        maxevents: i32,
+        deadline: Deadline,
+    ) -> Result<EpollWait, Errno> {
+        let found = self.check_epoll_wait(task, epfd, buf, maxevents)?;
+        Ok(EpollWait::new(found, buf, maxevents, deadline))
     }
 
     /// Step: the first look.

@@ -15,8 +15,9 @@ pub(crate) use process::{Exit, Wait4};
 pub(crate) use release::Release;
 
 use super::Kernel;
+use super::arena::FileId;
 use super::call::Steps;
-use super::eventpoll::Deadline;
+use super::eventpoll::{Deadline, EpollWait};
 use super::file::{Kind, Transfer};
 use crate::abi::{
     Answer, Bytes, Errno, Fd, Out, OutPtr, Ptr, Room, SigSet, Syscall, TaskId, Timespec,
@@ -40,8 +41,13 @@ impl<O: Observer> Kernel<'_, O> {
                 timeout,
             } => {
                 let deadline = self.m.deadline_ms(timeout);
-                let begun = self.begin_epoll_wait(task, epfd, events, maxevents, deadline);
-                self.go(task, begun)
+                match self.check_epoll_wait(task, epfd, events, maxevents) {
+                    Ok(found) => self.run(
+                        task,
+                        &mut EpollWait::new(found, events, maxevents, deadline),
+                    ),
+                    Err(errno) => Answer::err(errno),
+                }
             }
             Syscall::EpollCtl {
                 epfd,
@@ -54,13 +60,15 @@ impl<O: Observer> Kernel<'_, O> {
             }
             Syscall::Read { fd, buf, count } => {
                 refuse_frozen(buf)?;
-                let begun = self.begin_read(task, fd, buf, count);
-                self.go(task, begun)
+                match self.check_read(task, fd, buf, count) {
+                    Ok(file) => self.run(task, &mut Transfer::read(file, buf, count)),
+                    Err(errno) => Answer::err(errno),
+                }
             }
-            Syscall::Write { fd, buf, count } => {
-                let begun = self.begin_write(task, fd, buf, count);
-                self.go(task, begun)
-            }
+            Syscall::Write { fd, buf, count } => match self.check_write(task, fd, &buf, count) {
+                Ok(file) => self.run(task, &mut Transfer::write(file, buf, count)),
+                Err(errno) => Answer::err(errno),
+            },
             other => self.rarer_syscall(task, other)?,
         })
     }
@@ -197,13 +205,13 @@ impl<O: Observer> Kernel<'_, O> {
 
     /// `ksys_read` up to the file's own method.
     #[inline]
-    fn begin_read(
+    fn check_read(
         &mut self,
         task: TaskId,
         fd: Fd,
         buf: OutPtr,
         count: u64,
-    ) -> Result<Transfer, Errno> {
+    ) -> Result<FileId, Errno> {
         let file = self.m.fget(task, fd).ok_or(Errno::EBADF)?;
         if !self.m.files[file].flags.readable() {
             return Err(Errno::EBADF);
@@ -214,18 +222,18 @@ impl<O: Observer> Kernel<'_, O> {
         if !buf.in_user_space(count) {
             return Err(Errno::EFAULT);
         }
-        Ok(Transfer::read(file, buf, count))
+        Ok(file)
     }
 
     /// `ksys_write` up to the file's own method.
     #[inline]
-    fn begin_write(
+    fn check_write(
         &mut self,
         task: TaskId,
         fd: Fd,
-        buf: Ptr<Bytes>,
+        buf: &Ptr<Bytes>,
         count: u64,
-    ) -> Result<Transfer, Errno> {
+    ) -> Result<FileId, Errno> {
         let file = self.m.fget(task, fd).ok_or(Errno::EBADF)?;
         if !self.m.files[file].flags.writable() {
             return Err(Errno::EBADF);
@@ -235,12 +243,12 @@ impl<O: Observer> Kernel<'_, O> {
         }
         let in_user_space = match buf {
             Ptr::To(_) => true,
-            Ptr::Addr(addr) => OutPtr::Addr(addr).in_user_space(count),
+            Ptr::Addr(addr) => OutPtr::Addr(*addr).in_user_space(count),
         };
         if !in_user_space {
             return Err(Errno::EFAULT);
         }
-        Ok(Transfer::write(file, buf, count))
+        Ok(file)
     }
 
     /// The deadline of a timeout behind a pointer, of which `NULL` is none.
