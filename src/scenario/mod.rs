@@ -1,1 +1,44 @@
-//! The scenario language.
+//! The scenario language: system calls as strace prints them, read, checked, run and printed.
+//!
+//! A scenario is a text of lines such as
+//!
+//! ```text
+//! # law 37: An edge is reported once.
+//! ep = epoll_create1(0) = 3
+//! f = eventfd2(1, 0)
+//! epoll_ctl(ep, EPOLL_CTL_ADD, f, {events=EPOLLIN|EPOLLET, data={u32=7, u64=7}}) = 0
+//! epoll_wait(ep, [{events=EPOLLIN, data={u32=7, u64=7}}], 8, 0) = 1
+//! epoll_wait(ep, [], 8, 0) = 0
+//! ```
+//!
+//! The way of a line: [`Scenario::parse`] reads it, argument by argument, each by its kind in one table
+//! of calls (`signature`), and checks names and counts before anything runs. A run lowers it to a
+//! [`Syscall`](crate::abi::Syscall), gives it to a [`Backend`](crate::backend::Backend), and compares
+//! the answer with what is written. Printing a [`Scenario`] gives the canonical spelling of what was
+//! read, so `parse` and `to_string` are inverse on it.
+//!
+//! Nothing in here opens a file, starts a thread or looks at a clock.
+
+mod ast;
+mod check;
+mod cursor;
+mod env;
+mod error;
+mod header;
+mod lower;
+mod needs;
+mod parse;
+mod print;
+mod signature;
+mod span;
+mod value;
+mod words;
+
+pub use ast::{Line, Scenario};
+pub use error::ScenarioError;
+pub use header::{Confusion, Header, Law};
+pub use needs::Need;
+pub use span::{Position, Span};
+
+#[cfg(test)]
+mod tests;

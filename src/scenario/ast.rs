@@ -1,0 +1,285 @@
+//! A scenario as a value: what the lines say, with names still names.
+//!
+//! Arguments are kept by kind and not as text, so there is one way to print each of them: printing a
+//! scenario gives its canonical form, whatever dialect it was written in. Nothing here can be built
+//! from outside: a value of these types has passed the parser and the check.
+
+use std::time::Duration;
+
+use crate::abi::{EpollParams, Errno, Rlimit, WaitStatus};
+use crate::backend::Thaw;
+
+use super::signature::Signature;
+use super::{Header, Span};
+
+/// A scenario that was read and found well-formed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Scenario {
+    pub(super) header: Header,
+    pub(super) lines: Vec<Line>,
+}
+
+impl Scenario {
+    /// What the comments at the top say.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The lines in order; the body of a loop hangs under its first line.
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+}
+
+/// One line of the file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Line {
+    pub(super) number: usize,
+    pub(super) span: Span,
+    pub(super) kind: LineKind,
+    /// What follows `#` at the end of a line that says something else.
+    pub(super) comment: Option<Box<str>>,
+}
+
+impl Line {
+    /// Its number in the file, from 1.
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
+    /// Where it stands.
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
+    /// Whether something is to happen: a call, a thaw, time that passes, the end of a call.
+    pub fn is_action(&self) -> bool {
+        matches!(
+            self.kind,
+            LineKind::Call(_) | LineKind::Pass(_) | LineKind::Thaw { .. }
+        )
+    }
+
+    /// The lines that it repeats.
+    pub fn body(&self) -> Option<&[Line]> {
+        match &self.kind {
+            LineKind::Repeat(repeat) => Some(&repeat.body),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum LineKind {
+    Blank,
+    /// Nothing but a comment; the text behind `#`.
+    Comment(Box<str>),
+    /// What strace says between calls: `+++ exited with 0 +++`.
+    Note(Box<str>),
+    /// `+10ms` alone.
+    Pass(Duration),
+    Call(Box<Call>),
+    Thaw {
+        task: Name,
+        page: Thaw,
+    },
+    Repeat(Repeat),
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Repeat {
+    pub(super) count: u64,
+    pub(super) var: Option<Name>,
+    pub(super) body: Vec<Line>,
+    /// The comment behind the closing brace.
+    pub(super) end_comment: Option<Box<str>>,
+}
+
+/// A call, or one half of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Call {
+    /// Time that passes first.
+    pub(super) time: Option<Duration>,
+    pub(super) task: Option<Name>,
+    /// The name that the returned number gets.
+    pub(super) bind: Option<Name>,
+    pub(super) signature: &'static Signature,
+    /// All arguments, also where a half shows only some of them.
+    pub(super) args: Vec<Arg>,
+    pub(super) expect: Expect,
+    pub(super) form: Form,
+}
+
+impl Call {
+    /// Where its output stands among the arguments.
+    pub(super) fn output(&self) -> Option<&Output> {
+        self.args.iter().find_map(|arg| match &arg.value {
+            Value::Out(output) => Some(output),
+            _ => None,
+        })
+    }
+
+    pub(super) fn output_mut(&mut self) -> Option<&mut Output> {
+        self.args.iter_mut().find_map(|arg| match &mut arg.value {
+            Value::Out(output) => Some(output),
+            _ => None,
+        })
+    }
+
+    pub(super) fn task_name(&self) -> &str {
+        self.task.as_ref().map_or("", |task| &task.text)
+    }
+}
+
+/// Which part of a call a line shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Form {
+    Plain,
+    /// `... <unfinished ...>`: it sleeps.
+    Unfinished,
+    /// `<... call resumed>`: it ended.
+    Resumed,
+}
+
+/// A word that stands for a number or a task.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Name {
+    pub(super) text: Box<str>,
+    pub(super) span: Span,
+}
+
+/// A number, or a name that has one at run time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Num {
+    Lit(i128),
+    Name(Name),
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Arg {
+    pub(super) value: Value,
+    pub(super) span: Span,
+}
+
+/// An argument; which variants can occur is decided by its `Kind` in the table of calls.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Value {
+    Num(Num),
+    /// Flags, or a constant out of several.
+    Bits(u32),
+    /// A pointer with nothing behind it.
+    Addr(u64),
+    Text(Text),
+    Event(Event),
+    SigSet(u64),
+    /// Seconds and what remains of them.
+    Time(Num, Num),
+    PollFds(Vec<PollEntry>),
+    FdSet(Vec<Num>),
+    /// A pointer to an int.
+    Int(Num),
+    Params(EpollParams),
+    Rlimit(Rlimit),
+    Slot {
+        efd: Num,
+        tfd: Num,
+        toff: Num,
+    },
+    /// What can be nothing else: the program of execve, say.
+    Fixed,
+    Out(Output),
+}
+
+/// A string, or its beginning.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Text {
+    pub(super) bytes: Vec<u8>,
+    /// Whether `...` follows it.
+    pub(super) more: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Event {
+    pub(super) events: u32,
+    /// Absent only where a fault tore the entry.
+    pub(super) data: Option<Num>,
+}
+
+/// An entry of poll's array: in the arguments with `events`, in the result with `revents`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct PollEntry {
+    pub(super) fd: Num,
+    pub(super) mask: u32,
+}
+
+/// A line of fdinfo.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Item {
+    pub(super) tfd: Num,
+    pub(super) events: u32,
+    pub(super) data: Num,
+    pub(super) pos: Num,
+}
+
+/// An argument that the call fills.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Output {
+    pub(super) place: Place,
+    pub(super) shown: Shown,
+}
+
+/// The memory of an output.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Place {
+    /// As much as the call says.
+    Plenty,
+    /// `@room(24)`
+    Bytes(u64),
+    /// `@room(2 entries)`
+    Entries(u64),
+    /// `@frozen`
+    Frozen,
+    /// None: a bare address.
+    Addr(u64),
+}
+
+/// What the call is said to store.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Shown {
+    /// `...`
+    Open,
+    Events {
+        unordered: bool,
+        events: Vec<Event>,
+    },
+    Pipe(Num, Num),
+    Bytes(Text),
+    Int(Num),
+    Params(EpollParams),
+    Status(WaitStatus),
+    Rlimit(Rlimit),
+}
+
+/// What the call is said to return.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Expect {
+    /// Nothing is said.
+    Record,
+    /// `= ?`
+    Open,
+    Value(Num, Detail),
+    Error(Errno),
+    /// The items of fdinfo.
+    Items(Vec<Item>),
+    /// The text of fdinfo_text.
+    Text(Vec<u8>),
+}
+
+/// What strace adds to a number in brackets, where it is more than a reading aid.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Detail {
+    None,
+    Poll(Vec<PollEntry>),
+    /// `in`, `out`, `except`
+    Sets([Vec<Num>; 3]),
+}

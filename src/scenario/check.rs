@@ -1,0 +1,335 @@
+//! What must hold before anything runs: every name means something, every count is the right one.
+//!
+//! The walk goes through the lines once, in their order. That is exact although there are loops,
+//! because a loop runs at least once and what its first round has bound stays bound.
+
+use std::collections::HashSet;
+
+use super::ast::{
+    Arg, Call, Detail, Event, Expect, Form, Line, LineKind, Name, Num, Output, Scenario, Shown,
+    Text, Value,
+};
+use super::env::unbound;
+use super::parse::arguments;
+use super::signature::{Kind, Param, Returns};
+use super::value::check_name;
+use super::{ScenarioError, Span};
+
+/// The most calls that a scenario may make, all rounds of its loops counted.
+const MOST_CALLS: u64 = 10_000_000;
+/// The longest buffer that a shortened string may stand for.
+const LONGEST_BUFFER: i128 = 1 << 26;
+const MOST_ERRORS: usize = 20;
+
+type Result<T> = std::result::Result<T, ScenarioError>;
+
+/// Looks a scenario over.
+pub(super) fn check(scenario: &Scenario) -> std::result::Result<(), Vec<ScenarioError>> {
+    let mut checker = Checker::default();
+    checker.block(&scenario.lines, 1);
+    if checker.errors.is_empty() {
+        Ok(())
+    } else {
+        Err(checker.errors)
+    }
+}
+
+#[derive(Default)]
+struct Checker {
+    numbers: HashSet<Box<str>>,
+    tasks: HashSet<Box<str>>,
+    gone: HashSet<Box<str>>,
+    calls: u64,
+    errors: Vec<ScenarioError>,
+}
+
+impl Checker {
+    fn block(&mut self, lines: &[Line], rounds: u64) {
+        // Whether something has happened in this block that may have ended a call.
+        let mut acted = false;
+        for line in lines {
+            if self.errors.len() >= MOST_ERRORS {
+                return;
+            }
+            let result = match &line.kind {
+                LineKind::Repeat(repeat) => {
+                    acted = false;
+                    let entered = self.enter_loop(repeat.var.as_ref());
+                    self.block(&repeat.body, rounds.saturating_mul(repeat.count));
+                    if let Some(var) = &repeat.var {
+                        self.numbers.remove(&var.text);
+                    }
+                    entered
+                }
+                LineKind::Call(call) if call.form == Form::Resumed && !acted => {
+                    let message = "a call ends by what a line does, and here is none before it";
+                    Err(ScenarioError::new(line.span, message, "ended by what?")
+                        .help("a resumed line follows the call or the `+time` that ended it"))
+                }
+                LineKind::Call(call) => {
+                    acted = true;
+                    self.count(line.span, rounds)
+                        .and_then(|()| self.call(call, line.span))
+                }
+                LineKind::Thaw { task, .. } => {
+                    acted = true;
+                    self.task(task)
+                }
+                LineKind::Pass(_) => {
+                    acted = true;
+                    self.count(line.span, rounds)
+                }
+                LineKind::Blank | LineKind::Comment(_) | LineKind::Note(_) => Ok(()),
+            };
+            if let Err(error) = result {
+                self.errors.push(error);
+            }
+        }
+    }
+
+    fn enter_loop(&mut self, var: Option<&Name>) -> Result<()> {
+        match var {
+            Some(var) if !self.numbers.insert(var.text.clone()) => {
+                let message = format!("`{}` stands for something already", var.text);
+                Err(ScenarioError::new(var.span, message, "taken"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn count(&mut self, span: Span, rounds: u64) -> Result<()> {
+        let before = self.calls;
+        self.calls = self.calls.saturating_add(rounds);
+        if before <= MOST_CALLS && self.calls > MOST_CALLS {
+            let message = format!("a scenario makes at most {MOST_CALLS} calls");
+            return Err(ScenarioError::new(span, message, "here they are exceeded"));
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, call: &Call, span: Span) -> Result<()> {
+        if let Some(task) = &call.task {
+            if self.gone.contains(&task.text) {
+                let message = format!("task {} has called exit_group and is gone", task.text);
+                return Err(ScenarioError::new(task.span, message, "gone"));
+            }
+            self.tasks.insert(task.text.clone());
+        }
+        arity(call, span)?;
+        let binds = call.form == Form::Plain && !matches!(call.expect, Expect::Error(_));
+        for (arg, param) in call.args.iter().zip(call.signature.params) {
+            self.arg(arg, param, binds)?;
+            counts(arg, param, &call.args)?;
+        }
+        self.result(call)?;
+        lengths(call, span)?;
+        if let Some(name) = &call.bind {
+            self.bind(name, call)?;
+        }
+        if let (Returns::Never, Some(task)) = (call.signature.returns, &call.task) {
+            self.gone.insert(task.text.clone());
+        }
+        Ok(())
+    }
+
+    fn bind(&mut self, name: &Name, call: &Call) -> Result<()> {
+        if call.form != Form::Plain || matches!(call.expect, Expect::Error(_)) {
+            let message = format!("`{}` would stand for nothing", name.text);
+            let why = if call.form == Form::Plain {
+                "is to fail"
+            } else {
+                "has not returned"
+            };
+            return Err(ScenarioError::new(
+                name.span,
+                message,
+                format!("the call {why}"),
+            ));
+        }
+        match call.signature.returns {
+            Returns::Fd => {
+                check_name(&name.text, name.span)?;
+                self.numbers.insert(name.text.clone());
+            }
+            Returns::Task => {
+                self.tasks.insert(name.text.clone());
+                self.gone.remove(&name.text);
+            }
+            _ => {
+                let message = format!("{} returns no descriptor", call.signature.name);
+                return Err(ScenarioError::new(name.span, message, "nothing to name")
+                    .help("a name can stand for a new descriptor, or for the task of fork"));
+            }
+        }
+        Ok(())
+    }
+
+    fn num(&self, num: &Num) -> Result<()> {
+        match num {
+            Num::Name(name) if !self.numbers.contains(&name.text) => {
+                Err(unbound(name).meant(&name.text, self.numbers.iter().map(|known| &**known)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn task(&self, task: &Name) -> Result<()> {
+        if self.tasks.contains(&task.text) {
+            return Ok(());
+        }
+        let message = format!("no task is called `{}` yet", task.text);
+        Err(ScenarioError::new(task.span, message, "unknown task")
+            .meant(&task.text, self.tasks.iter().map(|known| &**known)))
+    }
+
+    fn arg(&mut self, arg: &Arg, param: &Param, binds: bool) -> Result<()> {
+        match &arg.value {
+            Value::Num(Num::Name(name)) if matches!(param.kind, Kind::Pid) => self.task(name),
+            Value::Num(num) | Value::Int(num) => self.num(num),
+            Value::Event(event) => self.event(event),
+            Value::Time(sec, rest) => self.num(sec).and_then(|()| self.num(rest)),
+            Value::PollFds(entries) => entries.iter().try_for_each(|entry| self.num(&entry.fd)),
+            Value::FdSet(fds) => fds.iter().try_for_each(|fd| self.num(fd)),
+            Value::Slot { efd, tfd, toff } => [efd, tfd, toff]
+                .into_iter()
+                .try_for_each(|num| self.num(num)),
+            Value::Out(Output { shown, .. }) => self.shown(shown, binds),
+            Value::Bits(_)
+            | Value::Addr(_)
+            | Value::Text(_)
+            | Value::SigSet(_)
+            | Value::Params(_)
+            | Value::Rlimit(_)
+            | Value::Fixed => Ok(()),
+        }
+    }
+
+    fn shown(&mut self, shown: &Shown, binds: bool) -> Result<()> {
+        match shown {
+            Shown::Events { events, .. } => events.iter().try_for_each(|event| self.event(event)),
+            Shown::Int(num) => self.num(num),
+            Shown::Pipe(read_end, write_end) if binds => {
+                for end in [read_end, write_end] {
+                    if let Num::Name(name) = end {
+                        self.numbers.insert(name.text.clone());
+                    }
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn event(&self, event: &Event) -> Result<()> {
+        event.data.as_ref().map_or(Ok(()), |data| self.num(data))
+    }
+
+    fn result(&self, call: &Call) -> Result<()> {
+        match &call.expect {
+            Expect::Value(num, detail) => {
+                match (num, call.signature.returns) {
+                    (Num::Name(name), Returns::Task | Returns::Pid) => self.task(name)?,
+                    _ => self.num(num)?,
+                }
+                match detail {
+                    Detail::None => Ok(()),
+                    Detail::Poll(entries) => {
+                        entries.iter().try_for_each(|entry| self.num(&entry.fd))
+                    }
+                    Detail::Sets(sets) => sets.iter().flatten().try_for_each(|fd| self.num(fd)),
+                }
+            }
+            Expect::Items(items) => items.iter().try_for_each(|item| {
+                [&item.tfd, &item.data, &item.pos]
+                    .into_iter()
+                    .try_for_each(|num| self.num(num))
+            }),
+            Expect::Record | Expect::Open | Expect::Error(_) | Expect::Text(_) => Ok(()),
+        }
+    }
+}
+
+fn arity(call: &Call, span: Span) -> Result<()> {
+    let (shown, params) = (call.args.len(), call.signature.params);
+    if shown + call.signature.optional >= params.len() {
+        return Ok(());
+    }
+    let missing: Vec<&str> = params[shown..].iter().map(|param| param.name).collect();
+    let message = format!("{} takes {}", call.signature.name, arguments(params.len()));
+    Err(ScenarioError::new(
+        span,
+        message,
+        format!("without {}", missing.join(", ")),
+    ))
+}
+
+/// The arguments that say something about others.
+fn counts(arg: &Arg, param: &Param, args: &[Arg]) -> Result<()> {
+    match (param.kind, &arg.value) {
+        (Kind::Len(of), Value::Num(count)) => {
+            let (have, unit) = match &args[of].value {
+                Value::Text(Text { bytes, more: false }) => (bytes.len(), "bytes"),
+                Value::Text(Text { more: true, .. }) => return shortened(count, arg.span),
+                Value::PollFds(entries) => (entries.len(), "entries"),
+                _ => return Ok(()),
+            };
+            if *count == Num::Lit(i128::try_from(have).unwrap_or(i128::MAX)) {
+                return Ok(());
+            }
+            let message = format!("`{}` is {count}, but there are {have} {unit}", param.name);
+            Err(ScenarioError::new(
+                arg.span,
+                message,
+                format!("must be {have}"),
+            ))
+        }
+        (Kind::Same(of), value) if *value != args[of].value => {
+            let message = format!(
+                "`{}` differs, and the lab can only set all alike",
+                param.name
+            );
+            Err(ScenarioError::new(arg.span, message, "not the same"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn shortened(count: &Num, span: Span) -> Result<()> {
+    match count {
+        Num::Lit(count) if (1..=LONGEST_BUFFER).contains(count) => Ok(()),
+        _ => {
+            let message = "a shortened string stands for a fixed number of bytes";
+            Err(ScenarioError::new(
+                span,
+                message,
+                format!("from 1 to {LONGEST_BUFFER}"),
+            ))
+        }
+    }
+}
+
+/// Outputs that cannot go with the result beside them.
+fn lengths(call: &Call, span: Span) -> Result<()> {
+    let Some(Output { shown, .. }) = call.output() else {
+        return Ok(());
+    };
+    let have = match shown {
+        Shown::Events { events, .. } => {
+            let torn = events.iter().any(|event| event.data.is_none());
+            if torn && !(matches!(call.expect, Expect::Error(_)) && events.len() == 1) {
+                let message = "only a call that fails leaves one event without data";
+                return Err(ScenarioError::new(span, message, "an event without data"));
+            }
+            events.len()
+        }
+        Shown::Bytes(Text { bytes, more: false }) => bytes.len(),
+        _ => return Ok(()),
+    };
+    match call.expect {
+        Expect::Value(Num::Lit(value), _) if Ok(value) != i128::try_from(have) => {
+            let message = format!("the result is {value}, but {have} are shown");
+            Err(ScenarioError::new(span, message, "these disagree"))
+        }
+        _ => Ok(()),
+    }
+}

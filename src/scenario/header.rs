@@ -1,0 +1,114 @@
+//! The comments at the top of a scenario: which laws it shows, what it needs, and prose.
+
+use super::error::nearest;
+use super::{Need, ScenarioError, Span};
+
+/// What the comment lines before the first call say.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Header {
+    /// `# law 37: sentence`
+    pub laws: Vec<Law>,
+    /// `# confusion slug: sentence`
+    pub confusions: Vec<Confusion>,
+    /// `# needs: root, linux >= 6.15`
+    pub needs: Vec<Need>,
+    /// The other lines, without `# `.
+    pub prose: Vec<String>,
+}
+
+/// A rule of epoll that the scenario shows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Law {
+    /// Its stable number.
+    pub id: u32,
+    /// The rule in our own words.
+    pub sentence: String,
+}
+
+/// A common misunderstanding that the scenario clears up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Confusion {
+    /// Its stable name.
+    pub slug: String,
+    /// What is the case instead.
+    pub sentence: String,
+}
+
+const DIRECTIVES: [&str; 3] = ["law", "confusion", "needs"];
+
+impl Header {
+    /// Takes one comment line in; `text` is what follows `#`.
+    pub(super) fn read(&mut self, text: &str, span: Span) -> Result<(), ScenarioError> {
+        let text = text.trim();
+        let Some((word, argument, sentence)) = directive(text) else {
+            self.prose.push(text.to_owned());
+            return Ok(());
+        };
+        match word {
+            "law" => match argument.parse() {
+                Ok(id) if !sentence.is_empty() => {
+                    self.laws.push(Law {
+                        id,
+                        sentence: sentence.to_owned(),
+                    });
+                }
+                _ => {
+                    return Err(malformed(
+                        span,
+                        "law",
+                        "# law 37: An edge is reported once.",
+                    ));
+                }
+            },
+            "confusion" => {
+                if argument.is_empty() || sentence.is_empty() {
+                    let example = "# confusion et-partial-read: One read is not enough.";
+                    return Err(malformed(span, "confusion", example));
+                }
+                let (slug, sentence) = (argument.to_owned(), sentence.to_owned());
+                self.confusions.push(Confusion { slug, sentence });
+            }
+            "needs" => {
+                if !argument.is_empty() || sentence.is_empty() {
+                    return Err(malformed(span, "needs", "# needs: linux >= 6.15, root"));
+                }
+                for need in sentence.split(',').map(str::trim) {
+                    self.needs.push(Need::parse(need).map_err(|help| {
+                        let message = format!("`{need}` is not a need that the lab knows");
+                        ScenarioError::new(span, message, "unknown need").help(help)
+                    })?);
+                }
+            }
+            _ => {
+                let message = format!("`{word}` is not something that a header says");
+                return Err(
+                    ScenarioError::new(span, message, "unknown directive").meant(word, DIRECTIVES)
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a comment below the first call is a directive, which has no meaning there.
+pub(super) fn is_directive(text: &str) -> bool {
+    directive(text.trim()).is_some_and(|(word, ..)| DIRECTIVES.contains(&word))
+}
+
+/// Splits `word argument: sentence` if the word is a directive, or nearly one. Anything else with a
+/// colon in it is prose.
+fn directive(text: &str) -> Option<(&str, &str, &str)> {
+    let (head, sentence) = text.split_once(':')?;
+    let mut words = head.split_ascii_whitespace();
+    let (word, argument) = (words.next()?, words.next().unwrap_or(""));
+    if words.next().is_some() || !word.bytes().all(|byte| byte.is_ascii_lowercase()) {
+        return None;
+    }
+    nearest(word, DIRECTIVES)?;
+    Some((word, argument, sentence.trim()))
+}
+
+fn malformed(span: Span, directive: &str, example: &str) -> ScenarioError {
+    let message = format!("a `{directive}` line has another form");
+    ScenarioError::new(span, message, "malformed").help(format!("as in `{example}`"))
+}

@@ -1,0 +1,250 @@
+//! From the arguments of a line to those of a [`Syscall`](crate::abi::Syscall): names become numbers.
+
+use crate::abi::{
+    Bytes, EpollEvent, EpollParams, EventMask, Fd, FdSet, OutPtr, PollFd, Ptr, Rlimit, Room,
+    SigSet, Timespec, Timeval,
+};
+
+use super::ScenarioError;
+use super::ast::{Arg, Event, Num, Output, Place, PollEntry, Text, Value};
+use super::env::Env;
+
+/// The arguments of one call, read by place.
+///
+/// The parser has made each of them what its kind in the table says, so a wrong variant is a broken
+/// row of that table and panics.
+#[derive(Debug)]
+pub(super) struct Args<'a> {
+    pub(super) args: &'a [Arg],
+    pub(super) env: &'a Env,
+}
+
+impl Args<'_> {
+    pub(super) fn has(&self, place: usize) -> bool {
+        place < self.args.len()
+    }
+
+    fn number(&self, place: usize) -> Result<i128, ScenarioError> {
+        match &self.args[place].value {
+            Value::Num(num) => self.env.number(num),
+            other => wrong(place, other),
+        }
+    }
+
+    pub(super) fn int(&self, place: usize) -> Result<i32, ScenarioError> {
+        self.number(place).map(low_i32)
+    }
+
+    pub(super) fn uint(&self, place: usize) -> Result<u32, ScenarioError> {
+        self.number(place).map(low_u32)
+    }
+
+    pub(super) fn long(&self, place: usize) -> Result<i64, ScenarioError> {
+        self.number(place)
+            .map(|number| low_u64(number).cast_signed())
+    }
+
+    pub(super) fn size(&self, place: usize) -> Result<u64, ScenarioError> {
+        self.number(place).map(low_u64)
+    }
+
+    pub(super) fn fd(&self, place: usize) -> Result<Fd, ScenarioError> {
+        self.int(place).map(Fd)
+    }
+
+    pub(super) fn pid(&self, place: usize) -> Result<i32, ScenarioError> {
+        match &self.args[place].value {
+            Value::Num(num) => self.env.pid(num).map(low_i32),
+            other => wrong(place, other),
+        }
+    }
+
+    pub(super) fn bits(&self, place: usize) -> u32 {
+        match self.args[place].value {
+            Value::Bits(bits) => bits,
+            ref other => wrong(place, other),
+        }
+    }
+
+    pub(super) fn event(&self, place: usize) -> Result<Ptr<EpollEvent>, ScenarioError> {
+        Ok(match &self.args[place].value {
+            Value::Event(event) => Ptr::To(epoll_event(event, self.env)?),
+            Value::Addr(addr) => Ptr::Addr(*addr),
+            other => wrong(place, other),
+        })
+    }
+
+    pub(super) fn sigset(&self, place: usize) -> Ptr<SigSet> {
+        match self.args[place].value {
+            Value::SigSet(bits) => Ptr::To(SigSet(bits)),
+            Value::Addr(addr) => Ptr::Addr(addr),
+            ref other => wrong(place, other),
+        }
+    }
+
+    fn time(&self, place: usize) -> Result<Ptr<(i64, i64)>, ScenarioError> {
+        let number = |num| Ok(low_u64(self.env.number(num)?).cast_signed());
+        Ok(match &self.args[place].value {
+            Value::Time(sec, rest) => Ptr::To((number(sec)?, number(rest)?)),
+            Value::Addr(addr) => Ptr::Addr(*addr),
+            other => wrong(place, other),
+        })
+    }
+
+    pub(super) fn timespec(&self, place: usize) -> Result<Ptr<Timespec>, ScenarioError> {
+        Ok(match self.time(place)? {
+            Ptr::To((tv_sec, tv_nsec)) => Ptr::To(Timespec { tv_sec, tv_nsec }),
+            Ptr::Addr(addr) => Ptr::Addr(addr),
+        })
+    }
+
+    pub(super) fn optional_timespec(
+        &self,
+        place: usize,
+    ) -> Result<Option<Timespec>, ScenarioError> {
+        Ok(match self.timespec(place)? {
+            Ptr::To(timespec) => Some(timespec),
+            Ptr::Addr(_) => None,
+        })
+    }
+
+    pub(super) fn timeval(&self, place: usize) -> Result<Option<Timeval>, ScenarioError> {
+        Ok(match self.time(place)? {
+            Ptr::To((tv_sec, tv_usec)) => Some(Timeval { tv_sec, tv_usec }),
+            Ptr::Addr(_) => None,
+        })
+    }
+
+    pub(super) fn poll_fds(&self, place: usize) -> Result<Vec<PollFd>, ScenarioError> {
+        match &self.args[place].value {
+            Value::PollFds(entries) => entries
+                .iter()
+                .map(|PollEntry { fd, mask }| {
+                    Ok(PollFd {
+                        fd: self.env.fd(fd)?,
+                        events: EventMask::from_bits_retain(*mask),
+                        revents: EventMask::empty(),
+                    })
+                })
+                .collect(),
+            other => wrong(place, other),
+        }
+    }
+
+    pub(super) fn fd_set(&self, place: usize) -> Result<Option<FdSet>, ScenarioError> {
+        match &self.args[place].value {
+            Value::FdSet(fds) => fd_set(fds, self.env).map(Some),
+            Value::Addr(_) => Ok(None),
+            other => wrong(place, other),
+        }
+    }
+
+    /// What write(2) is given; a shortened string is repeated up to the count.
+    pub(super) fn buffer(&self, place: usize, count: usize) -> Result<Ptr<Bytes>, ScenarioError> {
+        let (text, count) = match &self.args[place].value {
+            Value::Text(text) => (text, self.size(count)?),
+            Value::Addr(addr) => return Ok(Ptr::Addr(*addr)),
+            other => wrong(place, other),
+        };
+        let Text { bytes, more } = text;
+        if !more {
+            return Ok(Ptr::To(Bytes::from(bytes.as_slice())));
+        }
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let repeated: Vec<u8> = bytes.iter().copied().cycle().take(count).collect();
+        Ok(Ptr::To(Bytes::from(repeated)))
+    }
+
+    pub(super) fn path(&self, place: usize) -> Box<str> {
+        match &self.args[place].value {
+            Value::Text(text) => String::from_utf8_lossy(&text.bytes).into(),
+            other => wrong(place, other),
+        }
+    }
+
+    pub(super) fn int_in(&self, place: usize) -> Result<Ptr<i32>, ScenarioError> {
+        Ok(match &self.args[place].value {
+            Value::Int(num) => Ptr::To(low_i32(self.env.number(num)?)),
+            Value::Addr(addr) => Ptr::Addr(*addr),
+            other => wrong(place, other),
+        })
+    }
+
+    pub(super) fn params(&self, place: usize) -> Ptr<EpollParams> {
+        match self.args[place].value {
+            Value::Params(params) => Ptr::To(params),
+            Value::Addr(addr) => Ptr::Addr(addr),
+            ref other => wrong(place, other),
+        }
+    }
+
+    pub(super) fn rlimit(&self, place: usize) -> Option<Rlimit> {
+        match self.args[place].value {
+            Value::Rlimit(limit) => Some(limit),
+            Value::Addr(_) => None,
+            ref other => wrong(place, other),
+        }
+    }
+
+    pub(super) fn slot(&self, place: usize) -> Result<(Fd, Fd, u32), ScenarioError> {
+        match &self.args[place].value {
+            Value::Slot { efd, tfd, toff } => Ok((
+                self.env.fd(efd)?,
+                self.env.fd(tfd)?,
+                low_u32(self.env.number(toff)?),
+            )),
+            other => wrong(place, other),
+        }
+    }
+
+    pub(super) fn out(&self, place: usize) -> OutPtr {
+        let Value::Out(Output { place: memory, .. }) = &self.args[place].value else {
+            wrong(place, &self.args[place].value)
+        };
+        match *memory {
+            Place::Plenty => OutPtr::PLENTY,
+            Place::Bytes(bytes) => OutPtr::Memory(Room::Bytes(bytes)),
+            Place::Entries(entries) => {
+                OutPtr::Memory(Room::Bytes(entries.saturating_mul(EpollEvent::SIZE)))
+            }
+            Place::Frozen => OutPtr::Memory(Room::Frozen),
+            Place::Addr(addr) => OutPtr::Addr(addr),
+        }
+    }
+}
+
+fn wrong(place: usize, value: &Value) -> ! {
+    panic!("argument {place} was read as {value:?}, which its call does not take")
+}
+
+/// An event with its data resolved.
+pub(super) fn epoll_event(event: &Event, env: &Env) -> Result<EpollEvent, ScenarioError> {
+    let data = match &event.data {
+        Some(num) => low_u64(env.number(num)?),
+        None => 0,
+    };
+    Ok(EpollEvent::new(
+        EventMask::from_bits_retain(event.events),
+        data,
+    ))
+}
+
+/// A set with its members resolved.
+pub(super) fn fd_set(fds: &[Num], env: &Env) -> Result<FdSet, ScenarioError> {
+    fds.iter().map(|num| env.fd(num)).collect()
+}
+
+/// The lower 64 bits, as C converts.
+#[expect(clippy::as_conversions, reason = "the truncation is meant")]
+pub(super) fn low_u64(number: i128) -> u64 {
+    number as u64
+}
+
+#[expect(clippy::as_conversions, reason = "the truncation is meant")]
+pub(super) fn low_u32(number: i128) -> u32 {
+    number as u32
+}
+
+pub(super) fn low_i32(number: i128) -> i32 {
+    low_u32(number).cast_signed()
+}

@@ -1,0 +1,70 @@
+//! What a scenario needs from the machine that it runs on.
+
+use std::fmt;
+
+use super::error::nearest;
+
+/// A condition that a kernel must meet; the caller of the runner decides whether it does.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Need {
+    /// `linux >= 6.15`
+    LinuxAtLeast(u32, u32),
+    /// `linux < 6.15`
+    LinuxBelow(u32, u32),
+    /// Rights over the whole machine.
+    Root,
+    /// userfaultfd(2), which stands behind `@frozen`.
+    Userfaultfd,
+    /// kcmp(2)
+    Kcmp,
+    /// Writes a machine-wide setting and puts it back; implies [`Need::Root`].
+    Sysctl,
+}
+
+/// As a header line spells it.
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Need::LinuxAtLeast(major, minor) => write!(f, "linux >= {major}.{minor}"),
+            Need::LinuxBelow(major, minor) => write!(f, "linux < {major}.{minor}"),
+            Need::Root => f.write_str("root"),
+            Need::Userfaultfd => f.write_str("userfaultfd"),
+            Need::Kcmp => f.write_str("kcmp"),
+            Need::Sysctl => f.write_str("sysctl"),
+        }
+    }
+}
+
+impl Need {
+    /// Reads one; the error is what to say about it.
+    pub(super) fn parse(text: &str) -> Result<Need, String> {
+        match text {
+            "root" => return Ok(Need::Root),
+            "userfaultfd" => return Ok(Need::Userfaultfd),
+            "kcmp" => return Ok(Need::Kcmp),
+            "sysctl" => return Ok(Need::Sysctl),
+            _ => {}
+        }
+        if let Some(version) = text.strip_prefix("linux").map(str::trim_start) {
+            let at_least = version.strip_prefix(">=").and_then(parse_version);
+            let below = version.strip_prefix('<').and_then(parse_version);
+            return match (at_least, below) {
+                (Some((major, minor)), _) => Ok(Need::LinuxAtLeast(major, minor)),
+                (_, Some((major, minor))) => Ok(Need::LinuxBelow(major, minor)),
+                _ => Err("write `linux >= 6.15` or `linux < 6.15`".to_owned()),
+            };
+        }
+        let known = ["root", "userfaultfd", "kcmp", "sysctl"];
+        Err(match nearest(text, known) {
+            Some(need) => format!("did you mean `{need}`?"),
+            None => {
+                "known are linux >= X.Y, linux < X.Y, root, userfaultfd, kcmp and sysctl".to_owned()
+            }
+        })
+    }
+}
+
+fn parse_version(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.trim().split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}

@@ -1,0 +1,680 @@
+//! From text to lines.
+//!
+//! A line stands for itself, with one exception: what strace shows of a call that sleeps is spread over
+//! two lines, and only both together tell all its arguments. So the parser remembers the unfinished
+//! calls of a block and completes them when their end comes by.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::backend::Thaw;
+
+use super::ast::{Arg, Call, Expect, Form, Line, LineKind, Name, Repeat, Scenario, Shown, Value};
+use super::cursor::Cursor;
+use super::header::is_directive;
+use super::signature::{self, OTHERWISE, Returns, Signature};
+use super::value::{check_name, read_arg, read_result};
+use super::{Header, ScenarioError, Span, check};
+
+/// After this many errors the rest of the text is not looked at.
+const MOST_ERRORS: usize = 20;
+/// More than a person writes, and little enough for everything that walks over loops by recursion.
+const DEEPEST: usize = 8;
+/// The longest time that may pass at once.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+impl Scenario {
+    /// Reads a scenario, in strace's dialects and in the canonical form, and checks it.
+    ///
+    /// # Errors
+    /// All mistakes, up to twenty, in the order of the text.
+    pub fn parse(text: &str) -> Result<Scenario, Vec<ScenarioError>> {
+        let mut parser = Parser::new(text);
+        parser.read_all();
+        let scenario = parser.finish()?;
+        check::check(&scenario)?;
+        Ok(scenario)
+    }
+}
+
+struct Parser<'t> {
+    text: &'t str,
+    header: Header,
+    /// Whether only comments have come so far.
+    in_header: bool,
+    /// The blocks that are open, outermost first.
+    blocks: Vec<Block>,
+    errors: Vec<ScenarioError>,
+}
+
+#[derive(Default)]
+struct Block {
+    lines: Vec<Line>,
+    /// The calls that sleep: by task, where in `lines`.
+    asleep: HashMap<Box<str>, usize>,
+    /// The line that opened it; `None` for the file itself.
+    opening: Option<Opening>,
+}
+
+struct Opening {
+    number: usize,
+    span: Span,
+    count: u64,
+    var: Option<Name>,
+    comment: Option<Box<str>>,
+}
+
+/// What a line turned out to be.
+enum Read {
+    Line(LineKind),
+    Open { count: u64, var: Option<Name> },
+    Close,
+}
+
+impl<'t> Parser<'t> {
+    fn new(text: &'t str) -> Parser<'t> {
+        Parser {
+            text,
+            header: Header::default(),
+            in_header: true,
+            blocks: vec![Block::default()],
+            errors: Vec::new(),
+        }
+    }
+
+    fn read_all(&mut self) {
+        let mut start = 0;
+        for (index, line) in self.text.split_inclusive('\n').enumerate() {
+            let end = start + line.trim_end().len();
+            if let Err(error) = self.read_line(index + 1, start, end) {
+                self.errors.push(error);
+                if self.errors.len() >= MOST_ERRORS {
+                    return;
+                }
+            }
+            start += line.len();
+        }
+        if let [
+            _,
+            ..,
+            Block {
+                opening: Some(opening),
+                ..
+            },
+        ] = self.blocks.as_slice()
+        {
+            let message = "a loop has no end";
+            self.errors.push(
+                ScenarioError::new(opening.span, message, "begins here")
+                    .help("a line with `}` ends it"),
+            );
+        }
+    }
+
+    fn finish(self) -> Result<Scenario, Vec<ScenarioError>> {
+        let lines = self
+            .blocks
+            .into_iter()
+            .next()
+            .map_or_else(Vec::new, |block| block.lines);
+        if self.errors.is_empty() {
+            Ok(Scenario {
+                header: self.header,
+                lines,
+            })
+        } else {
+            Err(self.errors)
+        }
+    }
+
+    fn block(&mut self) -> &mut Block {
+        self.blocks
+            .last_mut()
+            .expect("the file's own block is never closed")
+    }
+
+    fn read_line(&mut self, number: usize, start: usize, end: usize) -> Result<(), ScenarioError> {
+        let mut c = Cursor::new(self.text, start, end);
+        c.skip_space();
+        let start = c.at();
+        let read = self.read_kind(&mut c)?;
+        let span = c.since(start);
+        let comment = read_comment(&mut c)?;
+        match read {
+            Read::Line(kind) => self.block().lines.push(Line {
+                number,
+                span,
+                kind,
+                comment,
+            }),
+            Read::Open { count, var } => {
+                if self.blocks.len() > DEEPEST {
+                    let message = format!("loops nest at most {DEEPEST} deep");
+                    return Err(ScenarioError::new(span, message, "one too many"));
+                }
+                let opening = Some(Opening {
+                    number,
+                    span,
+                    count,
+                    var,
+                    comment,
+                });
+                self.blocks.push(Block {
+                    opening,
+                    ..Block::default()
+                });
+            }
+            Read::Close => self.close_block(span, comment)?,
+        }
+        Ok(())
+    }
+
+    fn close_block(
+        &mut self,
+        span: Span,
+        end_comment: Option<Box<str>>,
+    ) -> Result<(), ScenarioError> {
+        let block = self.block();
+        let Some(Opening {
+            number,
+            span,
+            count,
+            var,
+            comment,
+        }) = block.opening.take()
+        else {
+            return Err(ScenarioError::new(
+                span,
+                "`}` ends no loop",
+                "nothing is open here",
+            ));
+        };
+        let body = std::mem::take(&mut block.lines);
+        let still_asleep = block.asleep.values().min().map(|index| body[*index].span);
+        self.blocks.pop();
+        let kind = LineKind::Repeat(Repeat {
+            count,
+            var,
+            body,
+            end_comment,
+        });
+        self.block().lines.push(Line {
+            number,
+            span,
+            kind,
+            comment,
+        });
+        match still_asleep {
+            Some(span) => {
+                let message = "a call that begins in a loop must end in it";
+                Err(ScenarioError::new(span, message, "never resumed"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn read_kind(&mut self, c: &mut Cursor<'_>) -> Result<Read, ScenarioError> {
+        if c.is_at_end() {
+            return Ok(Read::Line(LineKind::Blank));
+        }
+        if c.sees("#") {
+            return self.read_comment_line(c).map(Read::Line);
+        }
+        self.in_header = false;
+        if c.eat("}") {
+            return Ok(Read::Close);
+        }
+        let start = c.at();
+        let mut time = read_time(c)?;
+        let task = read_task(c)?;
+        if time.is_none() {
+            time = read_time(c)?;
+        }
+        if c.sees("+++") || c.sees("---") {
+            return Ok(Read::Line(LineKind::Note(c.until(&[]).into())));
+        }
+        if let (Some(time), None) = (time, &task)
+            && (c.is_at_end() || c.sees("#"))
+        {
+            return Ok(Read::Line(LineKind::Pass(time)));
+        }
+        if c.eat("<...") {
+            return self.read_resumed(c, task, time, start).map(Read::Line);
+        }
+        let Some((word, span)) = c.ident() else {
+            return Err(c.unexpected("a call"));
+        };
+        match word {
+            "repeat" if !c.sees("(") && !c.sees("=") => {
+                if task.is_some() || time.is_some() {
+                    let message = "a loop has neither task nor time";
+                    return Err(ScenarioError::new(
+                        c.since(start),
+                        message,
+                        "belongs to a call",
+                    ));
+                }
+                read_repeat(c)
+            }
+            "thaw" if !c.sees("=") => {
+                if task.is_some() || time.is_some() {
+                    let message = "a thaw has neither task nor time in front";
+                    return Err(ScenarioError::new(
+                        c.since(start),
+                        message,
+                        "belongs to a call",
+                    ));
+                }
+                read_thaw(c).map(Read::Line)
+            }
+            _ => {
+                let bind = if c.eat("=") {
+                    Some(Name {
+                        text: word.into(),
+                        span,
+                    })
+                } else {
+                    None
+                };
+                let called = if bind.is_some() {
+                    c.ident()
+                } else {
+                    Some((word, span))
+                };
+                let Some((name, span)) = called else {
+                    return Err(c.unexpected("a call"));
+                };
+                let call = read_call(c, name, span)?;
+                self.place_call(
+                    Call {
+                        time,
+                        task,
+                        bind,
+                        ..call
+                    },
+                    start,
+                    c,
+                )
+                .map(Read::Line)
+            }
+        }
+    }
+
+    fn read_comment_line(&mut self, c: &mut Cursor<'_>) -> Result<LineKind, ScenarioError> {
+        let start = c.at();
+        let text = c.until(&[]).trim_start_matches('#');
+        let span = c.since(start);
+        if self.in_header {
+            self.header.read(text, span)?;
+        } else if is_directive(text) {
+            let message = "what a scenario shows and needs is said before its first call";
+            return Err(ScenarioError::new(span, message, "too late"));
+        }
+        Ok(LineKind::Comment(text.into()))
+    }
+
+    /// Notes a call that sleeps, and refuses one of a task that does.
+    fn place_call(
+        &mut self,
+        call: Call,
+        start: usize,
+        c: &Cursor<'_>,
+    ) -> Result<LineKind, ScenarioError> {
+        let asleep = self.blocks.iter().find_map(|block| {
+            block
+                .asleep
+                .get(call.task_name())
+                .map(|index| &block.lines[*index])
+        });
+        if let Some(line) = asleep {
+            let message = format!(
+                "this task sleeps in the call of line {} and cannot make another",
+                line.number
+            );
+            return Err(
+                ScenarioError::new(c.since(start), message, "its task is asleep").help(format!(
+                    "a line `<... {} resumed>` ends that call",
+                    called(line)
+                )),
+            );
+        }
+        let block = self.block();
+        if call.form == Form::Unfinished {
+            block
+                .asleep
+                .insert(call.task_name().into(), block.lines.len());
+        }
+        Ok(LineKind::Call(Box::new(call)))
+    }
+
+    /// `<... epoll_wait resumed>[], 8, -1) = 0`, from behind the dots.
+    fn read_resumed(
+        &mut self,
+        c: &mut Cursor<'_>,
+        task: Option<Name>,
+        time: Option<Duration>,
+        start: usize,
+    ) -> Result<LineKind, ScenarioError> {
+        let Some((name, span)) = c.ident() else {
+            return Err(c.unexpected("the name of a call"));
+        };
+        if !c.eat_word("resumed") {
+            return Err(c.unexpected("`resumed`"));
+        }
+        c.expect(">")?;
+        let key = task.as_ref().map_or("", |task| &task.text);
+        let block = self.block();
+        let Some(index) = block.asleep.remove(key) else {
+            let message = "no call of this task is unfinished here";
+            return Err(ScenarioError::new(span, message, "resumes nothing")
+                .help("the line where it falls asleep ends with `<unfinished ...>`"));
+        };
+        let LineKind::Call(begun) = &mut block.lines[index].kind else {
+            unreachable!("only calls are noted as asleep");
+        };
+        if begun.signature.name != name {
+            let message = format!(
+                "this task sleeps in {}, not in {name}",
+                begun.signature.name
+            );
+            return Err(ScenarioError::new(span, message, "another call"));
+        }
+        if let Some(time) = time {
+            let message = format!("{time:?} cannot pass here");
+            return Err(
+                ScenarioError::new(c.since(start), message, "not on a resumed line")
+                    .help("let it pass on a line of its own, above"),
+            );
+        }
+        let mut call = Call {
+            task,
+            time: None,
+            ..(**begun).clone()
+        };
+        call.form = Form::Resumed;
+        // A call that its task's death ended shows nothing: `<unfinished ...>) = ?`.
+        if c.eat("<unfinished ...>") {
+            c.expect(")")?;
+        } else {
+            complete(&mut call.args, c, begun.signature)?;
+        }
+        call.expect = read_expectation(c, begun.signature)?;
+        begun.args = call.args.clone();
+        if let Some(output) = begun.output_mut() {
+            output.shown = Shown::Open;
+        }
+        Ok(LineKind::Call(Box::new(call)))
+    }
+}
+
+/// Reads the arguments that a resumed line shows: all from the first output on, or those that the
+/// unfinished line left out. Arguments that both show must agree.
+fn complete(
+    args: &mut Vec<Arg>,
+    c: &mut Cursor<'_>,
+    signature: &'static Signature,
+) -> Result<(), ScenarioError> {
+    let from = signature.first_output().min(args.len());
+    let mut place = from;
+    while !c.eat(")") {
+        if place > from {
+            c.expect(",")?;
+        }
+        let Some(param) = signature.params.get(place) else {
+            return Err(c.unexpected("`)`"));
+        };
+        let mut arg = read_arg(c, param)?;
+        match args.get_mut(place) {
+            None => args.push(arg),
+            Some(begun) => {
+                if let (Value::Out(begun), Value::Out(ended)) = (&begun.value, &mut arg.value) {
+                    ended.place = begun.place;
+                } else if begun.value != arg.value {
+                    let message = format!("the call began with another `{}`", param.name);
+                    return Err(ScenarioError::new(arg.span, message, "not what it was"));
+                }
+                *begun = arg;
+            }
+        }
+        place += 1;
+    }
+    Ok(())
+}
+
+fn called(line: &Line) -> &'static str {
+    match &line.kind {
+        LineKind::Call(call) => call.signature.name,
+        _ => "?",
+    }
+}
+
+/// Reads a call from behind its name.
+fn read_call(c: &mut Cursor<'_>, name: &str, span: Span) -> Result<Call, ScenarioError> {
+    let rows = signature::named(name);
+    let Some(mut signature) = rows.first() else {
+        let message = format!("`{name}` is not a call that the lab knows");
+        return Err(ScenarioError::new(span, message, "unknown call")
+            .meant(name, signature::names().chain(["repeat", "thaw"])));
+    };
+    c.expect("(")?;
+    let mut args = Vec::new();
+    let mut form = Form::Plain;
+    loop {
+        if c.eat("<unfinished ...>") {
+            form = Form::Unfinished;
+            break;
+        }
+        if c.eat(")") {
+            break;
+        }
+        if !args.is_empty() {
+            c.expect(",")?;
+            if c.eat("<unfinished ...>") {
+                form = Form::Unfinished;
+                break;
+            }
+        }
+        let Some(param) = signature.params.get(args.len()) else {
+            let message = format!("{name} takes {}", arguments(signature.params.len()));
+            return Err(ScenarioError::new(
+                c.unexpected("`)`").span(),
+                message,
+                "one too many",
+            ));
+        };
+        args.push(read_arg(c, param)?);
+        if let Some((place, _)) = signature.selector
+            && args.len() == place + 1
+        {
+            signature = select(rows, &args[place])?;
+        }
+    }
+    let expect = match form {
+        Form::Unfinished => {
+            if signature
+                .selector
+                .is_some_and(|(place, _)| args.len() <= place)
+            {
+                let message = format!("{name} must show here which of its kinds it is");
+                return Err(ScenarioError::new(span, message, "too little is shown"));
+            }
+            Expect::Record
+        }
+        _ => read_expectation(c, signature)?,
+    };
+    Ok(Call {
+        time: None,
+        task: None,
+        bind: None,
+        signature,
+        args,
+        expect,
+        form,
+    })
+}
+
+/// The row for the value of the argument that tells the rows apart.
+fn select(rows: &'static [Signature], arg: &Arg) -> Result<&'static Signature, ScenarioError> {
+    let Value::Bits(bits) = arg.value else {
+        unreachable!("a row is selected by a constant");
+    };
+    let is = |value: u32| {
+        rows.iter()
+            .find(|row| row.selector.is_some_and(|(_, v)| v == value))
+    };
+    is(bits).or_else(|| is(OTHERWISE)).ok_or_else(|| {
+        let message = format!(
+            "{} with this argument is not something the lab knows",
+            rows[0].name
+        );
+        ScenarioError::new(arg.span, message, "unknown here")
+    })
+}
+
+pub(super) fn arguments(count: usize) -> String {
+    match count {
+        0 => "no arguments".to_owned(),
+        1 => "1 argument".to_owned(),
+        _ => format!("{count} arguments"),
+    }
+}
+
+/// What follows the closing bracket.
+fn read_expectation(
+    c: &mut Cursor<'_>,
+    signature: &'static Signature,
+) -> Result<Expect, ScenarioError> {
+    let expect = if c.eat("=") {
+        read_result(c, signature.returns)?
+    } else if signature.returns == Returns::Never {
+        Expect::Open
+    } else {
+        Expect::Record
+    };
+    // strace's option `-T` adds how long it took.
+    if c.sees("<") && c.rest()[1..].starts_with(|c: char| c.is_ascii_digit()) {
+        c.skip_past(">")?;
+    }
+    Ok(expect)
+}
+
+fn read_comment(c: &mut Cursor<'_>) -> Result<Option<Box<str>>, ScenarioError> {
+    if c.is_at_end() {
+        return Ok(None);
+    }
+    if c.eat("#") {
+        return Ok(Some(c.until(&[]).into()));
+    }
+    Err(c.unexpected("the end of the line"))
+}
+
+/// `+10ms`
+fn read_time(c: &mut Cursor<'_>) -> Result<Option<Duration>, ScenarioError> {
+    if c.sees("+++") || !c.eat("+") {
+        return Ok(None);
+    }
+    let start = c.at();
+    let digits = c.rest().bytes().take_while(u8::is_ascii_digit).count();
+    let number: Option<u64> = c.rest()[..digits].parse().ok();
+    let unit = c.rest()[digits..]
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .next();
+    c.until(&[' ', '\t', '#']);
+    let from = match unit {
+        Some("us") => Duration::from_micros,
+        Some("ms") => Duration::from_millis,
+        Some("s") => Duration::from_secs,
+        _ => {
+            let message = "a time is a whole number of us, ms or s";
+            return Err(
+                ScenarioError::new(c.since(start), message, "not a time").help("as in `+10ms`")
+            );
+        }
+    };
+    match number.map(from).filter(|time| *time <= LONGEST) {
+        Some(time) => Ok(Some(time)),
+        None => {
+            let message = "at most an hour can pass at once";
+            Err(ScenarioError::new(c.since(start), message, "too long"))
+        }
+    }
+}
+
+/// `[A]`, or strace's `[pid 123]`.
+fn read_task(c: &mut Cursor<'_>) -> Result<Option<Name>, ScenarioError> {
+    if !c.eat("[") {
+        return Ok(None);
+    }
+    c.skip_space();
+    let start = c.at();
+    let is_pid = c.eat_word("pid") && !c.sees("]");
+    if is_pid {
+        let Some((pid, span)) = c.number()? else {
+            return Err(c.unexpected("the number of a task"));
+        };
+        c.expect("]")?;
+        return Ok(Some(Name {
+            text: pid.to_string().into(),
+            span,
+        }));
+    }
+    let span = c.since(start);
+    let name = if span.start < span.end {
+        Some(("pid", span))
+    } else {
+        c.ident()
+    };
+    let Some((text, span)) = name else {
+        return Err(c.unexpected("the name of a task"));
+    };
+    c.expect("]")?;
+    Ok(Some(Name {
+        text: text.into(),
+        span,
+    }))
+}
+
+/// `repeat 500 as i {`, from behind the first word.
+fn read_repeat(c: &mut Cursor<'_>) -> Result<Read, ScenarioError> {
+    let Some((count, span)) = c.number()? else {
+        return Err(c.unexpected("how many times to repeat"));
+    };
+    let Some(count) = u64::try_from(count).ok().filter(|count| *count > 0) else {
+        let message = "a loop runs at least once";
+        return Err(ScenarioError::new(span, message, "not once"));
+    };
+    let mut var = None;
+    if c.eat_word("as") {
+        let Some((text, span)) = c.ident() else {
+            return Err(c.unexpected("a name for the number of the round"));
+        };
+        check_name(text, span)?;
+        var = Some(Name {
+            text: text.into(),
+            span,
+        });
+    }
+    c.expect("{")?;
+    Ok(Read::Open { count, var })
+}
+
+/// `thaw(A, PROT_READ)`, from behind the first word.
+fn read_thaw(c: &mut Cursor<'_>) -> Result<LineKind, ScenarioError> {
+    c.expect("(")?;
+    let Some((text, span)) = c.ident() else {
+        return Err(c.unexpected("the name of a task"));
+    };
+    let task = Name {
+        text: text.into(),
+        span,
+    };
+    let mut page = Thaw::Writable;
+    if c.eat(",") {
+        if !c.eat_word("PROT_READ") {
+            return Err(c.unexpected("`PROT_READ`"));
+        }
+        page = Thaw::ReadOnly;
+    }
+    c.expect(")")?;
+    Ok(LineKind::Thaw { task, page })
+}

@@ -1,0 +1,388 @@
+//! From lines to text: the one canonical spelling of each.
+
+use std::fmt::{self, Display};
+use std::time::Duration;
+
+use crate::abi::{Bytes, EpollEvent, EventMask};
+use crate::backend::Thaw;
+
+use super::ast::{
+    Arg, Call, Detail, Event, Expect, Form, Item, Line, LineKind, Name, Num, Output, Place,
+    PollEntry, Scenario, Shown, Text, Value,
+};
+use super::lower::{low_i32, low_u32, low_u64};
+use super::signature::{Kind, Returns};
+use super::words;
+
+/// The whole file, as `epoll-lab fmt` writes it.
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_lines(f, &self.lines, 0)
+    }
+}
+
+fn write_lines(f: &mut fmt::Formatter<'_>, lines: &[Line], depth: usize) -> fmt::Result {
+    for line in lines {
+        if line.kind != LineKind::Blank {
+            write!(f, "{:1$}", "", 4 * depth)?;
+        }
+        writeln!(f, "{line}")?;
+        if let LineKind::Repeat(repeat) = &line.kind {
+            write_lines(f, &repeat.body, depth + 1)?;
+            write!(f, "{:1$}}}", "", 4 * depth)?;
+            write_comment(f, repeat.end_comment.as_deref())?;
+            f.write_str("\n")?;
+        }
+    }
+    Ok(())
+}
+
+fn write_comment(f: &mut fmt::Formatter<'_>, comment: Option<&str>) -> fmt::Result {
+    match comment {
+        Some(comment) => write!(f, " #{comment}"),
+        None => Ok(()),
+    }
+}
+
+/// The line alone: of a loop, what opens it.
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            LineKind::Blank => {}
+            LineKind::Comment(text) => write!(f, "#{text}")?,
+            LineKind::Note(text) => f.write_str(text)?,
+            LineKind::Pass(time) => write_time(f, *time)?,
+            LineKind::Call(call) => call.fmt(f)?,
+            LineKind::Thaw {
+                task,
+                page: Thaw::Writable,
+            } => write!(f, "thaw({task})")?,
+            LineKind::Thaw {
+                task,
+                page: Thaw::ReadOnly,
+            } => write!(f, "thaw({task}, PROT_READ)")?,
+            LineKind::Repeat(repeat) => {
+                write!(f, "repeat {} ", repeat.count)?;
+                if let Some(var) = &repeat.var {
+                    write!(f, "as {var} ")?;
+                }
+                f.write_str("{")?;
+            }
+        }
+        write_comment(f, self.comment.as_deref())
+    }
+}
+
+fn write_time(f: &mut fmt::Formatter<'_>, time: Duration) -> fmt::Result {
+    match time.as_micros() {
+        micros if micros != 0 && micros.is_multiple_of(1_000_000) => {
+            write!(f, "+{}s", micros / 1_000_000)
+        }
+        micros if micros != 0 && micros.is_multiple_of(1000) => write!(f, "+{}ms", micros / 1000),
+        micros => write!(f, "+{micros}us"),
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Display for Num {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Num::Lit(number) => number.fmt(f),
+            Num::Name(name) => name.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(time) = self.time {
+            write_time(f, time)?;
+            f.write_str(" ")?;
+        }
+        if let Some(task) = &self.task {
+            let is_pid = task.text.starts_with(|c: char| c.is_ascii_digit());
+            write!(f, "[{}{task}] ", if is_pid { "pid " } else { "" })?;
+        }
+        if let Some(bind) = &self.bind {
+            write!(f, "{bind} = ")?;
+        }
+        let first = match self.form {
+            Form::Resumed => {
+                write!(f, "<... {} resumed>", self.signature.name)?;
+                self.signature.first_output()
+            }
+            Form::Plain | Form::Unfinished => {
+                write!(f, "{}(", self.signature.name)?;
+                0
+            }
+        };
+        for (place, (arg, param)) in self
+            .args
+            .iter()
+            .zip(self.signature.params)
+            .enumerate()
+            .skip(first)
+        {
+            f.write_str(if place > first { ", " } else { "" })?;
+            write_arg(f, arg, param.kind, self)?;
+        }
+        if self.form == Form::Unfinished {
+            return f.write_str(" <unfinished ...>");
+        }
+        f.write_str(")")?;
+        write_result(f, &self.expect, self.signature.returns)
+    }
+}
+
+fn write_arg(f: &mut fmt::Formatter<'_>, arg: &Arg, kind: Kind, call: &Call) -> fmt::Result {
+    match &arg.value {
+        Value::Num(num) => write_num(f, num, kind),
+        Value::Bits(bits) => match kind {
+            Kind::Flags(words) | Kind::Choice(words) => f.write_str(&(words.print)(*bits)),
+            _ => write!(f, "{bits:#x}"),
+        },
+        Value::Addr(0) => f.write_str("NULL"),
+        Value::Addr(addr) => write!(f, "{addr:#x}"),
+        Value::Text(text) => write_text(f, text),
+        Value::Event(event) => write_event(f, event),
+        Value::SigSet(bits) => write_sigset(f, *bits),
+        Value::Time(sec, rest) => {
+            let field = if matches!(kind, Kind::Timeval) {
+                "tv_usec"
+            } else {
+                "tv_nsec"
+            };
+            write!(f, "{{tv_sec={sec}, {field}={rest}}}")
+        }
+        Value::PollFds(entries) => write_poll_entries(f, entries, "events"),
+        Value::FdSet(fds) => write_fd_set(f, fds),
+        Value::Int(num) => write!(f, "[{num}]"),
+        Value::Params(params) => params.fmt(f),
+        Value::Rlimit(limit) => limit.fmt(f),
+        Value::Slot { efd, tfd, toff } => write!(f, "{{efd={efd}, tfd={tfd}, toff={toff}}}"),
+        Value::Fixed => f.write_str(&match kind {
+            Kind::Only(words, only) => (words.print)(only),
+            Kind::Zero => "0".to_owned(),
+            Kind::Program => "\"/bin/sleep\"".to_owned(),
+            Kind::Argv => "[\"sleep\", \"infinity\"]".to_owned(),
+            _ => "NULL".to_owned(),
+        }),
+        Value::Out(output) => write_output(f, output, call.form),
+    }
+}
+
+fn write_num(f: &mut fmt::Formatter<'_>, num: &Num, kind: Kind) -> fmt::Result {
+    match (num, kind) {
+        (Num::Lit(-100), Kind::Fd) => f.write_str("AT_FDCWD"),
+        (Num::Lit(mode), Kind::Mode) => write!(f, "0{mode:o}"),
+        _ => num.fmt(f),
+    }
+}
+
+fn write_text(f: &mut fmt::Formatter<'_>, text: &Text) -> fmt::Result {
+    // `Bytes` shortens by itself; in a scenario only what is written shortened may be.
+    for (i, chunk) in Chunks(&text.bytes).enumerate() {
+        f.write_str(if i == 0 { "\"" } else { "" })?;
+        let quoted = Bytes::from(chunk).to_string();
+        f.write_str(&quoted[1..quoted.len() - 1])?;
+    }
+    if text.bytes.is_empty() {
+        f.write_str("\"")?;
+    }
+    f.write_str(if text.more { "\"..." } else { "\"" })
+}
+
+/// Pieces that `Bytes` prints whole. A piece never ends before a digit, which the escape in front of it
+/// would swallow.
+struct Chunks<'a>(&'a [u8]);
+
+impl<'a> Iterator for Chunks<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        const MOST: usize = 32;
+        if self.0.is_empty() {
+            return None;
+        }
+        let mut length = self.0.len().min(MOST);
+        let swallows = |at: usize| {
+            self.0.get(at).is_some_and(u8::is_ascii_digit) && !matches!(self.0[at - 1], 0x20..=0x7e)
+        };
+        while length > 1 && swallows(length) {
+            length -= 1;
+        }
+        let (chunk, rest) = self.0.split_at(length);
+        self.0 = rest;
+        Some(chunk)
+    }
+}
+
+fn write_event(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
+    let events = EventMask::from_bits_retain(event.events);
+    match &event.data {
+        Some(Num::Lit(data)) => EpollEvent::new(events, low_u64(*data)).fmt(f),
+        Some(Num::Name(name)) => {
+            write!(f, "{{events={events}, data={{u32={name}, u64={name}}}}}")
+        }
+        None => write!(f, "{{events={events}}}"),
+    }
+}
+
+fn write_sigset(f: &mut fmt::Formatter<'_>, bits: u64) -> fmt::Result {
+    // As strace does: of a set that holds most signals, those are shown that it lacks.
+    let negated = bits.count_ones() > u64::BITS * 2 / 3;
+    f.write_str(if negated { "~[" } else { "[" })?;
+    let shown = if negated { !bits } else { bits };
+    let mut blank = "";
+    for bit in 0..u64::BITS {
+        if shown >> bit & 1 == 1 {
+            write!(f, "{blank}{}", words::signal_name(bit + 1))?;
+            blank = " ";
+        }
+    }
+    f.write_str("]")
+}
+
+fn write_list<T>(
+    f: &mut fmt::Formatter<'_>,
+    list: &[T],
+    separator: &str,
+    mut write: impl FnMut(&mut fmt::Formatter<'_>, &T) -> fmt::Result,
+) -> fmt::Result {
+    f.write_str("[")?;
+    for (i, member) in list.iter().enumerate() {
+        f.write_str(if i == 0 { "" } else { separator })?;
+        write(f, member)?;
+    }
+    f.write_str("]")
+}
+
+fn write_fd_set(f: &mut fmt::Formatter<'_>, fds: &[Num]) -> fmt::Result {
+    write_list(f, fds, " ", |f, fd| fd.fmt(f))
+}
+
+fn write_poll_entries(
+    f: &mut fmt::Formatter<'_>,
+    entries: &[PollEntry],
+    mask: &str,
+) -> fmt::Result {
+    write_list(f, entries, ", ", |f, entry| {
+        let bits = EventMask::from_bits_retain(entry.mask);
+        write!(f, "{{fd={}, {mask}={}}}", entry.fd, bits.as_poll())
+    })
+}
+
+fn write_output(f: &mut fmt::Formatter<'_>, output: &Output, form: Form) -> fmt::Result {
+    match output.place {
+        Place::Addr(0) => return f.write_str("NULL"),
+        Place::Addr(addr) => return write!(f, "{addr:#x}"),
+        // The line that began the call has said what memory it is.
+        _ if form == Form::Resumed => {}
+        Place::Plenty => {}
+        Place::Bytes(bytes) => write!(f, "@room({bytes}) ")?,
+        Place::Entries(entries) => write!(f, "@room({entries} entries) ")?,
+        Place::Frozen => f.write_str("@frozen ")?,
+    }
+    match &output.shown {
+        _ if form == Form::Unfinished => f.write_str("..."),
+        Shown::Open => f.write_str("..."),
+        Shown::Events { unordered, events } => {
+            f.write_str(if *unordered { "unordered " } else { "" })?;
+            write_list(f, events, ", ", write_event)
+        }
+        Shown::Pipe(read_end, write_end) => write!(f, "[{read_end}, {write_end}]"),
+        Shown::Bytes(text) => write_text(f, text),
+        Shown::Int(num) => write!(f, "[{num}]"),
+        Shown::Params(params) => params.fmt(f),
+        Shown::Status(status) => status.fmt(f),
+        Shown::Rlimit(limit) => limit.fmt(f),
+    }
+}
+
+fn write_result(f: &mut fmt::Formatter<'_>, expect: &Expect, returns: Returns) -> fmt::Result {
+    match expect {
+        Expect::Record => Ok(()),
+        Expect::Open => f.write_str(" = ?"),
+        Expect::Error(errno) => write!(f, " = -1 {errno}"),
+        Expect::Items(items) => {
+            f.write_str(" = ")?;
+            write_list(f, items, ", ", write_item)
+        }
+        Expect::Text(bytes) => {
+            f.write_str(" = ")?;
+            write_text(
+                f,
+                &Text {
+                    bytes: bytes.clone(),
+                    more: false,
+                },
+            )
+        }
+        Expect::Value(num, detail) => {
+            f.write_str(" = ")?;
+            write_value(f, num, returns)?;
+            write_detail(f, num, detail, returns)
+        }
+    }
+}
+
+fn write_value(f: &mut fmt::Formatter<'_>, num: &Num, returns: Returns) -> fmt::Result {
+    match (num, returns) {
+        (Num::Lit(bits), Returns::FdFlags | Returns::OpenFlags) if *bits != 0 => {
+            write!(f, "{bits:#x}")
+        }
+        _ => num.fmt(f),
+    }
+}
+
+fn write_detail(
+    f: &mut fmt::Formatter<'_>,
+    num: &Num,
+    detail: &Detail,
+    returns: Returns,
+) -> fmt::Result {
+    match (detail, num, returns) {
+        (Detail::Poll(entries), ..) => {
+            f.write_str(" (")?;
+            write_poll_entries(f, entries, "revents")?;
+            f.write_str(")")
+        }
+        (Detail::Sets(sets), ..) => {
+            let mut separator = " (";
+            for (name, set) in ["in", "out", "except"].iter().zip(sets) {
+                if !set.is_empty() {
+                    write!(f, "{separator}{name} ")?;
+                    write_fd_set(f, set)?;
+                    separator = ", ";
+                }
+            }
+            f.write_str(if separator == ", " { ")" } else { "" })
+        }
+        (_, Num::Lit(0), Returns::Poll | Returns::Sets) => f.write_str(" (Timeout)"),
+        (_, Num::Lit(bits), Returns::OpenFlags) => {
+            write!(f, " (flags {})", (words::OPEN_FLAGS.print)(low_u32(*bits)))
+        }
+        (_, Num::Lit(bits), Returns::FdFlags) if low_i32(*bits) != 0 => {
+            write!(f, " (flags {})", (words::FD_FLAGS.print)(low_u32(*bits)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn write_item(f: &mut fmt::Formatter<'_>, item: &Item) -> fmt::Result {
+    let events = EventMask::from_bits_retain(item.events);
+    let Item { tfd, data, pos, .. } = item;
+    write!(f, "{{tfd={tfd}, events={events}, data=")?;
+    match data {
+        Num::Lit(data) => {
+            write!(f, "{{u32={}, u64={}}}", low_u32(*data), low_u64(*data))?;
+        }
+        Num::Name(name) => write!(f, "{{u32={name}, u64={name}}}")?,
+    }
+    write!(f, ", pos={pos}}}")
+}

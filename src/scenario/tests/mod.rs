@@ -1,0 +1,4 @@
+//! Tests of the language as a whole.
+
+mod files;
+mod round_trip;

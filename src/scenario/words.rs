@@ -1,0 +1,278 @@
+//! The constants of the manual pages: one table for each argument that takes them.
+
+use crate::abi::{CtlOp, EpollCreateFlags, EventMask, FdFlags, OpenFlags, request};
+
+/// The words that may stand for the bits of one kind of argument.
+///
+/// Where `abi` spells a type, its spelling is used and nothing is listed here.
+pub(super) struct Words {
+    /// What one of them is, for errors: `an epoll event`.
+    pub(super) what: &'static str,
+    /// The bits of a word.
+    pub(super) find: fn(&str) -> Option<u32>,
+    /// The canonical spelling of any bits.
+    pub(super) print: fn(u32) -> String,
+    /// Every word, for "did you mean".
+    pub(super) all: fn() -> Vec<String>,
+}
+
+impl std::fmt::Debug for Words {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.what)
+    }
+}
+
+/// One entry of a table.
+type Word = (u32, &'static str);
+
+fn find(table: &[Word], name: &str) -> Option<u32> {
+    table
+        .iter()
+        .find(|(_, known)| *known == name)
+        .map(|(bits, _)| *bits)
+}
+
+fn names(table: &[Word]) -> Vec<String> {
+    table.iter().map(|(_, name)| (*name).to_owned()).collect()
+}
+
+fn print_flags(table: &[Word], mut rest: u32) -> String {
+    let mut words = Vec::new();
+    for (bits, name) in table {
+        if rest & bits == *bits {
+            words.push((*name).to_owned());
+            rest &= !bits;
+        }
+    }
+    if rest != 0 {
+        words.push(format!("{rest:#x}"));
+    }
+    if words.is_empty() {
+        "0".to_owned()
+    } else {
+        words.join("|")
+    }
+}
+
+fn print_choice(table: &[Word], value: u32, unknown: &str) -> String {
+    match table.iter().find(|(known, _)| *known == value) {
+        Some((_, name)) => (*name).to_owned(),
+        None => format!("{value:#x} /* {unknown} */"),
+    }
+}
+
+/// The words that a type of `abi` prints for single bits.
+fn spelled_bits(print: fn(u32) -> String) -> Vec<String> {
+    (0..u32::BITS)
+        .map(|bit| print(1 << bit))
+        .filter(|word| !word.starts_with("0x"))
+        .collect()
+}
+
+/// Finds a word among those that `print` gives to single bits.
+fn find_bit(name: &str, print: fn(u32) -> String) -> Option<u32> {
+    (0..u32::BITS)
+        .map(|bit| 1 << bit)
+        .find(|bits| print(*bits) == name)
+}
+
+pub(super) static EPOLL_EVENTS: Words = Words {
+    what: "an epoll event",
+    find: |name| EventMask::from_symbol(name).map(|mask| mask.bits()),
+    print: |bits| EventMask::from_bits_retain(bits).to_string(),
+    all: || spelled_bits(EPOLL_EVENTS.print),
+};
+
+pub(super) static POLL_EVENTS: Words = Words {
+    what: "a poll event",
+    find: |name| EventMask::from_symbol(name).map(|mask| mask.bits()),
+    print: |bits| EventMask::from_bits_retain(bits).as_poll().to_string(),
+    all: || spelled_bits(POLL_EVENTS.print),
+};
+
+pub(super) static CREATE_FLAGS: Words = Words {
+    what: "a flag of epoll_create1",
+    find: |name| find_bit(name, CREATE_FLAGS.print),
+    print: |bits| EpollCreateFlags::from_bits_retain(bits).to_string(),
+    all: || spelled_bits(CREATE_FLAGS.print),
+};
+
+pub(super) static CTL_OPS: Words = Words {
+    what: "an operation of epoll_ctl",
+    find: |name| (1..4).find(|op| (CTL_OPS.print)(*op) == name),
+    print: |bits| CtlOp(bits.cast_signed()).to_string(),
+    all: || (1..4).map(CTL_OPS.print).collect(),
+};
+
+fn open_words() -> Vec<String> {
+    let mut all = spelled_bits(|bits| OpenFlags::from_bits_retain(bits).without_mode().to_string());
+    all.extend(["O_RDONLY", "O_WRONLY", "O_RDWR"].map(str::to_owned));
+    all
+}
+
+pub(super) static OPEN_FLAGS: Words = Words {
+    what: "a flag of open",
+    find: |name| OpenFlags::from_symbol(name).map(|flags| flags.bits()),
+    print: |bits| OpenFlags::from_bits_retain(bits).to_string(),
+    all: open_words,
+};
+
+/// The same words where no access mode belongs: pipe2(2), dup3(2).
+pub(super) static STATUS_FLAGS: Words = Words {
+    what: "a flag of open",
+    find: |name| OpenFlags::from_symbol(name).map(|flags| flags.bits()),
+    print: |bits| OpenFlags::from_bits_retain(bits).without_mode().to_string(),
+    all: open_words,
+};
+
+pub(super) static FD_FLAGS: Words = Words {
+    what: "a descriptor flag",
+    find: |name| find_bit(name, FD_FLAGS.print),
+    print: |bits| FdFlags::from_bits_retain(bits).to_string(),
+    all: || spelled_bits(FD_FLAGS.print),
+};
+
+macro_rules! flags {
+    ($(#[$doc:meta])* $name:ident, $what:literal, [$(($bits:expr, $word:literal)),* $(,)?]) => {
+        $(#[$doc])*
+        pub(super) static $name: Words = {
+            const TABLE: &[Word] = &[$(($bits, $word)),*];
+            Words {
+                what: $what,
+                find: |name| find(TABLE, name),
+                print: |bits| print_flags(TABLE, bits),
+                all: || names(TABLE),
+            }
+        };
+    };
+}
+
+macro_rules! choices {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $unknown:literal,
+     [$(($bits:expr, $word:literal)),* $(,)?]) => {
+        $(#[$doc])*
+        pub(super) static $name: Words = {
+            const TABLE: &[Word] = &[$(($bits, $word)),*];
+            Words {
+                what: $what,
+                find: |name| find(TABLE, name),
+                print: |value| print_choice(TABLE, value, $unknown),
+                all: || names(TABLE),
+            }
+        };
+    };
+}
+
+flags!(
+    EVENTFD_FLAGS,
+    "a flag of eventfd2",
+    [
+        (1, "EFD_SEMAPHORE"),
+        (0o2000000, "EFD_CLOEXEC"),
+        (0o4000, "EFD_NONBLOCK"),
+    ]
+);
+
+flags!(
+    CLOSE_RANGE_FLAGS,
+    "a flag of close_range",
+    [(2, "CLOSE_RANGE_UNSHARE"), (4, "CLOSE_RANGE_CLOEXEC"),]
+);
+
+flags!(
+    WAIT_FLAGS,
+    "an option of wait4",
+    [(1, "WNOHANG"), (2, "WUNTRACED"), (8, "WCONTINUED")]
+);
+
+choices!(
+    WHENCE,
+    "a whence of lseek",
+    "SEEK_???",
+    [
+        (0, "SEEK_SET"),
+        (1, "SEEK_CUR"),
+        (2, "SEEK_END"),
+        (3, "SEEK_DATA"),
+        (4, "SEEK_HOLE"),
+    ]
+);
+
+choices!(
+    /// `F_*` by their numbers; which of them the lab knows is said by the table of calls.
+    FCNTL_COMMANDS, "a command of fcntl", "F_???", [
+    (0, "F_DUPFD"),
+    (1, "F_GETFD"),
+    (2, "F_SETFD"),
+    (3, "F_GETFL"),
+    (4, "F_SETFL"),
+    (1030, "F_DUPFD_CLOEXEC"),
+    (1031, "F_SETPIPE_SZ"),
+    (1032, "F_GETPIPE_SZ"),
+]);
+
+const REQUEST_TABLE: &[Word] = &[
+    (request::FIONBIO, "FIONBIO"),
+    (request::FIONREAD, "FIONREAD"),
+    (request::EPIOCSPARAMS, "EPIOCSPARAMS"),
+    (request::EPIOCGPARAMS, "EPIOCGPARAMS"),
+    (request::TCGETS, "TCGETS"),
+];
+
+pub(super) static REQUESTS: Words = Words {
+    what: "a request of ioctl",
+    find: |name| find(REQUEST_TABLE, name),
+    // Any number is a request of something, so an unknown one carries no question marks.
+    print: |value| match REQUEST_TABLE.iter().find(|(known, _)| *known == value) {
+        Some((_, name)) => (*name).to_owned(),
+        None => format!("{value:#x}"),
+    },
+    all: || names(REQUEST_TABLE),
+};
+
+choices!(
+    KCMP_TYPES,
+    "a type of kcmp",
+    "KCMP_???",
+    [(0, "KCMP_FILE"), (7, "KCMP_EPOLL_TFD")]
+);
+
+choices!(
+    RESOURCES,
+    "a resource limit",
+    "RLIMIT_???",
+    [(7, "RLIMIT_NOFILE")]
+);
+
+choices!(
+    /// The signals with a name, by number; [`signal_name`] adds the real-time ones.
+    SIGNALS, "a signal", "SIG_???", [
+    (1, "SIGHUP"), (2, "SIGINT"), (3, "SIGQUIT"), (4, "SIGILL"), (5, "SIGTRAP"),
+    (6, "SIGABRT"), (7, "SIGBUS"), (8, "SIGFPE"), (9, "SIGKILL"), (10, "SIGUSR1"),
+    (11, "SIGSEGV"), (12, "SIGUSR2"), (13, "SIGPIPE"), (14, "SIGALRM"), (15, "SIGTERM"),
+    (16, "SIGSTKFLT"), (17, "SIGCHLD"), (18, "SIGCONT"), (19, "SIGSTOP"), (20, "SIGTSTP"),
+    (21, "SIGTTIN"), (22, "SIGTTOU"), (23, "SIGURG"), (24, "SIGXCPU"), (25, "SIGXFSZ"),
+    (26, "SIGVTALRM"), (27, "SIGPROF"), (28, "SIGWINCH"), (29, "SIGIO"), (30, "SIGPWR"),
+    (31, "SIGSYS"), (32, "SIGRTMIN"),
+]);
+
+/// As strace prints a member of a signal set: `USR1`, `RT_3`.
+pub(super) fn signal_name(signal: u32) -> String {
+    match signal {
+        1..=32 => (SIGNALS.print)(signal).split_off(3),
+        _ => format!("RT_{}", signal.saturating_sub(32)),
+    }
+}
+
+/// The number of a member of a signal set, with or without `SIG`.
+pub(super) fn signal_number(name: &str) -> Option<u32> {
+    let short = name.strip_prefix("SIG").unwrap_or(name);
+    match short.strip_prefix("RT_") {
+        Some(index) => index
+            .parse()
+            .ok()
+            .filter(|index| (1..=32).contains(index))
+            .map(|i: u32| 32 + i),
+        None => (SIGNALS.find)(&format!("SIG{short}")),
+    }
+}
