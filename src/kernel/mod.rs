@@ -24,6 +24,7 @@
 
 mod board;
 mod child;
+pub mod direct;
 mod encode;
 mod facts;
 mod fdinfo;
