@@ -7,7 +7,7 @@ mod check;
 mod fmt;
 mod input;
 mod json;
-mod kernels;
+mod needs;
 mod laws;
 mod run;
 mod terminal;
