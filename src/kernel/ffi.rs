@@ -22,6 +22,7 @@ use super::board::{BYTES, CONTROL_BYTES, Control, HEADER_BYTES, Header, SLOTS};
 ///
 /// A plain address: it is copied into every process of the subject by fork(2). The controller's copy ends
 /// with [`Board::unmap`].
+#[repr(transparent)]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Board(NonNull<u8>);
 
@@ -83,8 +84,7 @@ impl Board {
     fn offset(self, addr: u64, len: usize) -> usize {
         let offset = addr.wrapping_sub(self.base()) as usize;
         assert!(
-            offset >= HEADER_BYTES + SLOTS * CONTROL_BYTES
-                && offset <= BYTES
+            (HEADER_BYTES + SLOTS * CONTROL_BYTES..=BYTES).contains(&offset)
                 && len <= BYTES - offset,
             "an address outside the board's data"
         );
@@ -96,11 +96,7 @@ impl Board {
         let offset = self.offset(addr, bytes.len());
         // SAFETY: checked to lie in the mapping, which no Rust reference covers there.
         unsafe {
-            std::ptr::copy_nonoverlapping(
-                bytes.as_ptr(),
-                self.0.as_ptr().add(offset),
-                bytes.len(),
-            );
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.0.as_ptr().add(offset), bytes.len());
         }
     }
 
@@ -128,13 +124,8 @@ impl Board {
     pub(super) fn punch(self, addr: u64, len: usize) -> io::Result<()> {
         let offset = self.offset(addr, len);
         // SAFETY: whole pages inside the mapping, in which the lab keeps no value that it still wants.
-        let ret = unsafe {
-            libc::madvise(
-                self.0.as_ptr().add(offset).cast(),
-                len,
-                libc::MADV_REMOVE,
-            )
-        };
+        let ret =
+            unsafe { libc::madvise(self.0.as_ptr().add(offset).cast(), len, libc::MADV_REMOVE) };
         checked(ret.into()).map(drop)
     }
 }
@@ -168,7 +159,15 @@ pub(super) fn futex_wait(word: &AtomicU32, value: u32, limit: Option<Duration>) 
     });
     let limit: *const libc::timespec = limit.as_ref().map_or(null(), |limit| limit);
     // SAFETY: word and time live across the call. Not FUTEX_PRIVATE: the waker is another process.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, value, limit) };
+    unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAIT,
+            value,
+            limit,
+        )
+    };
 }
 
 /// Wakes who sleeps on `word`.

@@ -51,7 +51,7 @@ use fdinfo::Reader;
 use ffi::Board;
 use settle::ProcFiles;
 use sysctl::Sysctl;
-use tasks::{Doing, Flight, Ice, Life, Tasks};
+use tasks::{Doing, Flight, Ice, Tasks};
 
 /// The running Linux as a [`Backend`], with a fresh process for one scenario.
 ///
@@ -215,10 +215,8 @@ impl Linux {
                 self.proc_files.remove(&tid);
             }
             libc::SYS_kill if ret == 0 => {
-                if let Some(process) = self.victim
-                    && self.tasks.processes[process].life == Life::Running
-                {
-                    self.tasks.processes[process].life = Life::Dying;
+                if let Some(process) = self.victim {
+                    self.tasks.mark_dying(process);
                 }
             }
             _ => {}

@@ -17,6 +17,7 @@
 //! A mutex or a disk puts a task to sleep uninterruptibly (`D`) and soon lets it go on: that is not blocked,
 //! except while a task is frozen, because then the mutex may be one that it holds.
 
+use std::collections::hash_map::Entry;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -177,13 +178,14 @@ impl Linux {
                     let answer = self.take_answer(task)?;
                     self.note_end(task, ticket, answer);
                 }
-                Doing::Call(flight) if flight.nr == libc::SYS_execve => {
-                    if self.became_another_program(task)? {
-                        self.enter_elsewhere(task)?;
-                    }
+                Doing::Call(flight)
+                    if flight.nr == libc::SYS_execve && self.became_another_program(task)? =>
+                {
+                    self.enter_elsewhere(task)?;
                 }
                 Doing::Reading(reader) if reader.is_done() => {
-                    let doing = std::mem::replace(&mut self.tasks.tasks[index].doing, Doing::Nothing);
+                    let doing =
+                        std::mem::replace(&mut self.tasks.tasks[index].doing, Doing::Nothing);
                     if let Doing::Reading(reader) = doing {
                         let ticket = self.board.header().tickets.fetch_add(1, SeqCst);
                         let answer = reader.finish()?;
@@ -210,7 +212,9 @@ impl Linux {
             return Err(LabError::new(format!("task {} is not in a call", task.0)));
         };
         let ret = self.board.control(slot).ret.load(SeqCst);
-        let Flight { nr, stored, ice, .. } = flight;
+        let Flight {
+            nr, stored, ice, ..
+        } = flight;
         let mut reaped = None;
         let answer = stored.answer(
             self.board,
@@ -294,13 +298,25 @@ impl Linux {
             return Ok(false);
         }
         let syscall = fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
-        let nr = syscall.split(' ').next().and_then(|nr| nr.parse::<i64>().ok());
+        let nr = syscall
+            .split(' ')
+            .next()
+            .and_then(|nr| nr.parse::<i64>().ok());
         let sleeps = [
             libc::SYS_nanosleep,
             libc::SYS_clock_nanosleep,
             libc::SYS_pause,
         ];
         Ok(nr.is_some_and(|nr| sleeps.contains(&nr)))
+    }
+
+    /// Whether threads may vanish without an end of their process: execve(2) ends all but the caller, which takes
+    /// over the number of the first one.
+    fn is_changing_program(&self, process: usize) -> bool {
+        let execve = |doing: &Doing| matches!(doing, Doing::Call(f) if f.nr == libc::SYS_execve);
+        let mut tasks = self.tasks.tasks.iter();
+        tasks.any(|task| task.process == process && execve(&task.doing))
+            && !self.tasks.processes[process].is_over()
     }
 
     /// All tasks in flight, if all of them are asleep and no process is dying.
@@ -315,23 +331,25 @@ impl Linux {
                 Doing::Reading(reader) => (reader.tid(), libc::SYS_read),
                 _ => continue,
             };
-            let process = entry.process;
+            let (process, reading) = (entry.process, matches!(entry.doing, Doing::Reading(_)));
             match self.look(TaskId(index as u32), tid, nr)? {
                 Seen::Asleep(asleep) => all.push(asleep),
                 Seen::Awake => rest = false,
                 Seen::Missing => {
                     rest = false;
-                    // Unless it was the reading thread, the task died, and with it its process.
-                    let process = &mut self.tasks.processes[process];
-                    if tid == entry_tid(&self.tasks.tasks[index]) && process.life == Life::Running {
-                        process.life = Life::Dying;
+                    if !reading && !self.is_changing_program(process) {
+                        self.tasks.mark_dying(process);
                     }
                 }
             }
         }
         let frozen = self.tasks.any_frozen();
         rest &= frozen || all.iter().all(|asleep| !asleep.uninterruptible);
-        rest &= self.tasks.processes.iter().all(|process| process.life != Life::Dying);
+        rest &= self
+            .tasks
+            .processes
+            .iter()
+            .all(|process| process.life != Life::Dying);
         Ok(rest.then_some(all))
     }
 
@@ -340,14 +358,12 @@ impl Linux {
         if tid == 0 {
             return Ok(Seen::Awake);
         }
-        if !self.proc_files.contains_key(&tid) {
-            match ProcFiles::open(tid) {
-                Ok(files) => self.proc_files.insert(tid, files),
+        let files = match self.proc_files.entry(tid) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => match ProcFiles::open(tid) {
+                Ok(files) => new.insert(files),
                 Err(_) => return Ok(Seen::Missing),
-            };
-        }
-        let Some(files) = self.proc_files.get(&tid) else {
-            return Ok(Seen::Missing);
+            },
         };
         let mut buffer = [0; 4096];
         let sleeps = match read(&files.syscall, &mut buffer) {
@@ -357,7 +373,9 @@ impl Linux {
                 return Ok(Seen::Missing);
             }
             Err(error) => {
-                return Err(LabError::new(format!("cannot read /proc/{tid}/syscall: {error}")));
+                return Err(LabError::new(format!(
+                    "cannot read /proc/{tid}/syscall: {error}"
+                )));
             }
         };
         let Ok(status) = read(&files.status, &mut buffer) else {
@@ -395,17 +413,14 @@ impl Linux {
                 Ok("" | "0") | Err(_) => "",
                 Ok(place) => place,
             };
-            let (before, after) = if place.is_empty() { ("", "") } else { (", waiting in ", place) };
+            let (before, after) = if place.is_empty() {
+                ("", "")
+            } else {
+                (", waiting in ", place)
+            };
             text += &format!("; task {} is in {name}{before}{after}", task.0);
         }
         text
-    }
-}
-
-fn entry_tid(task: &super::tasks::Task) -> i32 {
-    match &task.doing {
-        Doing::Reading(_) => 0,
-        _ => task.tid,
     }
 }
 
