@@ -285,7 +285,7 @@ pub(super) fn kill_subject(pid: i32) {
 /// Waits until a killed child can be reaped, and reaps it.
 pub(super) fn reap(pid: i32) {
     // SAFETY: no status is asked for; EINTR is the only error of a child that exists.
-    while unsafe { libc::waitpid(pid, null_mut(), 0) } == -1 && errno() == libc::EINTR.into() {}
+    while unsafe { libc::waitpid(pid, null_mut(), 0) } == -1 && errno() == i64::from(libc::EINTR) {}
 }
 
 /// The running kernel's release, as uname(2) tells it.

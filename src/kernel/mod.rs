@@ -24,6 +24,7 @@
 
 mod board;
 mod child;
+mod clock;
 mod encode;
 mod facts;
 mod fdinfo;
@@ -39,9 +40,9 @@ pub use facts::{is_root, kcmp_refused, machine_name, release, userfaultfd_refuse
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
+use std::process;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
-use std::{process, thread};
 
 use crate::abi::{Answer, Errno, Fd, Syscall, TaskId};
 use crate::backend::{Backend, LabError, Thaw};
@@ -62,6 +63,10 @@ pub struct Linux {
     tasks: Tasks,
     /// What has ended and was not told yet.
     ended: Vec<Ended>,
+    /// The scenario's time: see `clock.rs`.
+    clock: Duration,
+    /// Calls that timed out before the scenario's time was up, with that time.
+    late: Vec<(Duration, Ended)>,
     /// Open files under /proc, by thread.
     proc_files: HashMap<i32, ProcFiles>,
     sysctl: Option<Sysctl>,
@@ -97,6 +102,8 @@ impl Linux {
             board,
             tasks: Tasks::new(pid),
             ended: Vec::new(),
+            clock: Duration::ZERO,
+            late: Vec::new(),
             proc_files: HashMap::new(),
             sysctl: None,
             victim: None,
@@ -252,7 +259,9 @@ impl Backend for Linux {
         let slot = entry.slot;
         match &entry.doing {
             Doing::Nothing => {}
-            Doing::Call(_) | Doing::Reading(_) => return Err(unable(task, "is still in a call")),
+            Doing::Call(_) | Doing::Reading(_) | Doing::Late => {
+                return Err(unable(task, "is still in a call"));
+            }
             Doing::Elsewhere => return Err(unable(task, "is another program by now")),
             Doing::Gone => return Err(unable(task, "is gone")),
         }
@@ -273,6 +282,7 @@ impl Backend for Linux {
             self.ensure_helper(task)?;
         }
         let name = call.name();
+        let due = clock::timeout(&call).map(|time| self.clock.saturating_add(time));
         let call = encode::encode(self.board, slot, call, &self.tasks.seen_by(task))?;
         if call.guarded || call.frozen {
             self.prepare_memory(task, &call)?;
@@ -288,15 +298,16 @@ impl Backend for Linux {
             name,
             nr: call.nr,
             order,
+            due,
             stored: call.stored,
             ice: Ice::Untouched,
         });
-        let answer = if done {
-            self.take_answer(task)?
+        if done {
+            self.conclude(task)?;
         } else {
             self.until_rest(Some(task))?;
-            self.answer_of(task)
-        };
+        }
+        let answer = self.answer_of(task);
         if call.nr == libc::SYS_kill {
             // A killed process still has to close its files.
             self.until_rest(None)?;
@@ -317,7 +328,7 @@ impl Backend for Linux {
     }
 
     fn pass(&mut self, time: Duration) -> Result<Vec<(TaskId, Answer)>, LabError> {
-        thread::sleep(time);
+        self.advance(time)?;
         self.settle()
     }
 

@@ -30,7 +30,7 @@ use crate::backend::LabError;
 use super::board::Order;
 use super::encode::Outcome;
 use super::tasks::{Doing, Flight, Ice, Life, field};
-use super::{Linux, ffi};
+use super::{Ended, Linux, ffi};
 
 /// How long the lab waits for something that should take no time.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -104,7 +104,7 @@ impl Linux {
         Ok(())
     }
 
-    fn doze(&self, ready: impl FnOnce() -> bool) {
+    pub(super) fn doze(&self, ready: impl FnOnce() -> bool) {
         self.board.header().watch(Duration::from_micros(200), ready);
     }
 
@@ -141,7 +141,7 @@ impl Linux {
         let start = Instant::now();
         loop {
             self.collect()?;
-            if self.ended.iter().any(|ended| ended.task == task) {
+            if self.skip_to_timeout(task) || self.ended.iter().any(|ended| ended.task == task) {
                 return Ok(());
             }
             match &self.tasks.get(task)?.doing {
@@ -167,16 +167,14 @@ impl Linux {
     }
 
     /// Takes in all that has ended: calls, and whole processes.
-    fn collect(&mut self) -> Result<(), LabError> {
+    pub(super) fn collect(&mut self) -> Result<(), LabError> {
         for index in 0..self.tasks.tasks.len() {
             let task = TaskId(index as u32);
             let entry = &self.tasks.tasks[index];
             let control = self.board.control(entry.slot);
             match &entry.doing {
                 Doing::Call(flight) if control.done.load(SeqCst) == flight.order => {
-                    let ticket = control.ticket.load(SeqCst);
-                    let answer = self.take_answer(task)?;
-                    self.note_end(task, ticket, answer);
+                    self.conclude(task)?;
                 }
                 Doing::Call(flight)
                     if flight.nr == libc::SYS_execve && self.became_another_program(task)? =>
@@ -204,16 +202,21 @@ impl Linux {
         Ok(())
     }
 
-    /// Decodes what a finished call left on the board.
-    pub(super) fn take_answer(&mut self, task: TaskId) -> Result<Answer, LabError> {
+    /// Takes in a call that has ended.
+    pub(super) fn conclude(&mut self, task: TaskId) -> Result<(), LabError> {
         let entry = self.tasks.get_mut(task)?;
         let slot = entry.slot;
         let Doing::Call(flight) = std::mem::replace(&mut entry.doing, Doing::Nothing) else {
             return Err(LabError::new(format!("task {} is not in a call", task.0)));
         };
-        let ret = self.board.control(slot).ret.load(SeqCst);
+        let control = self.board.control(slot);
+        let (ret, ticket) = (control.ret.load(SeqCst), control.ticket.load(SeqCst));
         let Flight {
-            nr, stored, ice, ..
+            nr,
+            due,
+            stored,
+            ice,
+            ..
         } = flight;
         let mut reaped = None;
         let answer = stored.answer(
@@ -232,7 +235,19 @@ impl Linux {
             self.tasks.processes[process].life = Life::Reaped;
         }
         self.aftermath(task, slot, nr, ret)?;
-        Ok(answer)
+        match due {
+            Some(due) if ret == 0 && due > self.clock => {
+                self.tasks.get_mut(task)?.doing = Doing::Late;
+                let ended = Ended {
+                    ticket,
+                    task,
+                    answer,
+                };
+                self.late.push((due, ended));
+            }
+            _ => self.note_end(task, ticket, answer),
+        }
+        Ok(())
     }
 
     /// A process is over: so are its tasks, and their slots are free.
@@ -257,7 +272,9 @@ impl Linux {
             self.proc_files.remove(&self.tasks.tasks[index].tid);
             match doing {
                 Doing::Gone => continue,
-                Doing::Call(_) | Doing::Reading(_) => {
+                Doing::Call(_) | Doing::Reading(_) | Doing::Late => {
+                    self.late
+                        .retain(|(_, ended)| ended.task.0 as usize != index);
                     let ticket = self.board.header().tickets.fetch_add(1, SeqCst);
                     self.note_end(TaskId(index as u32), ticket, Answer::Gone);
                 }
@@ -276,7 +293,8 @@ impl Linux {
                 continue;
             }
             let doing = std::mem::replace(&mut self.tasks.tasks[index].doing, Doing::Gone);
-            if matches!(doing, Doing::Call(_) | Doing::Reading(_)) {
+            if matches!(doing, Doing::Call(_) | Doing::Reading(_) | Doing::Late) {
+                self.late.retain(|(_, ended)| ended.task != other);
                 let ticket = self.board.header().tickets.fetch_add(1, SeqCst);
                 self.note_end(other, ticket, Answer::Gone);
             }
