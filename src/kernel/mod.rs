@@ -10,7 +10,7 @@
 //! encode.rs: call -> number and six words
 //!   --- board.rs: shared memory, futex --->  child.rs: makes the call
 //!   <-- what it returned and stored -------
-//! encode.rs: outcome -> Answer
+//! decode.rs: outcome -> Answer
 //! settle.rs: or has it fallen asleep?
 //! ```
 //!
@@ -25,6 +25,7 @@
 mod board;
 mod child;
 mod clock;
+mod decode;
 mod encode;
 mod facts;
 mod fdinfo;

@@ -28,7 +28,7 @@ use crate::abi::{Answer, TaskId};
 use crate::backend::LabError;
 
 use super::board::Order;
-use super::encode::Outcome;
+use super::decode::Outcome;
 use super::tasks::{Doing, Flight, Ice, Life, field};
 use super::{Ended, Linux, ffi};
 

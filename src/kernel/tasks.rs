@@ -13,7 +13,8 @@ use crate::abi::TaskId;
 use crate::backend::LabError;
 
 use super::board::{SLOTS, TASK_SLOTS};
-use super::encode::{Pids, Stored};
+use super::decode::Stored;
+use super::encode::Pids;
 use super::fdinfo::Reader;
 
 /// A number that is above every limit for process ids, so that Linux answers "no such process".
