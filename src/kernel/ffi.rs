@@ -22,6 +22,7 @@ use super::board::{BYTES, CONTROL_BYTES, Control, HEADER_BYTES, Header, SLOTS};
 ///
 /// A plain address: it is copied into every process of the subject by fork(2). The controller's copy ends
 /// with [`Board::unmap`].
+#[repr(transparent)]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Board(NonNull<u8>);
 
@@ -83,8 +84,7 @@ impl Board {
     fn offset(self, addr: u64, len: usize) -> usize {
         let offset = addr.wrapping_sub(self.base()) as usize;
         assert!(
-            offset >= HEADER_BYTES + SLOTS * CONTROL_BYTES
-                && offset <= BYTES
+            (HEADER_BYTES + SLOTS * CONTROL_BYTES..=BYTES).contains(&offset)
                 && len <= BYTES - offset,
             "an address outside the board's data"
         );
@@ -285,7 +285,7 @@ pub(super) fn kill_subject(pid: i32) {
 /// Waits until a killed child can be reaped, and reaps it.
 pub(super) fn reap(pid: i32) {
     // SAFETY: no status is asked for; EINTR is the only error of a child that exists.
-    while unsafe { libc::waitpid(pid, null_mut(), 0) } == -1 && errno() == libc::EINTR.into() {}
+    while unsafe { libc::waitpid(pid, null_mut(), 0) } == -1 && errno() == i64::from(libc::EINTR) {}
 }
 
 /// The running kernel's release, as uname(2) tells it.

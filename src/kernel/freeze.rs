@@ -13,7 +13,8 @@ use crate::abi::TaskId;
 use crate::backend::{LabError, Thaw};
 
 use super::board::{FROZEN, GUARD, Kind, Order};
-use super::encode::{Encoded, PATTERN};
+use super::decode::PATTERN;
+use super::encode::Encoded;
 use super::tasks::{Doing, Ice};
 use super::{Linux, facts, ffi};
 

@@ -10,7 +10,7 @@
 //! encode.rs: call -> number and six words
 //!   --- board.rs: shared memory, futex --->  child.rs: makes the call
 //!   <-- what it returned and stored -------
-//! encode.rs: outcome -> Answer
+//! decode.rs: outcome -> Answer
 //! settle.rs: or has it fallen asleep?
 //! ```
 //!
@@ -25,6 +25,8 @@
 mod board;
 mod child;
 pub mod direct;
+mod clock;
+mod decode;
 mod encode;
 mod facts;
 mod fdinfo;
@@ -40,9 +42,9 @@ pub use facts::{is_root, kcmp_refused, machine_name, release, userfaultfd_refuse
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
+use std::process;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
-use std::{process, thread};
 
 use crate::abi::{Answer, Errno, Fd, Syscall, TaskId};
 use crate::backend::{Backend, LabError, Thaw};
@@ -52,7 +54,7 @@ use fdinfo::Reader;
 use ffi::Board;
 use settle::ProcFiles;
 use sysctl::Sysctl;
-use tasks::{Doing, Flight, Ice, Life, Tasks};
+use tasks::{Doing, Flight, Ice, Tasks};
 
 /// The running Linux as a [`Backend`], with a fresh process for one scenario.
 ///
@@ -63,6 +65,10 @@ pub struct Linux {
     tasks: Tasks,
     /// What has ended and was not told yet.
     ended: Vec<Ended>,
+    /// The scenario's time: see `clock.rs`.
+    clock: Duration,
+    /// Calls that timed out before the scenario's time was up, with that time.
+    late: Vec<(Duration, Ended)>,
     /// Open files under /proc, by thread.
     proc_files: HashMap<i32, ProcFiles>,
     sysctl: Option<Sysctl>,
@@ -98,6 +104,8 @@ impl Linux {
             board,
             tasks: Tasks::new(pid),
             ended: Vec::new(),
+            clock: Duration::ZERO,
+            late: Vec::new(),
             proc_files: HashMap::new(),
             sysctl: None,
             victim: None,
@@ -216,10 +224,8 @@ impl Linux {
                 self.proc_files.remove(&tid);
             }
             libc::SYS_kill if ret == 0 => {
-                if let Some(process) = self.victim
-                    && self.tasks.processes[process].life == Life::Running
-                {
-                    self.tasks.processes[process].life = Life::Dying;
+                if let Some(process) = self.victim {
+                    self.tasks.mark_dying(process);
                 }
             }
             _ => {}
@@ -255,7 +261,9 @@ impl Backend for Linux {
         let slot = entry.slot;
         match &entry.doing {
             Doing::Nothing => {}
-            Doing::Call(_) | Doing::Reading(_) => return Err(unable(task, "is still in a call")),
+            Doing::Call(_) | Doing::Reading(_) | Doing::Late => {
+                return Err(unable(task, "is still in a call"));
+            }
             Doing::Elsewhere => return Err(unable(task, "is another program by now")),
             Doing::Gone => return Err(unable(task, "is gone")),
         }
@@ -276,6 +284,7 @@ impl Backend for Linux {
             self.ensure_helper(task)?;
         }
         let name = call.name();
+        let due = clock::timeout(&call).map(|time| self.clock.saturating_add(time));
         let call = encode::encode(self.board, slot, call, &self.tasks.seen_by(task))?;
         if call.guarded || call.frozen {
             self.prepare_memory(task, &call)?;
@@ -291,15 +300,16 @@ impl Backend for Linux {
             name,
             nr: call.nr,
             order,
+            due,
             stored: call.stored,
             ice: Ice::Untouched,
         });
-        let answer = if done {
-            self.take_answer(task)?
+        if done {
+            self.conclude(task)?;
         } else {
             self.until_rest(Some(task))?;
-            self.answer_of(task)
-        };
+        }
+        let answer = self.answer_of(task);
         if call.nr == libc::SYS_kill {
             // A killed process still has to close its files.
             self.until_rest(None)?;
@@ -320,7 +330,7 @@ impl Backend for Linux {
     }
 
     fn pass(&mut self, time: Duration) -> Result<Vec<(TaskId, Answer)>, LabError> {
-        thread::sleep(time);
+        self.advance(time)?;
         self.settle()
     }
 

@@ -17,6 +17,7 @@
 //! A mutex or a disk puts a task to sleep uninterruptibly (`D`) and soon lets it go on: that is not blocked,
 //! except while a task is frozen, because then the mutex may be one that it holds.
 
+use std::collections::hash_map::Entry;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -27,9 +28,9 @@ use crate::abi::{Answer, TaskId};
 use crate::backend::LabError;
 
 use super::board::Order;
-use super::encode::Outcome;
+use super::decode::Outcome;
 use super::tasks::{Doing, Flight, Ice, Life, field};
-use super::{Linux, ffi};
+use super::{Ended, Linux, ffi};
 
 /// How long the lab waits for something that should take no time.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -103,7 +104,7 @@ impl Linux {
         Ok(())
     }
 
-    fn doze(&self, ready: impl FnOnce() -> bool) {
+    pub(super) fn doze(&self, ready: impl FnOnce() -> bool) {
         self.board.header().watch(Duration::from_micros(200), ready);
     }
 
@@ -140,7 +141,7 @@ impl Linux {
         let start = Instant::now();
         loop {
             self.collect()?;
-            if self.ended.iter().any(|ended| ended.task == task) {
+            if self.skip_to_timeout(task) || self.ended.iter().any(|ended| ended.task == task) {
                 return Ok(());
             }
             match &self.tasks.get(task)?.doing {
@@ -166,21 +167,19 @@ impl Linux {
     }
 
     /// Takes in all that has ended: calls, and whole processes.
-    fn collect(&mut self) -> Result<(), LabError> {
+    pub(super) fn collect(&mut self) -> Result<(), LabError> {
         for index in 0..self.tasks.tasks.len() {
             let task = TaskId(index as u32);
             let entry = &self.tasks.tasks[index];
             let control = self.board.control(entry.slot);
             match &entry.doing {
                 Doing::Call(flight) if control.done.load(SeqCst) == flight.order => {
-                    let ticket = control.ticket.load(SeqCst);
-                    let answer = self.take_answer(task)?;
-                    self.note_end(task, ticket, answer);
+                    self.conclude(task)?;
                 }
-                Doing::Call(flight) if flight.nr == libc::SYS_execve => {
-                    if self.became_another_program(task)? {
-                        self.enter_elsewhere(task)?;
-                    }
+                Doing::Call(flight)
+                    if flight.nr == libc::SYS_execve && self.became_another_program(task)? =>
+                {
+                    self.enter_elsewhere(task)?;
                 }
                 Doing::Reading(reader) if reader.is_done() => {
                     let doing =
@@ -203,16 +202,21 @@ impl Linux {
         Ok(())
     }
 
-    /// Decodes what a finished call left on the board.
-    pub(super) fn take_answer(&mut self, task: TaskId) -> Result<Answer, LabError> {
+    /// Takes in a call that has ended.
+    pub(super) fn conclude(&mut self, task: TaskId) -> Result<(), LabError> {
         let entry = self.tasks.get_mut(task)?;
         let slot = entry.slot;
         let Doing::Call(flight) = std::mem::replace(&mut entry.doing, Doing::Nothing) else {
             return Err(LabError::new(format!("task {} is not in a call", task.0)));
         };
-        let ret = self.board.control(slot).ret.load(SeqCst);
+        let control = self.board.control(slot);
+        let (ret, ticket) = (control.ret.load(SeqCst), control.ticket.load(SeqCst));
         let Flight {
-            nr, stored, ice, ..
+            nr,
+            due,
+            stored,
+            ice,
+            ..
         } = flight;
         let mut reaped = None;
         let answer = stored.answer(
@@ -231,7 +235,19 @@ impl Linux {
             self.tasks.processes[process].life = Life::Reaped;
         }
         self.aftermath(task, slot, nr, ret)?;
-        Ok(answer)
+        match due {
+            Some(due) if ret == 0 && due > self.clock => {
+                self.tasks.get_mut(task)?.doing = Doing::Late;
+                let ended = Ended {
+                    ticket,
+                    task,
+                    answer,
+                };
+                self.late.push((due, ended));
+            }
+            _ => self.note_end(task, ticket, answer),
+        }
+        Ok(())
     }
 
     /// A process is over: so are its tasks, and their slots are free.
@@ -256,7 +272,9 @@ impl Linux {
             self.proc_files.remove(&self.tasks.tasks[index].tid);
             match doing {
                 Doing::Gone => continue,
-                Doing::Call(_) | Doing::Reading(_) => {
+                Doing::Call(_) | Doing::Reading(_) | Doing::Late => {
+                    self.late
+                        .retain(|(_, ended)| ended.task.0 as usize != index);
                     let ticket = self.board.header().tickets.fetch_add(1, SeqCst);
                     self.note_end(TaskId(index as u32), ticket, Answer::Gone);
                 }
@@ -275,7 +293,8 @@ impl Linux {
                 continue;
             }
             let doing = std::mem::replace(&mut self.tasks.tasks[index].doing, Doing::Gone);
-            if matches!(doing, Doing::Call(_) | Doing::Reading(_)) {
+            if matches!(doing, Doing::Call(_) | Doing::Reading(_) | Doing::Late) {
+                self.late.retain(|(_, ended)| ended.task != other);
                 let ticket = self.board.header().tickets.fetch_add(1, SeqCst);
                 self.note_end(other, ticket, Answer::Gone);
             }
@@ -309,6 +328,15 @@ impl Linux {
         Ok(nr.is_some_and(|nr| sleeps.contains(&nr)))
     }
 
+    /// Whether threads may vanish without an end of their process: execve(2) ends all but the caller, which takes
+    /// over the number of the first one.
+    fn is_changing_program(&self, process: usize) -> bool {
+        let execve = |doing: &Doing| matches!(doing, Doing::Call(f) if f.nr == libc::SYS_execve);
+        let mut tasks = self.tasks.tasks.iter();
+        tasks.any(|task| task.process == process && execve(&task.doing))
+            && !self.tasks.processes[process].is_over()
+    }
+
     /// All tasks in flight, if all of them are asleep and no process is dying.
     fn snapshot(&mut self) -> Result<Option<Vec<Asleep>>, LabError> {
         self.note_faults();
@@ -321,16 +349,14 @@ impl Linux {
                 Doing::Reading(reader) => (reader.tid(), libc::SYS_read),
                 _ => continue,
             };
-            let process = entry.process;
+            let (process, reading) = (entry.process, matches!(entry.doing, Doing::Reading(_)));
             match self.look(TaskId(index as u32), tid, nr)? {
                 Seen::Asleep(asleep) => all.push(asleep),
                 Seen::Awake => rest = false,
                 Seen::Missing => {
                     rest = false;
-                    // Unless it was the reading thread, the task died, and with it its process.
-                    let process = &mut self.tasks.processes[process];
-                    if tid == entry_tid(&self.tasks.tasks[index]) && process.life == Life::Running {
-                        process.life = Life::Dying;
+                    if !reading && !self.is_changing_program(process) {
+                        self.tasks.mark_dying(process);
                     }
                 }
             }
@@ -350,14 +376,12 @@ impl Linux {
         if tid == 0 {
             return Ok(Seen::Awake);
         }
-        if !self.proc_files.contains_key(&tid) {
-            match ProcFiles::open(tid) {
-                Ok(files) => self.proc_files.insert(tid, files),
+        let files = match self.proc_files.entry(tid) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => match ProcFiles::open(tid) {
+                Ok(files) => new.insert(files),
                 Err(_) => return Ok(Seen::Missing),
-            };
-        }
-        let Some(files) = self.proc_files.get(&tid) else {
-            return Ok(Seen::Missing);
+            },
         };
         let mut buffer = [0; 4096];
         let sleeps = match read(&files.syscall, &mut buffer) {
@@ -415,13 +439,6 @@ impl Linux {
             text += &format!("; task {} is in {name}{before}{after}", task.0);
         }
         text
-    }
-}
-
-fn entry_tid(task: &super::tasks::Task) -> i32 {
-    match &task.doing {
-        Doing::Reading(_) => 0,
-        _ => task.tid,
     }
 }
 

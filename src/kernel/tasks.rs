@@ -7,12 +7,14 @@
 use std::collections::HashSet;
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use crate::abi::TaskId;
 use crate::backend::LabError;
 
 use super::board::{SLOTS, TASK_SLOTS};
-use super::encode::{Pids, Stored};
+use super::decode::Stored;
+use super::encode::Pids;
 use super::fdinfo::Reader;
 
 /// A number that is above every limit for process ids, so that Linux answers "no such process".
@@ -37,6 +39,8 @@ pub(super) enum Doing {
     Call(Flight),
     /// Not itself in a call: the lab reads its fdinfo file for it.
     Reading(Reader),
+    /// Through with a call that the lab does not tell of yet (`clock.rs`).
+    Late,
     /// Another program now, after execve(2).
     Elsewhere,
     /// Gone.
@@ -50,6 +54,8 @@ pub(super) struct Flight {
     pub(super) nr: i64,
     /// The number of the order.
     pub(super) order: u32,
+    /// When the call times out, by the scenario's clock.
+    pub(super) due: Option<Duration>,
     pub(super) stored: Stored,
     pub(super) ice: Ice,
 }
@@ -263,6 +269,23 @@ impl Tasks {
             task.process == process && task.slot != slot && matches!(task.doing, Doing::Nothing)
         };
         Ok(self.processes[process].helper.is_some() || self.tasks.iter().any(idle))
+    }
+
+    /// The end of a task's call was told.
+    pub(super) fn let_go(&mut self, task: TaskId) {
+        if let Some(task) = self.tasks.get_mut(task.0 as usize)
+            && matches!(task.doing, Doing::Late)
+        {
+            task.doing = Doing::Nothing;
+        }
+    }
+
+    /// Something ended this process.
+    pub(super) fn mark_dying(&mut self, process: usize) {
+        let life = &mut self.processes[process].life;
+        if *life == Life::Running {
+            *life = Life::Dying;
+        }
     }
 
     /// Whether some process was killed and is not a zombie yet.

@@ -26,7 +26,8 @@ pub(crate) struct Poll {
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     fd: Fd,
-    file: Option<FileId>,
+    /// The file on whose queues a hook stands, which the hook keeps alive.
+    hooked: Option<FileId>,
     /// What counts as an answer.
     filter: EventMask,
     /// What was answered last.
@@ -86,7 +87,7 @@ impl<O: Observer> Kernel<'_, O> {
         }
         let entry = |pollfd: &PollFd| Entry {
             fd: pollfd.fd,
-            file: self.m.fget(task, pollfd.fd),
+            hooked: None,
             filter: pollfd.events | ALWAYS,
             answer: EventMask::empty(),
         };
@@ -117,7 +118,7 @@ impl<O: Observer> Kernel<'_, O> {
             if !sets.iter().any(asked) {
                 continue;
             }
-            let file = self.m.fget(task, fd).ok_or(Errno::EBADF)?;
+            self.m.fget(task, fd).ok_or(Errno::EBADF)?;
             // An exceptional condition is always worth a wake-up, the others if they were asked for.
             let mut filter = SETS[2];
             for (set, bits) in sets.iter().zip(SETS) {
@@ -127,7 +128,7 @@ impl<O: Observer> Kernel<'_, O> {
             }
             entries.push(Entry {
                 fd,
-                file: Some(file),
+                hooked: None,
                 filter,
                 answer: EventMask::empty(),
             });
@@ -144,7 +145,8 @@ impl<O: Observer> Kernel<'_, O> {
             call.at = At::Decide;
             return Flow::Next;
         };
-        let Some(file) = file else {
+        // Looked up anew in every round: by now the number may be closed, or mean another file.
+        let Some(file) = self.m.fget(task, fd) else {
             // A negative number is a way to leave an entry out; a closed one is an answer.
             let closed = if fd.0 < 0 {
                 EventMask::empty()
@@ -165,6 +167,7 @@ impl<O: Observer> Kernel<'_, O> {
             for head in heads.into_iter().flatten() {
                 let hook = self.add_wait_queue(head, WakeFn::PollWake(task), false);
                 self.m.task_mut(task).poll_hooks.push((hook, filter));
+                call.entries[index].hooked = Some(file);
             }
         }
         // A file without poll method is always ready (`vfs_poll`).
@@ -350,7 +353,7 @@ impl Steps for Poll {
     }
 
     fn files(&self, files: &mut Vec<FileId>) {
-        files.extend(self.entries.iter().filter_map(|entry| entry.file));
+        files.extend(self.entries.iter().filter_map(|entry| entry.hooked));
     }
 
     fn deadline(&self) -> Option<u64> {
