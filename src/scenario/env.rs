@@ -39,6 +39,10 @@ impl Env {
         self.numbers.insert(name.text.clone(), binding);
     }
 
+    pub(super) fn unbind_variable(&mut self, name: &Name) {
+        self.numbers.swap_remove(&name.text);
+    }
+
     pub(super) fn bind_task(&mut self, name: &Name, task: TaskId) {
         self.tasks.insert(name.text.clone(), task);
     }

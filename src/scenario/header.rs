@@ -19,8 +19,8 @@ pub struct Header {
 /// A rule of epoll that the scenario shows.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Law {
-    /// Its stable number.
-    pub id: u32,
+    /// Its stable number, perhaps with a letter in front: `37`, `p4`.
+    pub id: String,
     /// The rule in our own words.
     pub sentence: String,
 }
@@ -106,6 +106,14 @@ fn directive(text: &str) -> Option<(&str, &str, &str)> {
     }
     nearest(word, DIRECTIVES)?;
     Some((word, argument, sentence.trim()))
+}
+
+/// Digits behind at most one letter, which tells several lists of laws apart.
+fn is_law_id(id: &str) -> bool {
+    let digits = id
+        .strip_prefix(|c: char| c.is_ascii_lowercase())
+        .unwrap_or(id);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn malformed(span: Span, directive: &str, example: &str) -> ScenarioError {

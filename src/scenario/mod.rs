@@ -12,33 +12,45 @@
 //! ```
 //!
 //! The way of a line: [`Scenario::parse`] reads it, argument by argument, each by its kind in one table
-//! of calls (`signature`), and checks names and counts before anything runs. A run lowers it to a
+//! of calls (`calls`), and checks names and counts before anything runs. A run lowers it to a
 //! [`Syscall`](crate::abi::Syscall), gives it to a [`Backend`](crate::backend::Backend), and compares
 //! the answer with what is written. Printing a [`Scenario`] gives the canonical spelling of what was
 //! read, so `parse` and `to_string` are inverse on it.
 //!
 //! Nothing in here opens a file, starts a thread or looks at a clock.
 
+mod answer;
 mod ast;
+mod calls;
 mod check;
 mod cursor;
+mod diff;
 mod env;
 mod error;
 mod header;
+#[cfg(feature = "library")]
+mod library;
 mod lower;
 mod needs;
 mod parse;
 mod print;
+mod run;
 mod signature;
 mod span;
+mod transcript;
 mod value;
 mod words;
 
 pub use ast::{Line, Scenario};
+pub use diff::{Diff, Mark, Row};
 pub use error::ScenarioError;
 pub use header::{Confusion, Header, Law};
+#[cfg(feature = "library")]
+pub use library::{Entry, library};
 pub use needs::Need;
+pub use run::{Counts, Failure, Options, Outcome, Run};
 pub use span::{Position, Span};
+pub use transcript::View;
 
 #[cfg(test)]
 mod tests;

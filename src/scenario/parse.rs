@@ -10,9 +10,10 @@ use std::time::Duration;
 use crate::backend::Thaw;
 
 use super::ast::{Arg, Call, Expect, Form, Line, LineKind, Name, Repeat, Scenario, Shown, Value};
+use super::calls::{self, OTHERWISE};
 use super::cursor::Cursor;
 use super::header::is_directive;
-use super::signature::{self, OTHERWISE, Returns, Signature};
+use super::signature::{Returns, Signature};
 use super::value::{check_name, read_arg, read_result};
 use super::{Header, ScenarioError, Span, check};
 
@@ -450,11 +451,11 @@ fn called(line: &Line) -> &'static str {
 
 /// Reads a call from behind its name.
 fn read_call(c: &mut Cursor<'_>, name: &str, span: Span) -> Result<Call, ScenarioError> {
-    let rows = signature::named(name);
+    let rows = calls::named(name);
     let Some(mut signature) = rows.first() else {
         let message = format!("`{name}` is not a call that the lab knows");
         return Err(ScenarioError::new(span, message, "unknown call")
-            .meant(name, signature::names().chain(["repeat", "thaw"])));
+            .meant(name, calls::names().chain(["repeat", "thaw"])));
     };
     c.expect("(")?;
     let mut args = Vec::new();

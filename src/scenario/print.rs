@@ -3,49 +3,81 @@
 use std::fmt::{self, Display};
 use std::time::Duration;
 
-use crate::abi::{Bytes, EpollEvent, EventMask};
+use crate::abi::{Bytes, EpollEvent, EventMask, WaitStatus};
 use crate::backend::Thaw;
 
 use super::ast::{
     Arg, Call, Detail, Event, Expect, Form, Item, Line, LineKind, Name, Num, Output, Place,
-    PollEntry, Scenario, Shown, Text, Value,
+    PollEntry, Repeat, Scenario, Shown, Text, Value,
 };
 use super::lower::{low_i32, low_u32, low_u64};
 use super::signature::{Kind, Returns};
 use super::words;
 
 /// The whole file, as `epoll-lab fmt` writes it.
-impl fmt::Display for Scenario {
+impl Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_lines(f, &self.lines, 0)
+        f.write_str(&file_text(self, &|_| None))
     }
 }
 
-fn write_lines(f: &mut fmt::Formatter<'_>, lines: &[Line], depth: usize) -> fmt::Result {
+/// A step of the walk over all lines, loops included.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step<'s> {
+    Line(&'s Line),
+    /// The closing brace of a loop.
+    End(&'s Repeat),
+}
+
+/// All lines in their order, with how deep they stand.
+pub(super) fn walk<'s>(lines: &'s [Line], depth: usize, visit: &mut dyn FnMut(usize, Step<'s>)) {
     for line in lines {
-        if line.kind != LineKind::Blank {
-            write!(f, "{:1$}", "", 4 * depth)?;
-        }
-        writeln!(f, "{line}")?;
+        visit(depth, Step::Line(line));
         if let LineKind::Repeat(repeat) = &line.kind {
-            write_lines(f, &repeat.body, depth + 1)?;
-            write!(f, "{:1$}}}", "", 4 * depth)?;
-            write_comment(f, repeat.end_comment.as_deref())?;
-            f.write_str("\n")?;
+            walk(&repeat.body, depth + 1, visit);
+            visit(depth, Step::End(repeat));
         }
     }
-    Ok(())
 }
 
-fn write_comment(f: &mut fmt::Formatter<'_>, comment: Option<&str>) -> fmt::Result {
-    match comment {
-        Some(comment) => write!(f, " #{comment}"),
-        None => Ok(()),
+/// The text of a file in which some lines say something else than in the scenario.
+pub(super) fn file_text(scenario: &Scenario, changed: &dyn Fn(&Line) -> Option<String>) -> String {
+    let mut text = String::new();
+    walk(&scenario.lines, 0, &mut |depth, step| {
+        let line = match step {
+            Step::Line(line) => match changed(line) {
+                Some(changed) => format!("{changed}{}", Comment(line.comment.as_deref())),
+                None => line.to_string(),
+            },
+            Step::End(repeat) => format!("}}{}", Comment(repeat.end_comment.as_deref())),
+        };
+        if !line.is_empty() {
+            text.push_str(&indent(depth));
+            text.push_str(&line);
+        }
+        text.push('\n');
+    });
+    text
+}
+
+/// What stands in front of a line in loops.
+pub(super) fn indent(depth: usize) -> String {
+    " ".repeat(4 * depth)
+}
+
+struct Comment<'a>(Option<&'a str>);
+
+impl Display for Comment<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(comment) => write!(f, " #{comment}"),
+            None => Ok(()),
+        }
     }
 }
 
 /// The line alone: of a loop, what opens it.
-impl fmt::Display for Line {
+impl Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             LineKind::Blank => {}
@@ -69,7 +101,7 @@ impl fmt::Display for Line {
                 f.write_str("{")?;
             }
         }
-        write_comment(f, self.comment.as_deref())
+        Comment(self.comment.as_deref()).fmt(f)
     }
 }
 
@@ -83,13 +115,13 @@ fn write_time(f: &mut fmt::Formatter<'_>, time: Duration) -> fmt::Result {
     }
 }
 
-impl fmt::Display for Name {
+impl Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl fmt::Display for Num {
+impl Display for Num {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Num::Lit(number) => number.fmt(f),
@@ -98,7 +130,7 @@ impl fmt::Display for Num {
     }
 }
 
-impl fmt::Display for Call {
+impl Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(time) = self.time {
             write_time(f, time)?;
@@ -299,6 +331,11 @@ fn write_output(f: &mut fmt::Formatter<'_>, output: &Output, form: Form) -> fmt:
         Shown::Bytes(text) => write_text(f, text),
         Shown::Int(num) => write!(f, "[{num}]"),
         Shown::Params(params) => params.fmt(f),
+        // strace names the signal, which `WaitStatus` does not.
+        Shown::Status(WaitStatus::Signaled(signal)) => {
+            let name = (words::SIGNALS.print)(signal.cast_unsigned());
+            write!(f, "[{{WIFSIGNALED(s) && WTERMSIG(s) == {name}}}]")
+        }
         Shown::Status(status) => status.fmt(f),
         Shown::Rlimit(limit) => limit.fmt(f),
     }

@@ -1,0 +1,243 @@
+//! The table of calls: what each is called, what its arguments are, and which [`Syscall`] it becomes.
+//!
+//! This is the only place that knows the calls one by one; a new call is a new row.
+//! A call whose later arguments depend on an earlier one (`fcntl`, `ioctl`, `kcmp`) has a row for each
+//! value of that earlier one.
+
+use crate::abi::{
+    CtlOp, EpollCreateFlags, FcntlCmd, FdFlags, IoctlArg, OpenFlags, Select, Syscall, request,
+};
+
+use super::signature::Kind::{
+    Argv, Buffer, Bytes, Choice, Event, Events, Fd, FdSet, Flags, Ignored, Int, IntIn, IntOut, Len,
+    Long, Mode, Null, Only, ParamsIn, ParamsOut, Path, Pid, Pipe, PollFds, Program, RlimitIn,
+    RlimitOut, Same, SigSet, Size, Slot, Status, Timespec, Timeval, Uint, Zero,
+};
+use super::signature::{Kind, Param, Returns, Signature};
+use super::words;
+
+/// The rows with this name, first to last.
+pub(super) fn named(name: &str) -> &'static [Signature] {
+    let is_named = |signature: &Signature| signature.name == name;
+    let Some(first) = CALLS.iter().position(is_named) else {
+        return &[];
+    };
+    let rows = CALLS[first..]
+        .iter()
+        .take_while(|row| row.name == name)
+        .count();
+    &CALLS[first..first + rows]
+}
+
+/// Every name, once.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    let mut last = "";
+    CALLS.iter().map(|row| row.name).filter(move |name| {
+        let is_new = *name != last;
+        last = name;
+        is_new
+    })
+}
+
+macro_rules! calls {
+    ($($name:ident $([$place:literal = $value:expr])? ($($param:ident: $kind:expr),*)
+       $(optional $optional:literal)? -> $returns:ident => |$args:ident| $lower:expr;)*) => {
+        &[$(Signature {
+            name: stringify!($name),
+            selector: calls!(@selector $($place = $value)?),
+            params: &[$(Param { name: stringify!($param), kind: $kind }),*],
+            optional: calls!(@optional $($optional)?),
+            returns: Returns::$returns,
+            lower: |$args| Ok($lower),
+        }),*]
+    };
+    (@selector) => { None };
+    (@selector $place:literal = $value:expr) => { Some(($place, $value)) };
+    (@optional) => { 0 };
+    (@optional $optional:literal) => { $optional };
+}
+
+/// The number of a command of fcntl(2), of which each has a row.
+mod f {
+    pub(super) const DUPFD: u32 = 0;
+    pub(super) const GETFD: u32 = 1;
+    pub(super) const SETFD: u32 = 2;
+    pub(super) const GETFL: u32 = 3;
+    pub(super) const SETFL: u32 = 4;
+    pub(super) const DUPFD_CLOEXEC: u32 = 1030;
+    pub(super) const SETPIPE_SZ: u32 = 1031;
+    pub(super) const GETPIPE_SZ: u32 = 1032;
+}
+
+const COMMAND: Kind = Choice(&words::FCNTL_COMMANDS);
+const REQUEST: Kind = Choice(&words::REQUESTS);
+const KCMP_TYPE: Kind = Choice(&words::KCMP_TYPES);
+
+/// A selector value that no row has: the row is for all that is left.
+pub(super) const OTHERWISE: u32 = u32::MAX;
+
+static CALLS: &[Signature] = calls! {
+    epoll_create(size: Int) -> Fd => |a| Syscall::EpollCreate { size: a.int(0)? };
+    epoll_create1(flags: Flags(&words::CREATE_FLAGS)) -> Fd => |a| Syscall::EpollCreate1 {
+        flags: EpollCreateFlags::from_bits_retain(a.bits(0)),
+    };
+    epoll_ctl(epfd: Fd, op: Choice(&words::CTL_OPS), fd: Fd, event: Event) -> Int =>
+        |a| Syscall::EpollCtl {
+            epfd: a.fd(0)?,
+            op: CtlOp(a.bits(1).cast_signed()),
+            fd: a.fd(2)?,
+            event: a.event(3)?,
+        };
+    epoll_wait(epfd: Fd, events: Events, maxevents: Int, timeout: Int) -> Int =>
+        |a| Syscall::EpollWait {
+            epfd: a.fd(0)?,
+            events: a.out(1),
+            maxevents: a.int(2)?,
+            timeout: a.int(3)?,
+        };
+    epoll_pwait(epfd: Fd, events: Events, maxevents: Int, timeout: Int, sigmask: SigSet,
+        sigsetsize: Size) -> Int => |a| Syscall::EpollPwait {
+            epfd: a.fd(0)?,
+            events: a.out(1),
+            maxevents: a.int(2)?,
+            timeout: a.int(3)?,
+            sigmask: a.sigset(4),
+            sigsetsize: a.size(5)?,
+        };
+    epoll_pwait2(epfd: Fd, events: Events, maxevents: Int, timeout: Timespec, sigmask: SigSet,
+        sigsetsize: Size) -> Int => |a| Syscall::EpollPwait2 {
+            epfd: a.fd(0)?,
+            events: a.out(1),
+            maxevents: a.int(2)?,
+            timeout: a.timespec(3)?,
+            sigmask: a.sigset(4),
+            sigsetsize: a.size(5)?,
+        };
+    poll(fds: PollFds, nfds: Len(0), timeout: Int) -> Poll =>
+        |a| Syscall::Poll { fds: a.poll_fds(0)?, timeout: a.int(2)? };
+    select(nfds: Int, readfds: FdSet, writefds: FdSet, exceptfds: FdSet, timeout: Timeval) -> Sets =>
+        |a| Syscall::Select(Box::new(Select {
+            nfds: a.int(0)?,
+            readfds: a.fd_set(1)?,
+            writefds: a.fd_set(2)?,
+            exceptfds: a.fd_set(3)?,
+            timeout: a.timeval(4)?,
+        }));
+    pselect6(nfds: Int, readfds: FdSet, writefds: FdSet, exceptfds: FdSet, timeout: Timespec,
+        sigmask: Null) -> Sets => |a| Syscall::Pselect6(Box::new(Select {
+            nfds: a.int(0)?,
+            readfds: a.fd_set(1)?,
+            writefds: a.fd_set(2)?,
+            exceptfds: a.fd_set(3)?,
+            timeout: a.optional_timespec(4)?,
+        }));
+
+    pipe(pipefd: Pipe) -> Int => |a| { let _ = a; Syscall::Pipe };
+    pipe2(pipefd: Pipe, flags: Flags(&words::STATUS_FLAGS)) -> Int => |a| Syscall::Pipe2 {
+        flags: OpenFlags::from_bits_retain(a.bits(1)),
+    };
+    eventfd(initval: Uint) -> Fd => |a| Syscall::Eventfd { initval: a.uint(0)? };
+    eventfd2(initval: Uint, flags: Flags(&words::EVENTFD_FLAGS)) -> Fd => |a| Syscall::Eventfd2 {
+        initval: a.uint(0)?,
+        flags: OpenFlags::from_bits_retain(a.bits(1)),
+    };
+    read(fd: Fd, buf: Bytes, count: Size) -> Int =>
+        |a| Syscall::Read { fd: a.fd(0)?, buf: a.out(1), count: a.size(2)? };
+    write(fd: Fd, buf: Buffer, count: Len(1)) -> Int =>
+        |a| Syscall::Write { fd: a.fd(0)?, buf: a.buffer(1, 2)?, count: a.size(2)? };
+    lseek(fd: Fd, offset: Long, whence: Choice(&words::WHENCE)) -> Int => |a| Syscall::Lseek {
+        fd: a.fd(0)?,
+        offset: a.long(1)?,
+        whence: a.bits(2).cast_signed(),
+    };
+    openat(dirfd: Fd, pathname: Path, flags: Flags(&words::OPEN_FLAGS), mode: Mode) optional 1 -> Fd =>
+        |a| Syscall::Openat {
+            dirfd: a.fd(0)?,
+            pathname: a.path(1),
+            flags: OpenFlags::from_bits_retain(a.bits(2)),
+            mode: if a.has(3) { a.uint(3)? } else { 0 },
+        };
+    ioctl [1 = request::FIONBIO] (fd: Fd, op: REQUEST, argp: IntIn) -> Int => |a| Syscall::Ioctl {
+        fd: a.fd(0)?,
+        op: a.bits(1),
+        arg: IoctlArg::Int(a.int_in(2)?),
+    };
+    ioctl [1 = request::FIONREAD] (fd: Fd, op: REQUEST, argp: IntOut) -> Int => |a| Syscall::Ioctl {
+        fd: a.fd(0)?,
+        op: a.bits(1),
+        arg: IoctlArg::IntOut(a.out(2)),
+    };
+    ioctl [1 = request::EPIOCSPARAMS] (fd: Fd, op: REQUEST, argp: ParamsIn) -> Int =>
+        |a| Syscall::Ioctl {
+            fd: a.fd(0)?,
+            op: a.bits(1),
+            arg: IoctlArg::SetParams(a.params(2)),
+        };
+    ioctl [1 = request::EPIOCGPARAMS] (fd: Fd, op: REQUEST, argp: ParamsOut) -> Int =>
+        |a| Syscall::Ioctl {
+            fd: a.fd(0)?,
+            op: a.bits(1),
+            arg: IoctlArg::GetParams(a.out(2)),
+        };
+    ioctl [1 = OTHERWISE] (fd: Fd, op: REQUEST, argp: Ignored) optional 1 -> Int =>
+        |a| Syscall::Ioctl { fd: a.fd(0)?, op: a.bits(1), arg: IoctlArg::None };
+
+    close(fd: Fd) -> Int => |a| Syscall::Close { fd: a.fd(0)? };
+    close_range(first: Uint, last: Uint, flags: Flags(&words::CLOSE_RANGE_FLAGS)) -> Int =>
+        |a| Syscall::CloseRange { first: a.uint(0)?, last: a.uint(1)?, flags: a.bits(2) };
+    dup(oldfd: Fd) -> Fd => |a| Syscall::Dup { oldfd: a.fd(0)? };
+    dup2(oldfd: Fd, newfd: Fd) -> Fd =>
+        |a| Syscall::Dup2 { oldfd: a.fd(0)?, newfd: a.fd(1)? };
+    dup3(oldfd: Fd, newfd: Fd, flags: Flags(&words::STATUS_FLAGS)) -> Fd => |a| Syscall::Dup3 {
+        oldfd: a.fd(0)?,
+        newfd: a.fd(1)?,
+        flags: OpenFlags::from_bits_retain(a.bits(2)),
+    };
+    fcntl [1 = f::DUPFD] (fd: Fd, cmd: COMMAND, arg: Int) -> Fd =>
+        |a| Syscall::Fcntl { fd: a.fd(0)?, cmd: FcntlCmd::Dupfd(a.int(2)?) };
+    fcntl [1 = f::DUPFD_CLOEXEC] (fd: Fd, cmd: COMMAND, arg: Int) -> Fd =>
+        |a| Syscall::Fcntl { fd: a.fd(0)?, cmd: FcntlCmd::DupfdCloexec(a.int(2)?) };
+    fcntl [1 = f::GETFD] (fd: Fd, cmd: COMMAND) -> FdFlags =>
+        |a| Syscall::Fcntl { fd: a.fd(0)?, cmd: FcntlCmd::Getfd };
+    fcntl [1 = f::SETFD] (fd: Fd, cmd: COMMAND, arg: Flags(&words::FD_FLAGS)) -> Int =>
+        |a| Syscall::Fcntl {
+            fd: a.fd(0)?,
+            cmd: FcntlCmd::Setfd(FdFlags::from_bits_retain(a.bits(2))),
+        };
+    fcntl [1 = f::GETFL] (fd: Fd, cmd: COMMAND) -> OpenFlags =>
+        |a| Syscall::Fcntl { fd: a.fd(0)?, cmd: FcntlCmd::Getfl };
+    fcntl [1 = f::SETFL] (fd: Fd, cmd: COMMAND, arg: Flags(&words::OPEN_FLAGS)) -> Int =>
+        |a| Syscall::Fcntl {
+            fd: a.fd(0)?,
+            cmd: FcntlCmd::Setfl(OpenFlags::from_bits_retain(a.bits(2))),
+        };
+    fcntl [1 = f::SETPIPE_SZ] (fd: Fd, cmd: COMMAND, arg: Int) -> Int =>
+        |a| Syscall::Fcntl { fd: a.fd(0)?, cmd: FcntlCmd::SetpipeSz(a.int(2)?) };
+    fcntl [1 = f::GETPIPE_SZ] (fd: Fd, cmd: COMMAND) -> Int =>
+        |a| Syscall::Fcntl { fd: a.fd(0)?, cmd: FcntlCmd::GetpipeSz };
+    kcmp [2 = 0] (pid1: Pid, pid2: Pid, kind: KCMP_TYPE, idx1: Fd, idx2: Fd) -> Int =>
+        |a| Syscall::KcmpFile {
+            pid1: a.pid(0)?,
+            pid2: a.pid(1)?,
+            fd1: a.fd(3)?,
+            fd2: a.fd(4)?,
+        };
+    kcmp [2 = 7] (pid1: Pid, pid2: Pid, kind: KCMP_TYPE, idx1: Fd, idx2: Slot) -> Int => |a| {
+        let (efd, tfd, toff) = a.slot(4)?;
+        Syscall::KcmpEpollTfd { pid1: a.pid(0)?, pid2: a.pid(1)?, fd1: a.fd(3)?, efd, tfd, toff }
+    };
+
+    fork() -> Task => |a| { let _ = a; Syscall::Fork };
+    execve(pathname: Program, argv: Argv, envp: Ignored) -> Int => |a| { let _ = a; Syscall::Execve };
+    exit_group(status: Int) -> Never => |a| Syscall::ExitGroup { status: a.int(0)? };
+    wait4(pid: Pid, wstatus: Status, options: Flags(&words::WAIT_FLAGS), rusage: Null) -> Pid =>
+        |a| Syscall::Wait4 { pid: a.pid(0)?, options: a.bits(2).cast_signed() };
+    kill(pid: Pid, sig: Only(&words::SIGNALS, 9)) -> Int => |a| Syscall::Kill { pid: a.pid(0)? };
+    prlimit64(pid: Zero, resource: Only(&words::RESOURCES, 7), new_limit: RlimitIn,
+        old_limit: RlimitOut) -> Int => |a| Syscall::PrlimitNofile { new_limit: a.rlimit(2) };
+    setresuid(ruid: Uint, euid: Same(0), suid: Same(0)) -> Int =>
+        |a| Syscall::Setresuid { uid: a.uint(0)? };
+
+    fdinfo(fd: Fd) -> Items => |a| Syscall::Fdinfo { fd: a.fd(0)? };
+    fdinfo_text(fd: Fd) -> Text => |a| Syscall::Fdinfo { fd: a.fd(0)? };
+};

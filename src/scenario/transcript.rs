@@ -1,0 +1,120 @@
+//! What really happened, in the language of the scenario.
+
+use super::ast::{Form, LineKind, Repeat};
+use super::print::{Step, file_text, indent, walk};
+use super::run::{Outcome, Run};
+use super::{Line, Scenario};
+
+/// How much a transcript tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum View {
+    /// What the scenario leaves open (`?`, `...`) stays open, since kernels may differ in it. This is
+    /// the text that both must agree on, and that snapshots keep.
+    Comparable,
+    /// Everything, for a person who wants to know.
+    Everything,
+}
+
+impl Run {
+    /// The lines that did something, as they happened; the body of a loop once. No comments.
+    pub fn transcript(&self, scenario: &Scenario, view: View) -> String {
+        let mut text = String::new();
+        for group in groups(scenario, self, view) {
+            for line in group.lines {
+                text.push_str(&line);
+                text.push('\n');
+            }
+        }
+        if let Some(stopped) = &self.stopped {
+            text.push_str(&format!("# stopped: {stopped}\n"));
+        }
+        text
+    }
+}
+
+impl Scenario {
+    /// The text of the file with the missing results of a run filled in. Whatever is written already
+    /// stays, also where the run contradicts it.
+    pub fn record(&self, run: &Run) -> String {
+        file_text(self, &|line| {
+            run.outcome(line.number)
+                .map(|outcome| outcome.recorded.clone())
+        })
+    }
+}
+
+/// What one line of the scenario gave: itself, and what followed it unasked.
+pub(super) struct Group {
+    /// Its number; that of a loop for both of its braces.
+    pub(super) line: usize,
+    pub(super) lines: Vec<String>,
+    pub(super) is_resumed: bool,
+}
+
+/// One group for each line that can do something, executed or not, and for each brace of a loop.
+pub(super) fn groups(scenario: &Scenario, run: &Run, view: View) -> Vec<Group> {
+    let mut groups = Vec::new();
+    let mut line_of_loop = Vec::new();
+    walk(scenario.lines(), 0, &mut |depth, step| {
+        let mut is_resumed = false;
+        let (line, texts) = match step {
+            Step::Line(line) => {
+                is_resumed =
+                    matches!(&line.kind, LineKind::Call(call) if call.form == Form::Resumed);
+                if let LineKind::Repeat(repeat) = &line.kind {
+                    line_of_loop.push(line.number);
+                    (line.number, brace(repeat, run, &line.call_text()))
+                } else if line.is_action() {
+                    (line.number, texts(line, run, view))
+                } else {
+                    return;
+                }
+            }
+            Step::End(repeat) => (line_of_loop.pop().unwrap_or(0), brace(repeat, run, "}")),
+        };
+        let lines = texts
+            .into_iter()
+            .map(|text| format!("{}{text}", indent(depth)))
+            .collect();
+        groups.push(Group {
+            line,
+            lines,
+            is_resumed,
+        });
+    });
+    groups
+}
+
+fn texts(line: &Line, run: &Run, view: View) -> Vec<String> {
+    let Some(Outcome {
+        transcript,
+        actual,
+        extra,
+        ..
+    }) = run.outcome(line.number)
+    else {
+        return Vec::new();
+    };
+    let own = match view {
+        View::Comparable => transcript,
+        View::Everything => actual,
+    };
+    std::iter::once(own).chain(extra).cloned().collect()
+}
+
+/// A brace is shown if the run came to the loop.
+fn brace(repeat: &Repeat, run: &Run, text: &str) -> Vec<String> {
+    let is_reached = run.stopped.is_none() || repeat.body.iter().any(|line| reached(line, run));
+    if is_reached {
+        vec![text.to_owned()]
+    } else {
+        Vec::new()
+    }
+}
+
+fn reached(line: &Line, run: &Run) -> bool {
+    run.outcome(line.number).is_some()
+        || line
+            .body()
+            .is_some_and(|body| body.iter().any(|line| reached(line, run)))
+}
