@@ -13,7 +13,7 @@ use super::laws::sources;
 use super::report::show_difference;
 use super::terminal::{BAD, BOLD, FAINT, GOOD, complain, outln, styled};
 use super::{Unusable, Verdict, json};
-use crate::scenario::Counts;
+use crate::scenario::{Counts, Scenario};
 
 /// Run scenarios on both kernels and say where they agree.
 ///
@@ -47,12 +47,13 @@ pub(super) enum Ending {
 #[derive(Debug)]
 pub(super) struct Checked {
     pub(super) source: Source,
+    pub(super) scenario: Scenario,
     pub(super) judged: Judged,
 }
 
 impl Checked {
     pub(super) fn ending(&self) -> Ending {
-        match (&self.judged.skipped, self.judged.agrees()) {
+        match (&self.judged.skipped, self.judged.agrees(&self.scenario)) {
             (_, false) => Ending::Differ,
             (Some(_), true) => Ending::Skipped,
             (None, true) => Ending::Agree,
@@ -72,7 +73,10 @@ struct Topic {
 pub(super) fn check(arguments: &Arguments) -> Result<Verdict, Unusable> {
     let sources = sources(&arguments.paths)?;
     // A mistake in any of them is told before the first one runs.
-    let scenarios = sources.iter().map(Source::parse).collect::<Result<Vec<_>, _>>()?;
+    let scenarios = sources
+        .iter()
+        .map(Source::parse)
+        .collect::<Result<Vec<_>, _>>()?;
     let progress = progress_bar(sources.len());
     let mut checked = Vec::new();
     for (source, scenario) in sources.into_iter().zip(scenarios) {
@@ -81,28 +85,50 @@ pub(super) fn check(arguments: &Arguments) -> Result<Verdict, Unusable> {
             progress.suspend(|| complain(format_args!("{}: {error}", source.path)));
             Unusable
         })?;
-        if !judged.agrees() && judged.model.is_some() {
+        if !judged.agrees(&scenario) && judged.model.is_some() {
             // What happened inside is only worth keeping where something went wrong.
-            let traced = judge(&scenario, On::Model, Keep { traces: true, states: false });
+            let traced = judge(
+                &scenario,
+                On::Model,
+                Keep {
+                    traces: true,
+                    states: false,
+                },
+            );
             judged.model = traced.ok().and_then(|traced| traced.model);
         }
         progress.inc(1);
-        checked.push(Checked { source, judged });
+        checked.push(Checked {
+            source,
+            scenario,
+            judged,
+        });
     }
     progress.finish_and_clear();
 
     if arguments.json {
         outln!("{}", json::checked(&checked));
     } else {
-        for Checked { source, judged } in checked.iter().filter(|it| it.ending() == Ending::Differ) {
-            show_difference(&source.path, &source.text, judged);
+        for one in checked.iter().filter(|one| one.ending() == Ending::Differ) {
+            show_difference(
+                &one.source.path,
+                &one.source.text,
+                &one.scenario,
+                &one.judged,
+            );
         }
         show_table(&checked);
         show_skipped(&checked);
         show_last_line(&checked);
     }
-    let differ = checked.iter().any(|checked| checked.ending() == Ending::Differ);
-    Ok(if differ { Verdict::Differ } else { Verdict::Agree })
+    let differ = checked
+        .iter()
+        .any(|checked| checked.ending() == Ending::Differ);
+    Ok(if differ {
+        Verdict::Differ
+    } else {
+        Verdict::Agree
+    })
 }
 
 /// On a terminal only; a pipe has no use for it.
@@ -131,7 +157,12 @@ fn show_table(checked: &[Checked]) {
         topic.counts.open += counts.open;
         topic.counts.unordered += counts.unordered;
     }
-    let width = topics.keys().map(|name| name.chars().count()).max().unwrap_or(0).max(5);
+    let width = topics
+        .keys()
+        .map(|name| name.chars().count())
+        .max()
+        .unwrap_or(0)
+        .max(5);
     outln!(
         "{}",
         styled(
@@ -142,11 +173,26 @@ fn show_table(checked: &[Checked]) {
             )
         )
     );
-    for (name, Topic { agree, differ, skipped, counts }) in topics {
+    for (
+        name,
+        Topic {
+            agree,
+            differ,
+            skipped,
+            counts,
+        },
+    ) in topics
+    {
         let style = if differ > 0 { BAD } else { GOOD };
         let differ = styled(style, format_args!("{differ:>6}"));
-        let Counts { asserted, open, unordered } = counts;
-        outln!("{name:width$} {agree:>6} {differ} {skipped:>7} {asserted:>9} {open:>5} {unordered:>9}");
+        let Counts {
+            asserted,
+            open,
+            unordered,
+        } = counts;
+        outln!(
+            "{name:width$} {agree:>6} {differ} {skipped:>7} {asserted:>9} {open:>5} {unordered:>9}"
+        );
     }
 }
 

@@ -21,6 +21,9 @@ pub(super) struct Source {
 /// The largest text that is read: some million lines.
 const MOST: u64 = 64 << 20;
 
+/// How many mistakes of one file are worth showing.
+const MOST_MISTAKES: usize = 10;
+
 impl Source {
     /// Reads `-` or a file.
     pub(super) fn read(path: &Path) -> Result<Source, Unusable> {
@@ -36,8 +39,14 @@ impl Source {
         }
         let text = String::from_utf8(bytes).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
-            let line = 1 + error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count();
-            complain(format_args!("{}:{line}: this is no text: not UTF-8", path.display()));
+            let line = 1 + error.as_bytes()[..at]
+                .iter()
+                .filter(|byte| **byte == b'\n')
+                .count();
+            complain(format_args!(
+                "{}:{line}: this is no text: not UTF-8",
+                path.display()
+            ));
             Unusable
         })?;
         let folder = path.parent().and_then(Path::file_name);
@@ -59,7 +68,10 @@ impl Source {
             Unusable
         })?;
         if files.is_empty() {
-            complain(format_args!("there is no .strace file below {}", path.display()));
+            complain(format_args!(
+                "there is no .strace file below {}",
+                path.display()
+            ));
             return Err(Unusable);
         }
         files.sort();
@@ -68,7 +80,8 @@ impl Source {
 
     /// The scenarios inside the program.
     pub(super) fn built_in() -> Vec<Source> {
-        library::files()
+        library()
+            .into_iter()
             .map(|file| Source {
                 path: format!("examples/scenarios/{}/{}.strace", file.topic, file.name),
                 topic: file.topic.to_owned(),
@@ -77,10 +90,19 @@ impl Source {
             .collect()
     }
 
-    /// The scenario in it; a mistake is shown where it stands.
+    /// The scenario in it; mistakes are shown where they stand.
     pub(super) fn parse(&self) -> Result<Scenario, Unusable> {
-        Scenario::parse(&self.text).map_err(|error| {
-            point_at(&self.path, &self.text, &error);
+        Scenario::parse(&self.text).map_err(|errors| {
+            for error in errors.iter().take(MOST_MISTAKES) {
+                point_at(&self.path, &self.text, error);
+            }
+            if let Some(more) = errors
+                .len()
+                .checked_sub(MOST_MISTAKES)
+                .filter(|more| *more > 0)
+            {
+                complain(format_args!("{}: {more} more mistakes", self.path));
+            }
             Unusable
         })
     }

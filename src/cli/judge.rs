@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use super::needs;
 use crate::backend::{Backend, LabError};
 use crate::model::Model;
-use crate::scenario::{Counts, Need, Options, Run, Scenario};
+use crate::scenario::{Counts, Need, Options, Run, Scenario, View};
 
 /// Which kernels to ask.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -48,13 +48,19 @@ pub(super) struct Judged {
 
 impl Judged {
     /// Everybody did what the scenario says, and all the same.
-    pub(super) fn agrees(&self) -> bool {
-        let mut runs = self.runs();
+    pub(super) fn agrees(&self, scenario: &Scenario) -> bool {
+        let transcript = |run: &Run| run.transcript(scenario, View::Comparable);
         let same = match (&self.model, &self.kernel) {
-            (Some(model), Some(kernel)) => model.transcript() == kernel.transcript(),
+            (Some(model), Some(kernel)) => transcript(model) == transcript(kernel),
             _ => true,
         };
-        same && runs.all(Run::passed)
+        same && self.runs().all(Run::passed)
+    }
+
+    /// The names of the kernels that ran it.
+    pub(super) fn names(&self) -> String {
+        let names: Vec<&str> = self.runs().map(|run| run.backend.as_str()).collect();
+        names.join(" and ")
     }
 
     /// The runs that there are, the model's first.
@@ -70,13 +76,27 @@ impl Judged {
 
 /// Runs the scenario. A [`LabError`] means that the kernel backend could not even be started.
 pub(super) fn judge(scenario: &Scenario, on: On, keep: Keep) -> Result<Judged, LabError> {
-    let mut judged = Judged { model: None, kernel: None, skipped: None };
-    let options = Options { states: keep.states };
-    let other_version = scenario.header().needs.iter().find(|need| !holds_for_the_model(**need));
+    let mut judged = Judged {
+        model: None,
+        kernel: None,
+        skipped: None,
+    };
+    let options = Options {
+        states: keep.states,
+    };
+    let other_version = scenario
+        .header()
+        .needs
+        .iter()
+        .find(|need| !holds_for_the_model(**need));
     if on.model() {
         match other_version {
-            Some(need) => judged.skipped = Some(format!("needs {need}; the model is Linux {}", version())),
-            None if keep.traces => judged.model = Some(scenario.run(&mut Model::recording(), options)),
+            Some(need) => {
+                judged.skipped = Some(format!("needs {need}; the model is Linux {}", version()))
+            }
+            None if keep.traces => {
+                judged.model = Some(scenario.run(&mut Model::recording(), options))
+            }
             None => judged.model = Some(scenario.run(&mut Model::new(), options)),
         }
     }
@@ -113,5 +133,7 @@ fn run_on_kernel(scenario: &Scenario) -> Result<Run, LabError> {
 
 #[cfg(not(all(feature = "kernel", target_os = "linux", target_arch = "x86_64")))]
 fn run_on_kernel(_: &Scenario) -> Result<Run, LabError> {
-    Err(LabError::new("this program was built without the kernel backend"))
+    Err(LabError::new(
+        "this program was built without the kernel backend",
+    ))
 }

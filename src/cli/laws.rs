@@ -60,7 +60,12 @@ pub(super) fn laws(arguments: &Arguments) -> Result<Verdict, Unusable> {
         outln!("{}", json::laws(&told));
         return Ok(Verdict::Agree);
     }
-    for Told { id, sentence, scenario } in &told {
+    for Told {
+        id,
+        sentence,
+        scenario,
+    } in &told
+    {
         outln!("{} {sentence}", styled(BOLD, format_args!("{id:>5}")));
         outln!("      {}", styled(FAINT, scenario));
     }

@@ -7,8 +7,10 @@ mod check;
 mod fmt;
 mod input;
 mod json;
-mod needs;
+mod judge;
 mod laws;
+mod needs;
+mod report;
 mod run;
 mod terminal;
 

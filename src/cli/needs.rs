@@ -17,7 +17,9 @@ fn reason(need: Need) -> Option<String> {
         Need::LinuxAtLeast(major, minor) => unless(kernel::release() >= (major, minor)),
         Need::LinuxBelow(major, minor) => unless(kernel::release() < (major, minor)),
         Need::Root | Need::Sysctl => unless(kernel::is_root()),
-        Need::Userfaultfd => kernel::userfaultfd_refused().map(|why| format!("needs {need}: {why}")),
+        Need::Userfaultfd => {
+            kernel::userfaultfd_refused().map(|why| format!("needs {need}: {why}"))
+        }
         Need::Kcmp => kernel::kcmp_refused().map(|why| format!("needs {need}: {why}")),
     }
 }

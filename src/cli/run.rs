@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use super::input::Source;
 use super::judge::{Judged, Keep, On, judge};
 use super::report::{show_difference, show_run};
-use super::terminal::{complain, outln, print};
+use super::terminal::{FAINT, complain, outln, print, styled};
 use super::{Unusable, Verdict, json};
+use crate::scenario::Scenario;
 
 /// Run scenarios and show what happened.
 ///
@@ -43,11 +44,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<Verdict, Unusable> {
     let mut all = Vec::new();
     for path in &arguments.paths {
         for source in Source::read_all(path)? {
-            let judged = run_one(arguments, &source)?;
-            if !judged.agrees() {
+            let (scenario, judged) = run_one(arguments, &source)?;
+            if !judged.agrees(&scenario) {
                 verdict = Verdict::Differ;
             }
-            all.push((source, judged));
+            all.push((source, scenario, judged));
         }
     }
     if arguments.json {
@@ -56,48 +57,54 @@ pub(super) fn run(arguments: &Arguments) -> Result<Verdict, Unusable> {
     Ok(verdict)
 }
 
-fn run_one(arguments: &Arguments, source: &Source) -> Result<Judged, Unusable> {
+fn run_one(arguments: &Arguments, source: &Source) -> Result<(Scenario, Judged), Unusable> {
     let scenario = source.parse()?;
-    let keep = Keep { traces: true, states: arguments.state || arguments.json };
+    let keep = Keep {
+        traces: true,
+        states: arguments.state || arguments.json,
+    };
     let judged = judge(&scenario, arguments.on, keep).map_err(|error| {
         complain(format_args!("{}: {error}", source.path));
         Unusable
     })?;
     if arguments.record {
-        record(source, &judged)?;
+        record(source, &scenario, &judged)?;
     } else if !arguments.json {
-        show(arguments, source, &judged);
+        show(arguments, source, &scenario, &judged);
     }
-    Ok(judged)
+    Ok((scenario, judged))
 }
 
-fn show(arguments: &Arguments, source: &Source, judged: &Judged) {
+fn show(arguments: &Arguments, source: &Source, scenario: &Scenario, judged: &Judged) {
     if let Some(reason) = &judged.skipped {
-        complain(format_args!("{}: not run on this kernel: {reason}", source.path));
+        complain(format_args!(
+            "{}: not run on this kernel: {reason}",
+            source.path
+        ));
     }
-    if !judged.agrees() {
-        show_difference(&source.path, &source.text, judged);
+    if !judged.agrees(scenario) {
+        show_difference(&source.path, &source.text, scenario, judged);
     } else if let Some(run) = judged.runs().next() {
         // They agree, so the first one speaks for both; and only the model has more to tell.
-        show_run(run, arguments.trace, arguments.state);
-    }
-    let names: Vec<&str> = judged.runs().map(|run| run.backend.as_str()).collect();
-    if judged.agrees() && !names.is_empty() {
-        outln!("# {}", names.join(" and "));
+        show_run(scenario, run, arguments.trace, arguments.state);
+        outln!(
+            "{}",
+            styled(FAINT, format_args!("# {} agree", judged.names()))
+        );
     }
 }
 
 /// Fills in what was left out, if the kernels agree on it.
-fn record(source: &Source, judged: &Judged) -> Result<(), Unusable> {
-    if !judged.agrees() {
-        show_difference(&source.path, &source.text, judged);
+fn record(source: &Source, scenario: &Scenario, judged: &Judged) -> Result<(), Unusable> {
+    if !judged.agrees(scenario) {
+        show_difference(&source.path, &source.text, scenario, judged);
         return Ok(());
     }
     let Some(run) = judged.runs().last() else {
         complain(format_args!("{}: nothing was run", source.path));
         return Err(Unusable);
     };
-    let recorded = run.recorded();
+    let recorded = scenario.record(run);
     if source.path == "-" {
         print(format_args!("{recorded}"));
     } else if recorded != source.text {

@@ -24,9 +24,9 @@
 
 mod board;
 mod child;
-pub mod direct;
 mod clock;
 mod decode;
+pub mod direct;
 mod encode;
 mod facts;
 mod fdinfo;

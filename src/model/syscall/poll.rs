@@ -138,10 +138,7 @@ impl<O: Observer> Kernel<'_, O> {
 
     /// Step: hook onto one file's queues, and ask it (`do_pollfd`).
     fn poll_ask(&mut self, task: TaskId, call: &mut Poll, index: usize) -> Flow {
-        let Some(&Entry {
-            fd, file, filter, ..
-        }) = call.entries.get(index)
-        else {
+        let Some(&Entry { fd, filter, .. }) = call.entries.get(index) else {
             call.at = At::Decide;
             return Flow::Next;
         };
