@@ -243,7 +243,10 @@ impl<'b, B: Backend + ?Sized> Thread<'b, B> {
 
     /// pipe2(2): the read end and the write end
     pub fn pipe2(&mut self, flags: OpenFlags) -> Result<(Fd, Fd), Errno> {
-        match self.call(Syscall::Pipe2 { flags })? {
+        match self.call(Syscall::Pipe2 {
+            pipefd: OutPtr::PLENTY,
+            flags,
+        })? {
             (_, Out::Pipe(read, write)) => Ok((read, write)),
             other => panic!("pipe2 stored {other:?}"),
         }

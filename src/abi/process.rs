@@ -43,7 +43,11 @@ impl fmt::Display for WaitStatus {
                 write!(f, "[{{WIFEXITED(s) && WEXITSTATUS(s) == {status}}}]")
             }
             WaitStatus::Signaled(signal) => {
-                write!(f, "[{{WIFSIGNALED(s) && WTERMSIG(s) == {signal}}}]")
+                f.write_str("[{WIFSIGNALED(s) && WTERMSIG(s) == ")?;
+                match signal {
+                    9 => f.write_str("SIGKILL}]"),
+                    other => write!(f, "{other}}}]"),
+                }
             }
         }
     }

@@ -59,9 +59,9 @@ pub enum Syscall {
     Pselect6(Box<Select<Timespec>>),
 
     /// pipe(2)
-    Pipe,
+    Pipe { pipefd: OutPtr },
     /// pipe2(2)
-    Pipe2 { flags: OpenFlags },
+    Pipe2 { pipefd: OutPtr, flags: OpenFlags },
     /// eventfd(2) without flags
     Eventfd { initval: u32 },
     /// eventfd(2); `EFD_SEMAPHORE` is 1, the other flags are those of open(2)
@@ -212,7 +212,7 @@ impl Syscall {
             Syscall::Poll { .. } => "poll",
             Syscall::Select(_) => "select",
             Syscall::Pselect6(_) => "pselect6",
-            Syscall::Pipe => "pipe",
+            Syscall::Pipe { .. } => "pipe",
             Syscall::Pipe2 { .. } => "pipe2",
             Syscall::Eventfd { .. } => "eventfd",
             Syscall::Eventfd2 { .. } => "eventfd2",

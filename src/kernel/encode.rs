@@ -164,8 +164,8 @@ impl Encoder<'_> {
                 let timeout = select.timeout.map(|t| pair_bytes(t.tv_sec, t.tv_nsec));
                 self.select(libc::SYS_pselect6, *select, timeout)
             }
-            Syscall::Pipe => self.pipe(libc::SYS_pipe, 0),
-            Syscall::Pipe2 { flags } => self.pipe(libc::SYS_pipe2, flags.bits()),
+            Syscall::Pipe { pipefd } => self.pipe(libc::SYS_pipe, pipefd, 0),
+            Syscall::Pipe2 { pipefd, flags } => self.pipe(libc::SYS_pipe2, pipefd, flags.bits()),
             Syscall::Eventfd { initval } => plain(libc::SYS_eventfd, words([initval.into()])),
             Syscall::Eventfd2 { initval, flags } => plain(
                 libc::SYS_eventfd2,
@@ -416,8 +416,8 @@ impl Encoder<'_> {
         Ok((nr, args, Stored::Sets(sets)))
     }
 
-    fn pipe(&mut self, nr: i64, flags: u32) -> Result<Parts, LabError> {
-        let addr = self.put(&[PATTERN; 8])?;
+    fn pipe(&mut self, nr: i64, pipefd: OutPtr, flags: u32) -> Result<Parts, LabError> {
+        let addr = self.output(pipefd, 8)?.addr;
         Ok((nr, words([addr, flags.into()]), Stored::Pipe(addr)))
     }
 

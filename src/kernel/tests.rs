@@ -372,7 +372,16 @@ fn a_forked_child_shares_files_and_is_reaped() {
         );
         let kill = Syscall::Kill { pid: child.pid() };
         assert_eq!(call(&mut linux, MAIN, kill), Answer::err(Errno::ESRCH));
-        assert!(linux.submit(child, Syscall::Pipe).is_err());
+        assert!(
+            linux
+                .submit(
+                    child,
+                    Syscall::Pipe {
+                        pipefd: OutPtr::PLENTY
+                    }
+                )
+                .is_err()
+        );
     }
     let mut t = Thread::main(&mut linux);
     assert_eq!(t.read(fd, 8).map(|bytes| bytes.to_u64()), Ok(Some(199)));
@@ -407,7 +416,16 @@ fn execve_closes_what_is_marked() {
                 eof.clone()
             };
             assert_eq!(call(&mut linux, MAIN, read.clone()), after);
-            assert!(linux.submit(child, Syscall::Pipe).is_err());
+            assert!(
+                linux
+                    .submit(
+                        child,
+                        Syscall::Pipe {
+                            pipefd: OutPtr::PLENTY
+                        }
+                    )
+                    .is_err()
+            );
             let kill = Syscall::Kill { pid: child.pid() };
             assert_eq!(call(&mut linux, MAIN, kill), Answer::ret(0));
             assert_eq!(call(&mut linux, MAIN, read), eof);
@@ -502,7 +520,16 @@ fn killed_tasks_are_gone() {
         let kill = Syscall::Kill { pid: child.pid() };
         assert_eq!(call(&mut linux, MAIN, kill), Answer::ret(0));
         assert_eq!(settle(&mut linux), [(thread, Answer::Gone)]);
-        assert!(linux.submit(child, Syscall::Pipe).is_err());
+        assert!(
+            linux
+                .submit(
+                    child,
+                    Syscall::Pipe {
+                        pipefd: OutPtr::PLENTY
+                    }
+                )
+                .is_err()
+        );
         Thread::main(&mut linux).close(w).expect("it is open");
         assert_eq!(call(&mut linux, grandchild, read), Answer::Blocked);
         let own = Syscall::Kill {
@@ -627,7 +654,12 @@ fn small_calls_answer_as_documented() {
         },
         Answer::ret(0),
     );
-    is(Syscall::Pipe, Answer::Done(0, Out::Pipe(Fd(5), Fd(6))));
+    is(
+        Syscall::Pipe {
+            pipefd: OutPtr::PLENTY,
+        },
+        Answer::Done(0, Out::Pipe(Fd(5), Fd(6))),
+    );
     is(fcntl(Fd(6), FcntlCmd::GetpipeSz), Answer::ret(65536));
     is(Syscall::EpollCreate { size: 0 }, Answer::err(Errno::EINVAL));
     let bytes_to_read = |arg| Syscall::Ioctl {

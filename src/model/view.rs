@@ -229,7 +229,7 @@ fn plain_name(plain: Plain) -> &'static str {
         Plain::Urandom => "/dev/urandom",
         Plain::Regular(_) => "regular file",
         Plain::Directory => "directory",
-        Plain::ProcAlways | Plain::MaxUserWatches => "procfs file",
+        Plain::ProcAlways | Plain::Version | Plain::MaxUserWatches => "procfs file",
         Plain::Path => "path",
     }
 }

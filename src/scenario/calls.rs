@@ -132,8 +132,9 @@ static CALLS: &[Signature] = calls! {
             timeout: a.optional_timespec(4)?,
         }));
 
-    pipe(pipefd: Pipe) -> Int => |a| { let _ = a; Syscall::Pipe };
+    pipe(pipefd: Pipe) -> Int => |a| Syscall::Pipe { pipefd: a.out(0) };
     pipe2(pipefd: Pipe, flags: Flags(&words::STATUS_FLAGS)) -> Int => |a| Syscall::Pipe2 {
+        pipefd: a.out(0),
         flags: OpenFlags::from_bits_retain(a.bits(1)),
     };
     eventfd(initval: Uint) -> Fd => |a| Syscall::Eventfd { initval: a.uint(0)? };

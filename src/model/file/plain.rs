@@ -22,8 +22,10 @@ pub(crate) enum Plain {
     Regular(u32),
     /// A directory.
     Directory,
-    /// A file of procfs's own, such as /proc/version: pollable, always ready, no wait queue.
+    /// A file of procfs's own, such as /proc/meminfo: pollable, always ready, no wait queue.
     ProcAlways,
+    /// /proc/version, one of them.
+    Version,
     /// /proc/sys/fs/epoll/max_user_watches.
     MaxUserWatches,
     /// Opened with `O_PATH`: a name.
@@ -43,7 +45,7 @@ const PATHS: [(&str, Plain); 15] = [
     ("/etc", Plain::Directory),
     ("/tmp", Plain::Directory),
     ("/proc", Plain::Directory),
-    ("/proc/version", Plain::ProcAlways),
+    ("/proc/version", Plain::Version),
     ("/proc/meminfo", Plain::ProcAlways),
     ("/proc/stat", Plain::ProcAlways),
     ("/proc/sys/fs/epoll/max_user_watches", Plain::MaxUserWatches),
@@ -62,11 +64,22 @@ impl Plain {
     }
 
     pub(crate) fn can_poll(&self) -> bool {
-        matches!(self, Plain::ProcAlways | Plain::MaxUserWatches)
+        matches!(
+            self,
+            Plain::ProcAlways | Plain::Version | Plain::MaxUserWatches
+        )
     }
 
     pub(crate) fn is_directory(self) -> bool {
         self == Plain::Directory
+    }
+
+    /// What stands at its beginning, where anybody cares; zeros follow.
+    fn content(self) -> &'static [u8] {
+        match self {
+            Plain::Version => b"Linux version 6.18.44\n",
+            _ => b"",
+        }
     }
 
     /// How many bytes a read may get from `pos` on; `None` is without end.
@@ -75,7 +88,7 @@ impl Plain {
             Plain::Null | Plain::Directory | Plain::Path => Some(0),
             Plain::Zero | Plain::Full | Plain::Urandom => None,
             Plain::Regular(size) => Some(u64::from(size).saturating_sub(pos)),
-            Plain::ProcAlways => Some(128_u64.saturating_sub(pos)),
+            Plain::ProcAlways | Plain::Version => Some(128_u64.saturating_sub(pos)),
             Plain::MaxUserWatches => Some(8_u64.saturating_sub(pos)),
         }
     }
@@ -89,7 +102,6 @@ impl<O: Observer> Kernel<'_, O> {
         }
     }
 
-    /// What a read finds is not what matters here, only how much.
     pub(super) fn plain_read(
         &mut self,
         file: FileId,
@@ -112,7 +124,10 @@ impl<O: Observer> Kernel<'_, O> {
             OutPtr::Memory(_) => count,
         };
         self.m.files[file].pos += count;
-        io.stored(vec![0; usize::try_from(count).unwrap_or(0)])
+        let skip = usize::try_from(self.m.files[file].pos - count).unwrap_or(usize::MAX);
+        let take = usize::try_from(count).unwrap_or(0);
+        let content = plain.content().iter().copied().chain(std::iter::repeat(0));
+        io.stored(content.skip(skip).take(take).collect())
     }
 
     pub(super) fn plain_write(&mut self, file: FileId, buf: &Ptr<Bytes>, count: u64) -> Attempt {

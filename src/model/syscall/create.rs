@@ -3,7 +3,7 @@
 use super::super::Kernel;
 use super::super::file::{EventFd, File, Kind, Pipe, PipeEnd, Plain};
 use super::super::wait_queue::WaitHead;
-use crate::abi::{EpollCreateFlags, Errno, Fd, OpenFlags, Out, TaskId};
+use crate::abi::{EpollCreateFlags, Errno, Fd, OpenFlags, Out, OutPtr, TaskId};
 use crate::backend::LabError;
 use crate::model::arena::{EpId, FileId, Id};
 use crate::trace::{FileRef, Observer, QueueRef};
@@ -41,7 +41,12 @@ impl<O: Observer> Kernel<'_, O> {
     }
 
     /// pipe2(2) (`do_pipe_flags`)
-    pub(super) fn pipe2(&mut self, task: TaskId, flags: OpenFlags) -> Result<Out, Errno> {
+    pub(super) fn pipe2(
+        &mut self,
+        task: TaskId,
+        pipefd: OutPtr,
+        flags: OpenFlags,
+    ) -> Result<Out, Errno> {
         let status = OpenFlags::NONBLOCK | OpenFlags::DIRECT;
         if !(flags - status - OpenFlags::CLOEXEC).is_empty() {
             return Err(Errno::EINVAL);
@@ -50,6 +55,10 @@ impl<O: Observer> Kernel<'_, O> {
         let read_fd = self.unused_fd(task, 0)?;
         let above = usize::try_from(read_fd.0).map_or(usize::MAX, |number| number + 1);
         let write_fd = self.unused_fd(task, above)?;
+        // By now both files exist; a bad pointer undoes them again.
+        if pipefd != OutPtr::PLENTY {
+            return Err(Errno::EFAULT);
+        }
 
         let label = FileRef(read_fd);
         let rd_wait = self

@@ -236,10 +236,11 @@ impl<O: Observer> Kernel<'_, O> {
         }
         match self.m.files[file].kind {
             Kind::EventPoll(ep) => {
+                let privileged = self.m.process(task).uid == 0;
                 let params = &mut self.m.epolls[ep].params;
                 match arg {
                     IoctlArg::SetParams(Ptr::To(new)) => {
-                        check_params(new)?;
+                        check_params(new, privileged)?;
                         *params = new;
                         Ok(Out::None)
                     }
@@ -318,11 +319,17 @@ fn compare(one: FileId, other: FileId) -> i64 {
     }
 }
 
-/// `EPIOCSPARAMS`, as root: with `CAP_NET_ADMIN` the budget is not limited.
-fn check_params(params: EpollParams) -> Result<(), Errno> {
+/// The most packets that a busy poll may take without `CAP_NET_ADMIN` (`NAPI_POLL_WEIGHT`).
+const NAPI_POLL_WEIGHT: u16 = 64;
+
+/// The checks of `EPIOCSPARAMS`, in their order (`ep_eventpoll_bp_ioctl`).
+fn check_params(params: EpollParams, privileged: bool) -> Result<(), Errno> {
     let usecs_too_large = i32::try_from(params.busy_poll_usecs).is_err();
     if params.pad != 0 || usecs_too_large || params.prefer_busy_poll > 1 {
         return Err(Errno::EINVAL);
+    }
+    if params.busy_poll_budget > NAPI_POLL_WEIGHT && !privileged {
+        return Err(Errno::EPERM);
     }
     Ok(())
 }

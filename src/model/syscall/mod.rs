@@ -131,8 +131,8 @@ impl<O: Observer> Kernel<'_, O> {
             }
             Syscall::EpollCreate { size } => answer_fd(self.epoll_create(task, size)),
             Syscall::EpollCreate1 { flags } => answer_fd(self.epoll_create1(task, flags)),
-            Syscall::Pipe => answer_out(self.pipe2(task, Default::default())),
-            Syscall::Pipe2 { flags } => answer_out(self.pipe2(task, flags)),
+            Syscall::Pipe { pipefd } => answer_out(self.pipe2(task, pipefd, Default::default())),
+            Syscall::Pipe2 { pipefd, flags } => answer_out(self.pipe2(task, pipefd, flags)),
             Syscall::Eventfd { initval } => {
                 answer_fd(self.eventfd2(task, initval, Default::default()))
             }
