@@ -14,20 +14,23 @@ use crate::abi::Answer;
 use crate::trace::Observer;
 
 /// How a step ended.
-#[derive(Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Flow {
     /// Go on with the next step whenever you like.
     Next,
     /// Not now.
     Blocked,
-    /// The call is over.
-    Done(Answer),
+    /// The call is over; [`Steps::answer`] tells how.
+    Done,
 }
 
 /// The calls that take steps.
 pub(crate) trait Steps: Clone + Into<Call> {
     /// Takes the next step.
     fn step<O: Observer>(&mut self, kernel: &mut Kernel<'_, O>, task: TaskId) -> Flow;
+
+    /// What the call returns and stores. Asked once, when it is done.
+    fn answer(&mut self) -> Answer;
 
     /// The files that the call works on. While it is in flight each of them counts one reference more,
     /// as `fdget` takes one in a process with several threads.
@@ -59,6 +62,10 @@ macro_rules! calls {
         impl Call {
             fn step<O: Observer>(&mut self, kernel: &mut Kernel<'_, O>, task: TaskId) -> Flow {
                 match self { $(Call::$variant(call) => call.step(kernel, task),)* }
+            }
+
+            fn answer(&mut self) -> Answer {
+                match self { $(Call::$variant(call) => call.answer(),)* }
             }
 
             fn files(&self, files: &mut Vec<FileId>) {
@@ -114,7 +121,7 @@ impl<O: Observer> Kernel<'_, O> {
         loop {
             match call.step(self, task) {
                 Flow::Next => {}
-                Flow::Done(answer) => return answer,
+                Flow::Done => return call.answer(),
                 Flow::Blocked => return self.park(task, call.clone().into()),
             }
         }
@@ -147,7 +154,7 @@ impl<O: Observer> Kernel<'_, O> {
                 return Stepped::Blocked;
             }
             Flow::Next => self.m.task_mut(task).call = Some(call),
-            Flow::Done(answer) => self.end_call(task, answer),
+            Flow::Done => self.end_call(task, call.answer()),
         }
         self.m.task_mut(task).stuck = false;
         Stepped::Moved

@@ -27,6 +27,7 @@ pub(crate) struct EpollCtl {
     ready: EventMask,
     polls: NestedPolls,
     walks: Walks,
+    result: Result<(), Errno>,
 }
 
 /// The step at which it stands.
@@ -104,6 +105,7 @@ impl<O: Observer> Kernel<'_, O> {
             ready: EventMask::empty(),
             polls: NestedPolls::default(),
             walks: Walks::default(),
+            result: Ok(()),
         })
     }
 
@@ -121,7 +123,7 @@ impl<O: Observer> Kernel<'_, O> {
             match self.ep_loop_check(call.ep, call.file) {
                 Ok(()) => {}
                 Err(None) => return Flow::Blocked,
-                Err(Some(errno)) => return Flow::Done(Answer::err(errno)),
+                Err(Some(errno)) => return call.fail(errno),
             }
         }
         self.mutex_lock(task, call.ep);
@@ -149,7 +151,7 @@ impl<O: Observer> Kernel<'_, O> {
             _ => Errno::EINVAL,
         };
         self.mutex_unlock(call.ep);
-        Flow::Done(Answer::err(failed))
+        call.fail(failed)
     }
 
     /// The first half of `ep_insert`: quota, the item, its place in the tree and on its file.
@@ -273,7 +275,7 @@ impl<O: Observer> Kernel<'_, O> {
 
     fn ctl_done(&mut self, call: &EpollCtl) -> Flow {
         self.mutex_unlock(call.ep);
-        Flow::Done(Answer::ret(0))
+        Flow::Done
     }
 
     /// Step: off the file's wait queues, then off everything else (`ep_remove`). Nobody is woken.
@@ -336,6 +338,11 @@ impl<O: Observer> Kernel<'_, O> {
 }
 
 impl EpollCtl {
+    fn fail(&mut self, errno: Errno) -> Flow {
+        self.result = Err(errno);
+        Flow::Done
+    }
+
     fn expect_item(&self) -> ItemId {
         self.item.expect("LockFind found or made the item")
     }
@@ -355,6 +362,14 @@ impl Steps for EpollCtl {
                 Walked::Done => kernel.ctl_done(self),
             },
             CtlAt::Unhook => kernel.ctl_unhook(task, self),
+        }
+    }
+
+    #[inline]
+    fn answer(&mut self) -> Answer {
+        match self.result {
+            Ok(()) => Answer::ret(0),
+            Err(errno) => Answer::err(errno),
         }
     }
 

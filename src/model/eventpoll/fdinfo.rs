@@ -13,6 +13,7 @@ use crate::trace::Observer;
 pub(crate) struct FdinfoRead {
     file: FileId,
     fd: Fd,
+    text: String,
 }
 
 /// What cannot be known here and differs from machine to machine: numbers of the kernel's own mounts.
@@ -22,7 +23,11 @@ const ANON_INODE_DEVICE: u32 = 0xe;
 impl<O: Observer> Kernel<'_, O> {
     pub(crate) fn begin_fdinfo(&self, task: TaskId, fd: Fd) -> Result<FdinfoRead, Errno> {
         let file = self.m.fget_any(task, fd).ok_or(Errno::EBADF)?;
-        Ok(FdinfoRead { file, fd })
+        Ok(FdinfoRead {
+            file,
+            fd,
+            text: String::new(),
+        })
     }
 
     /// One line for each item, in the order of the tree.
@@ -67,7 +72,12 @@ impl Steps for FdinfoRead {
             }
             kernel.mutex_unlock(ep);
         }
-        Flow::Done(Answer::Done(0, Out::Text(kernel.fdinfo_text(task, self))))
+        self.text = kernel.fdinfo_text(task, self);
+        Flow::Done
+    }
+
+    fn answer(&mut self) -> Answer {
+        Answer::Done(0, Out::Text(std::mem::take(&mut self.text)))
     }
 
     fn files(&self, files: &mut Vec<FileId>) {

@@ -10,7 +10,7 @@
 use super::epitem::Epitem;
 use super::item_poll::Polled;
 use super::wait::{EpollWait, WaitAt};
-use crate::abi::{Answer, EpollEvent, Errno, EventMask, Out, OutPtr, Room, TaskId};
+use crate::abi::{EpollEvent, Errno, EventMask, OutPtr, Room, TaskId};
 use crate::model::Kernel;
 use crate::model::arena::ItemId;
 use crate::model::call::Flow;
@@ -31,7 +31,7 @@ impl<O: Observer> Kernel<'_, O> {
     #[inline]
     pub(super) fn send_start(&mut self, task: TaskId, call: &mut EpollWait) -> Flow {
         if self.m.task(task).fatal_signal {
-            return Flow::Done(Answer::err(Errno::EINTR));
+            return call.fail(Errno::EINTR);
         }
         if !self.mutex_lock(task, call.ep) {
             return Flow::Blocked;
@@ -134,23 +134,12 @@ impl<O: Observer> Kernel<'_, O> {
     pub(super) fn send_done(&mut self, task: TaskId, call: &mut EpollWait) -> Flow {
         self.ep_done_scan(task, call.ep);
         self.mutex_unlock(call.ep);
-        let events = std::mem::take(&mut call.events);
-        match (events.len(), call.fault.take()) {
-            (0, Some(torn)) => {
-                let out = if torn.is_empty() {
-                    Out::None
-                } else {
-                    Out::TornEvent(torn)
-                };
-                Flow::Done(Answer::Failed(Errno::EFAULT, out))
-            }
-            (0, None) => {
+        match (call.events.is_empty(), call.fault) {
+            (false, _) => Flow::Done,
+            (true, Some(_)) => call.fail(Errno::EFAULT),
+            (true, None) => {
                 call.at = WaitAt::Idle;
                 Flow::Next
-            }
-            (n, _) => {
-                let n = i64::try_from(n).unwrap_or(i64::MAX);
-                Flow::Done(Answer::Done(n, Out::Events(events)))
             }
         }
     }

@@ -63,6 +63,7 @@ pub(crate) struct EpollWait {
     pub(super) fault: Option<EventMask>,
     /// The entry on `ep->wq`.
     waiter: Option<WaitId>,
+    result: Result<(), Errno>,
 }
 
 /// The epoll that a descriptor leads to.
@@ -73,6 +74,11 @@ pub(crate) struct Found {
 }
 
 impl EpollWait {
+    pub(super) fn fail(&mut self, errno: Errno) -> Flow {
+        self.result = Err(errno);
+        Flow::Done
+    }
+
     #[inline]
     pub(crate) fn new(
         Found { file, ep }: Found,
@@ -94,6 +100,7 @@ impl EpollWait {
             events: Vec::new(),
             fault: None,
             waiter: None,
+            result: Ok(()),
         }
     }
 }
@@ -171,10 +178,10 @@ impl<O: Observer> Kernel<'_, O> {
     #[inline]
     fn wait_idle(&mut self, task: TaskId, call: &mut EpollWait) -> Flow {
         if call.timed_out {
-            return Flow::Done(Answer::Done(0, Out::Events(Vec::new())));
+            return Flow::Done;
         }
         if self.m.task(task).fatal_signal {
-            return Flow::Done(Answer::err(Errno::EINTR));
+            return call.fail(Errno::EINTR);
         }
         call.at = WaitAt::Enqueue;
         Flow::Next
@@ -235,6 +242,21 @@ impl Steps for EpollWait {
             WaitAt::Idle => kernel.wait_idle(task, self),
             WaitAt::Enqueue => kernel.wait_enqueue(task, self),
             WaitAt::Sleep => kernel.wait_sleep(task, self),
+        }
+    }
+
+    #[inline]
+    fn answer(&mut self) -> Answer {
+        let torn = self.fault.filter(|stored| !stored.is_empty());
+        match (self.result, torn) {
+            (Ok(()), _) => {
+                let count = i64::try_from(self.events.len()).unwrap_or(i64::MAX);
+                Answer::Done(count, Out::Events(std::mem::take(&mut self.events)))
+            }
+            (Err(Errno::EFAULT), Some(stored)) => {
+                Answer::Failed(Errno::EFAULT, Out::TornEvent(stored))
+            }
+            (Err(errno), _) => Answer::err(errno),
         }
     }
 

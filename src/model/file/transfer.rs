@@ -132,8 +132,8 @@ impl Transfer {
     }
 
     #[inline]
-    fn end(&mut self) -> Flow {
-        Flow::Done(match (self.result, &self.what) {
+    fn end(&mut self) -> Answer {
+        match (self.result, &self.what) {
             (Ok(count), What::Read { .. }) => {
                 let bytes = std::mem::take(&mut self.io.bytes);
                 Answer::Done(i64::try_from(count).unwrap_or(i64::MAX), Out::Bytes(bytes))
@@ -142,7 +142,7 @@ impl Transfer {
                 Answer::Done(i64::try_from(count).unwrap_or(i64::MAX), Out::None)
             }
             (Err(errno), _) => Answer::err(errno),
-        })
+        }
     }
 }
 
@@ -178,7 +178,7 @@ impl<O: Observer> Kernel<'_, O> {
             Attempt::Over(result) => {
                 call.result = result;
                 if call.io.nothing_to_wake() {
-                    return call.end();
+                    return Flow::Done;
                 }
                 call.at = At::Wake;
             }
@@ -203,7 +203,7 @@ impl<O: Observer> Kernel<'_, O> {
             return Flow::Next;
         }
         if call.at == At::Wake {
-            return call.end();
+            return Flow::Done;
         }
         call.at = At::Enqueue;
         Flow::Next
@@ -243,7 +243,8 @@ impl<O: Observer> Kernel<'_, O> {
             self.remove_wait_entry(waiter);
         }
         if fatal {
-            return Flow::Done(Answer::err(Errno::EINTR));
+            call.result = Err(Errno::EINTR);
+            return Flow::Done;
         }
         call.at = At::Enqueue;
         Flow::Next
@@ -289,6 +290,11 @@ impl Steps for Transfer {
             At::Enqueue => kernel.transfer_enqueue(task, self),
             At::Sleep => kernel.transfer_sleep(task, self),
         }
+    }
+
+    #[inline]
+    fn answer(&mut self) -> Answer {
+        self.end()
     }
 
     fn files(&self, files: &mut Vec<FileId>) {

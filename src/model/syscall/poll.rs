@@ -20,6 +20,7 @@ pub(crate) struct Poll {
     hooking: bool,
     at: At,
     polls: NestedPolls,
+    interrupted: bool,
 }
 
 /// A file to ask.
@@ -224,9 +225,9 @@ impl<O: Observer> Kernel<'_, O> {
         let state = self.m.task_mut(task);
         state.poll_triggered = false;
         if state.fatal_signal && !call.found() {
-            return Flow::Done(Answer::err(Errno::EINTR));
+            call.interrupted = true;
         }
-        Flow::Done(call.report())
+        Flow::Done
     }
 
     /// `pollwake`: tells the poller, if the wake-up concerns what it asked this file for.
@@ -263,6 +264,7 @@ impl Poll {
             hooking: !now,
             at: At::Ask(0),
             polls: NestedPolls::default(),
+            interrupted: false,
         }
     }
 
@@ -346,6 +348,14 @@ impl Steps for Poll {
             At::Decide => kernel.poll_decide(task, self),
             At::Sleep => kernel.poll_sleep(task, self),
             At::Unhook => kernel.poll_unhook(task, self),
+        }
+    }
+
+    fn answer(&mut self) -> Answer {
+        if self.interrupted {
+            Answer::err(Errno::EINTR)
+        } else {
+            self.report()
         }
     }
 

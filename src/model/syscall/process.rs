@@ -162,7 +162,7 @@ impl<O: Observer> Kernel<'_, O> {
         self.m.task_mut(task).life = Life::Dead;
         self.kill_threads(id);
         if self.m.threads(id).next().is_some() {
-            return Flow::Done(Answer::Gone);
+            return Flow::Done;
         }
         call.release = Release::new(Answer::Gone, self.close_all(task));
         call.at = ExitAt::Files;
@@ -171,7 +171,7 @@ impl<O: Observer> Kernel<'_, O> {
 
     fn exit_files(&mut self, task: TaskId, call: &mut Exit) -> Flow {
         match call.release.step(self, task) {
-            Flow::Done(_) => {}
+            Flow::Done => {}
             more => return more,
         }
         let id = self.m.task(task).process;
@@ -199,9 +199,13 @@ impl Steps for Exit {
             ExitAt::Wake => match kernel.wake_step(task, &mut self.walks) {
                 Walked::More => Flow::Next,
                 Walked::Blocked => Flow::Blocked,
-                Walked::Done => Flow::Done(Answer::Gone),
+                Walked::Done => Flow::Done,
             },
         }
+    }
+
+    fn answer(&mut self) -> Answer {
+        Answer::Gone
     }
 
     fn at(&self) -> String {
@@ -215,6 +219,7 @@ pub(crate) struct Wait4 {
     pid: i32,
     nohang: bool,
     waiter: Option<WaitId>,
+    answer: Option<Answer>,
 }
 
 impl Wait4 {
@@ -226,6 +231,7 @@ impl Wait4 {
             pid,
             nohang: options & WNOHANG != 0,
             waiter: None,
+            answer: None,
         })
     }
 }
@@ -257,7 +263,8 @@ impl<O: Observer> Kernel<'_, O> {
         if let Some(waiter) = call.waiter.take() {
             self.remove_wait_entry(waiter);
         }
-        Flow::Done(answer)
+        call.answer = Some(answer);
+        Flow::Done
     }
 
     /// One ended child, or why there is none to wait for.
@@ -289,6 +296,10 @@ impl<O: Observer> Kernel<'_, O> {
 impl Steps for Wait4 {
     fn step<O: Observer>(&mut self, kernel: &mut Kernel<'_, O>, task: TaskId) -> Flow {
         kernel.wait4_step(task, self)
+    }
+
+    fn answer(&mut self) -> Answer {
+        self.answer.take().expect("the wait is over")
     }
 
     fn at(&self) -> String {

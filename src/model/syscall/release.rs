@@ -51,7 +51,7 @@ impl Release {
 impl<O: Observer> Kernel<'_, O> {
     fn release_step(&mut self, task: TaskId, call: &mut Release) -> Flow {
         let Some(&file) = call.files.last() else {
-            return Flow::Done(call.answer.take().expect("a call ends once"));
+            return Flow::Done;
         };
         match call.at {
             At::Next => {
@@ -93,6 +93,10 @@ impl<O: Observer> Kernel<'_, O> {
 impl Steps for Release {
     fn step<O: Observer>(&mut self, kernel: &mut Kernel<'_, O>, task: TaskId) -> Flow {
         kernel.release_step(task, self)
+    }
+
+    fn answer(&mut self) -> Answer {
+        self.answer.take().expect("a call ends once")
     }
 
     fn at(&self) -> String {
