@@ -130,24 +130,17 @@ impl<'b, B: Backend + ?Sized> Thread<'b, B> {
     /// When the lab fails, or the task is gone.
     #[inline]
     pub fn call(&mut self, call: Syscall) -> Result<(i64, Out), Errno> {
-        let answer = self.submit(call);
-        self.outcome(answer)
+        let submitted = self.backend.submit(self.task, call);
+        self.outcome(submitted)
     }
 
-    #[inline]
-    fn submit(&mut self, call: Syscall) -> Answer {
-        match self.backend.submit(self.task, call) {
-            Ok(answer) => answer,
+    fn outcome(&mut self, submitted: Result<Answer, LabError>) -> Result<(i64, Out), Errno> {
+        match submitted {
+            Ok(Answer::Done(value, out)) => Ok((value, out)),
+            Ok(Answer::Failed(errno, _)) => Err(errno),
+            Ok(Answer::Blocked) => self.wait(),
+            Ok(Answer::Gone) => panic!("task {} is gone", self.task.0),
             Err(error) => panic!("{error}"),
-        }
-    }
-
-    fn outcome(&mut self, answer: Answer) -> Result<(i64, Out), Errno> {
-        match answer {
-            Answer::Done(value, out) => Ok((value, out)),
-            Answer::Failed(errno, _) => Err(errno),
-            Answer::Blocked => self.wait(),
-            Answer::Gone => panic!("task {} is gone", self.task.0),
         }
     }
 
@@ -183,13 +176,16 @@ impl<'b, B: Backend + ?Sized> Thread<'b, B> {
         fd: Fd,
         event: Ptr<EpollEvent>,
     ) -> Result<(), Errno> {
-        match self.submit(Syscall::EpollCtl {
-            epfd,
-            op,
-            fd,
-            event,
-        }) {
-            Answer::Done(_, Out::None) => Ok(()),
+        match self.backend.submit(
+            self.task,
+            Syscall::EpollCtl {
+                epfd,
+                op,
+                fd,
+                event,
+            },
+        ) {
+            Ok(Answer::Done(_, Out::None)) => Ok(()),
             answer => self.outcome(answer).map(drop),
         }
     }
@@ -221,13 +217,16 @@ impl<'b, B: Backend + ?Sized> Thread<'b, B> {
         timeout: i32,
     ) -> Result<Vec<EpollEvent>, Errno> {
         let events = OutPtr::PLENTY;
-        let mut answer = self.submit(Syscall::EpollWait {
-            epfd,
-            events,
-            maxevents,
-            timeout,
-        });
-        if let Answer::Done(_, Out::Events(events)) = &mut answer {
+        let mut answer = self.backend.submit(
+            self.task,
+            Syscall::EpollWait {
+                epfd,
+                events,
+                maxevents,
+                timeout,
+            },
+        );
+        if let Ok(Answer::Done(_, Out::Events(events))) = &mut answer {
             return Ok(std::mem::take(events));
         }
         match self.outcome(answer)? {
@@ -255,12 +254,15 @@ impl<'b, B: Backend + ?Sized> Thread<'b, B> {
     /// read(2) of up to `count` bytes
     #[inline]
     pub fn read(&mut self, fd: Fd, count: u64) -> Result<Bytes, Errno> {
-        let mut answer = self.submit(Syscall::Read {
-            fd,
-            buf: OutPtr::PLENTY,
-            count,
-        });
-        if let Answer::Done(_, Out::Bytes(bytes)) = &mut answer {
+        let mut answer = self.backend.submit(
+            self.task,
+            Syscall::Read {
+                fd,
+                buf: OutPtr::PLENTY,
+                count,
+            },
+        );
+        if let Ok(Answer::Done(_, Out::Bytes(bytes))) = &mut answer {
             return Ok(std::mem::take(bytes));
         }
         match self.outcome(answer)? {
@@ -274,8 +276,11 @@ impl<'b, B: Backend + ?Sized> Thread<'b, B> {
     pub fn write(&mut self, fd: Fd, bytes: &[u8]) -> Result<usize, Errno> {
         let count = u64::try_from(bytes.len()).expect("a slice is shorter than 2^64");
         let buf = Ptr::To(Bytes::from(bytes));
-        let written = match self.submit(Syscall::Write { fd, buf, count }) {
-            Answer::Done(written, Out::None) => written,
+        let written = match self
+            .backend
+            .submit(self.task, Syscall::Write { fd, buf, count })
+        {
+            Ok(Answer::Done(written, Out::None)) => written,
             answer => self.outcome(answer)?.0,
         };
         Ok(usize::try_from(written).expect("not more than was given"))

@@ -118,11 +118,11 @@ impl<O: Observer> Backend for Model<O> {
         if state.life != Life::Alive || state.call.is_some() {
             return Err(unfit(task, state.life));
         }
-        let answer = self.kernel().syscall(task, call)?;
-        if matches!(answer, Answer::Blocked) {
+        let answer = self.kernel().syscall(task, call);
+        if matches!(answer, Ok(Answer::Blocked)) {
             self.in_flight.push(task);
         }
-        Ok(answer)
+        answer
     }
 
     fn settle(&mut self) -> Result<Vec<(TaskId, Answer)>, LabError> {

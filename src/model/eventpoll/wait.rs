@@ -249,6 +249,7 @@ impl Steps for EpollWait {
     fn answer(&mut self) -> Answer {
         let torn = self.fault.filter(|stored| !stored.is_empty());
         match (self.result, torn) {
+            (Ok(()), _) if self.events.is_empty() => Answer::Done(0, Out::Events(Vec::new())),
             (Ok(()), _) => {
                 let count = i64::try_from(self.events.len()).unwrap_or(i64::MAX);
                 Answer::Done(count, Out::Events(std::mem::take(&mut self.events)))

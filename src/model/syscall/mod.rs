@@ -32,8 +32,9 @@ impl<O: Observer> Kernel<'_, O> {
     /// Makes the whole call, or as much of it as there is until it sleeps.
     #[inline]
     pub(crate) fn syscall(&mut self, task: TaskId, call: Syscall) -> Result<Answer, LabError> {
-        // The few that event loops live on come first, and in one piece each.
-        Ok(match call {
+        // The few that event loops live on come first, and each returns from where it ends: an answer is
+        // large enough for its way through further hands to be felt.
+        match call {
             Syscall::EpollWait {
                 epfd,
                 events,
@@ -42,11 +43,11 @@ impl<O: Observer> Kernel<'_, O> {
             } => {
                 let deadline = self.m.deadline_ms(timeout);
                 match self.check_epoll_wait(task, epfd, events, maxevents) {
-                    Ok(found) => self.run(
-                        task,
-                        &mut EpollWait::new(found, events, maxevents, deadline),
-                    ),
-                    Err(errno) => Answer::err(errno),
+                    Ok(found) => {
+                        let mut call = EpollWait::new(found, events, maxevents, deadline);
+                        Ok(self.run(task, &mut call))
+                    }
+                    Err(errno) => Ok(Answer::err(errno)),
                 }
             }
             Syscall::EpollCtl {
@@ -54,23 +55,23 @@ impl<O: Observer> Kernel<'_, O> {
                 op,
                 fd,
                 event,
-            } => {
-                let begun = self.begin_epoll_ctl(task, epfd, op, fd, event);
-                self.go(task, begun)
-            }
+            } => match self.begin_epoll_ctl(task, epfd, op, fd, event) {
+                Ok(mut call) => Ok(self.run(task, &mut call)),
+                Err(errno) => Ok(Answer::err(errno)),
+            },
             Syscall::Read { fd, buf, count } => {
                 refuse_frozen(buf)?;
                 match self.check_read(task, fd, buf, count) {
-                    Ok(file) => self.run(task, &mut Transfer::read(file, buf, count)),
-                    Err(errno) => Answer::err(errno),
+                    Ok(file) => Ok(self.run(task, &mut Transfer::read(file, buf, count))),
+                    Err(errno) => Ok(Answer::err(errno)),
                 }
             }
             Syscall::Write { fd, buf, count } => match self.check_write(task, fd, &buf, count) {
-                Ok(file) => self.run(task, &mut Transfer::write(file, buf, count)),
-                Err(errno) => Answer::err(errno),
+                Ok(file) => Ok(self.run(task, &mut Transfer::write(file, buf, count))),
+                Err(errno) => Ok(Answer::err(errno)),
             },
-            other => self.rarer_syscall(task, other)?,
-        })
+            other => self.rarer_syscall(task, other),
+        }
     }
 
     #[inline]
