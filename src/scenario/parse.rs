@@ -14,7 +14,7 @@ use super::calls::{self, OTHERWISE};
 use super::cursor::Cursor;
 use super::header::is_directive;
 use super::signature::{Returns, Signature};
-use super::value::{check_name, read_arg, read_result};
+use super::value::{check_name, read_arg, read_result, shorten};
 use super::{Header, ScenarioError, Span, check};
 
 /// After this many errors the rest of the text is not looked at.
@@ -68,7 +68,12 @@ struct Opening {
 /// What a line turned out to be.
 enum Read {
     Line(LineKind),
-    Open { count: u64, var: Option<Name> },
+    /// A loop, with where its count stands.
+    Open {
+        count: u64,
+        var: Option<Name>,
+        counted: Span,
+    },
     Close,
 }
 
@@ -148,11 +153,12 @@ impl<'t> Parser<'t> {
                 kind,
                 comment,
             }),
-            Read::Open { count, var } => {
-                if self.blocks.len() > DEEPEST {
-                    let message = format!("loops nest at most {DEEPEST} deep");
-                    return Err(ScenarioError::new(span, message, "one too many"));
-                }
+            Read::Open {
+                count,
+                var,
+                counted,
+            } => {
+                // It is opened also if it is wrong, so that its end is not wrong too.
                 let opening = Some(Opening {
                     number,
                     span,
@@ -164,6 +170,14 @@ impl<'t> Parser<'t> {
                     opening,
                     ..Block::default()
                 });
+                if count == 0 {
+                    let message = "a loop runs at least once";
+                    return Err(ScenarioError::new(counted, message, "not once"));
+                }
+                if self.blocks.len() > DEEPEST + 1 {
+                    let message = format!("loops nest at most {DEEPEST} deep");
+                    return Err(ScenarioError::new(span, message, "one too many"));
+                }
             }
             Read::Close => self.close_block(span, comment)?,
         }
@@ -490,6 +504,7 @@ fn read_call(c: &mut Cursor<'_>, name: &str, span: Span) -> Result<Call, Scenari
             signature = select(rows, &args[place])?;
         }
     }
+    shorten(&mut args, signature.params);
     let expect = match form {
         Form::Unfinished => {
             if signature
@@ -640,10 +655,7 @@ fn read_repeat(c: &mut Cursor<'_>) -> Result<Read, ScenarioError> {
     let Some((count, span)) = c.number()? else {
         return Err(c.unexpected("how many times to repeat"));
     };
-    let Some(count) = u64::try_from(count).ok().filter(|count| *count > 0) else {
-        let message = "a loop runs at least once";
-        return Err(ScenarioError::new(span, message, "not once"));
-    };
+    let count = u64::try_from(count).unwrap_or(0);
     let mut var = None;
     if c.eat_word("as") {
         let Some((text, span)) = c.ident() else {
@@ -656,7 +668,11 @@ fn read_repeat(c: &mut Cursor<'_>) -> Result<Read, ScenarioError> {
         });
     }
     c.expect("{")?;
-    Ok(Read::Open { count, var })
+    Ok(Read::Open {
+        count,
+        var,
+        counted: span,
+    })
 }
 
 /// `thaw(A, PROT_READ)`, from behind the first word.

@@ -89,7 +89,7 @@ fn read_pointer(c: &mut Cursor<'_>, kind: Kind) -> Result<Value> {
         Kind::Timespec => read_time(c, "tv_nsec"),
         Kind::Timeval => read_time(c, "tv_usec"),
         Kind::FdSet => read_fd_list(c).map(Value::FdSet),
-        Kind::Buffer => read_text(c).map(shortest).map(Value::Text),
+        Kind::Buffer => read_text(c).map(Value::Text),
         Kind::IntIn => read_int_cell(c).map(Value::Int),
         Kind::ParamsIn => read_params(c).map(Value::Params),
         Kind::RlimitIn => read_rlimit(c).map(Value::Rlimit),
@@ -491,18 +491,27 @@ fn read_text(c: &mut Cursor<'_>) -> Result<Text> {
     }
 }
 
-/// A long string to write that repeats its beginning is the same as that beginning and `...`. Others
-/// stay long: shortened, they would mean something else.
-fn shortest(Text { mut bytes, more }: Text) -> Text {
+/// A long string to write that repeats its beginning is the same as that beginning and `...`, if the
+/// count is right. Others stay long: shortened, they would mean something else.
+pub(super) fn shorten(args: &mut [Arg], params: &[Param]) {
     const SHOWN: usize = 32;
-    if !more && bytes.len() > SHOWN {
-        let repeats = |period: &usize| bytes.iter().zip(&bytes[*period..]).all(|(a, b)| a == b);
-        if let Some(period) = (1..=SHOWN).find(repeats) {
-            bytes.truncate(period);
-            return Text { bytes, more: true };
+    for place in 0..args.len() {
+        let (Kind::Len(of), Value::Num(Num::Lit(count))) = (params[place].kind, &args[place].value)
+        else {
+            continue;
+        };
+        let count = usize::try_from(*count).ok();
+        if let Value::Text(Text { bytes, more: more @ false }) = &mut args[of].value
+            && bytes.len() > SHOWN
+            && count == Some(bytes.len())
+        {
+            let repeats = |period: &usize| bytes.iter().zip(&bytes[*period..]).all(|(a, b)| a == b);
+            if let Some(period) = (1..=SHOWN).find(repeats) {
+                bytes.truncate(period);
+                *more = true;
+            }
         }
     }
-    Text { bytes, more }
 }
 
 fn read_path(c: &mut Cursor<'_>) -> Result<Value> {
@@ -790,6 +799,10 @@ fn read_set_detail(c: &mut Cursor<'_>) -> Result<Detail> {
         }
     }
     c.expect(")")?;
+    // Nothing but empty sets, or what was left of the time: as good as no brackets.
+    if sets.iter().all(Vec::is_empty) {
+        return Ok(Detail::None);
+    }
     Ok(Detail::Sets(sets))
 }
 
