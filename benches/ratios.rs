@@ -1,1 +1,209 @@
-fn main() {}
+//! How fast the model is beside the kernel: both in the same run, on the same work, in turns.
+//!
+//!     cargo bench --bench ratios              all of it, under a minute; exits 1 if a goal is missed
+//!     cargo bench --bench ratios -- --quick   only small epolls, a few rounds, nothing judged
+//!
+//! One line a measurement: `OP n=N k=K model=NS kernel=NS ratio=R goal=G`, with N watched descriptors
+//! and K ready ones, the median of several rounds in nanoseconds (per event delivered, for WAIT),
+//! and the ratio that must not be exceeded. ` MISS` ends a line that missed its goal.
+//!
+//! Where the limit of open files does not allow N of them (it takes `CAP_SYS_RESOURCE` to raise it),
+//! the model is measured alone.
+//!
+//! FIRST-FILL is an ADD that grows the tree out of fresh memory and so measures page faults too; it
+//! has no goal.
+
+mod world;
+
+use std::env;
+use std::fs;
+use std::process::ExitCode;
+
+use epoll_lab::kernel::direct;
+use world::{Chance, KernelSide, ModelSide, Op, World};
+
+/// What is measured at each size: the operation, how many descriptors it picks, and the goal.
+const PLAN: [(&str, Op, u32); 11] = [
+    ("ADD", Op::Add, 1000),
+    ("REFILL", Op::Refill, 0),
+    ("MOD", Op::Mod, 1000),
+    ("DEL", Op::Del, 1000),
+    ("IDLE", Op::Idle, 0),
+    ("WAIT", Op::Wait, 1),
+    ("WAIT", Op::Wait, 10),
+    ("WAIT", Op::Wait, 100),
+    ("WAIT", Op::Wait, 1000),
+    ("FIRE", Op::Fire, 1000),
+    ("CYCLE", Op::Cycle, 1000),
+];
+
+/// At most this part of the kernel's time.
+fn goal(op: Op, n: u32, k: u32) -> Option<f64> {
+    match op {
+        // The sizes that programs have; with more, both wait for memory.
+        Op::Add | Op::Refill | Op::Mod | Op::Del => {
+            [1_000, 10_000].contains(&n).then_some(1.0 / 4.0)
+        }
+        Op::Wait => (k == 100).then_some(1.0 / 6.0),
+        Op::Idle | Op::Fire | Op::Cycle => Some(1.0 / 8.0),
+    }
+}
+
+/// A wait with one ready descriptor among a million, as a multiple of one among a thousand.
+const WAIT_GROWTH: f64 = 2.0;
+/// Of the model's memory, with what its vectors keep in reserve, without the file.
+const BYTES_PER_WATCH: f64 = 160.0;
+
+fn main() -> ExitCode {
+    let quick = env::args().any(|arg| arg == "--quick");
+    let sizes: &[(u32, usize)] = if quick {
+        &[(100, 3), (1_000, 3)]
+    } else {
+        &[
+            (100, 15),
+            (1_000, 15),
+            (10_000, 15),
+            (100_000, 7),
+            (1_000_000, 3),
+        ]
+    };
+    let mut report = Report::default();
+    let files = direct::raise_nofile(most_files());
+    for &(n, rounds) in sizes {
+        measure_size(n, rounds, files, &mut report);
+    }
+    if let (Some(small), Some(large)) = (report.wait_at(1_000), report.wait_at(1_000_000)) {
+        report.growth(small, large);
+    }
+    if quick || report.misses == 0 {
+        return ExitCode::SUCCESS;
+    }
+    println!("{} goals missed", report.misses);
+    ExitCode::FAILURE
+}
+
+fn measure_size(n: u32, rounds: usize, files: u64, report: &mut Report) {
+    // A few descriptors are open already.
+    let needed = u64::from(n) + 64;
+    let (mut model, model_fill) = World::new(ModelSide::new(needed), n);
+    let mut kernel = (files >= needed).then(|| World::new(KernelSide::new(), n));
+    let kernel_fill = kernel.as_ref().map(|(_, fill)| fill.each());
+    report.line("FIRST-FILL", n, 0, model_fill.each(), kernel_fill, None);
+
+    let mut chance = Chance::new();
+    for (name, op, k) in PLAN {
+        let is_ready_count = op == Op::Wait;
+        if is_ready_count && k > n {
+            continue;
+        }
+        let picked = if is_ready_count {
+            k
+        } else {
+            k.min(n / 4).max(1)
+        };
+        let (mut model_times, mut kernel_times) = (Vec::new(), Vec::new());
+        for round in 0..rounds {
+            let picks = chance.picks(picked, n);
+            // Who comes second finds a warmer or a dirtier cache: take turns.
+            if round % 2 == 0 {
+                model_times.push(model.measure(op, &picks).each());
+            }
+            if let Some((kernel, _)) = &mut kernel {
+                kernel_times.push(kernel.measure(op, &picks).each());
+            }
+            if round % 2 == 1 {
+                model_times.push(model.measure(op, &picks).each());
+            }
+        }
+        let k = if is_ready_count { k } else { 0 };
+        let kernel_time = kernel.is_some().then(|| median(kernel_times));
+        report.line(name, n, k, median(model_times), kernel_time, goal(op, n, k));
+    }
+    report.bytes(n, model.side.model.bytes_per_watch());
+}
+
+/// What has been printed, as far as it is needed again.
+#[derive(Default)]
+struct Report {
+    misses: usize,
+    /// The model's wait with one ready descriptor, by size.
+    waits: Vec<(u32, f64)>,
+}
+
+impl Report {
+    fn line(
+        &mut self,
+        op: &str,
+        n: u32,
+        k: u32,
+        model: f64,
+        kernel: Option<f64>,
+        goal: Option<f64>,
+    ) {
+        if (op, k) == ("WAIT", 1) {
+            self.waits.push((n, model));
+        }
+        let ratio = kernel.map(|kernel| model / kernel);
+        let missed = matches!((ratio, goal), (Some(ratio), Some(goal)) if ratio > goal);
+        self.print(
+            format!("{op} n={n} k={k} model={model:.1}"),
+            [
+                kernel.map(|ns| format!("{ns:.1}")),
+                ratio.map(three),
+                goal.map(three),
+            ],
+            missed,
+        );
+    }
+
+    /// Against itself, not against the kernel.
+    fn growth(&mut self, small: f64, large: f64) {
+        let ratio = large / small;
+        self.print(
+            format!("WAIT-GROWTH n=1000000 k=1 model={large:.1}"),
+            [None, Some(three(ratio)), Some(three(WAIT_GROWTH))],
+            ratio > WAIT_GROWTH,
+        );
+    }
+
+    /// Bytes instead of nanoseconds, and the goal is one for the model alone.
+    fn bytes(&mut self, n: u32, bytes: f64) {
+        let goal = (n >= 1_000).then_some(BYTES_PER_WATCH);
+        self.print(
+            format!("BYTES n={n} k=0 model={bytes:.1}"),
+            [None, None, goal.map(|goal| format!("{goal:.0}"))],
+            goal.is_some_and(|goal| bytes > goal),
+        );
+    }
+
+    fn print(&mut self, start: String, rest: [Option<String>; 3], missed: bool) {
+        let [kernel, ratio, goal] = rest.map(|value| value.unwrap_or_else(|| "-".to_owned()));
+        let miss = if missed { " MISS" } else { "" };
+        println!("{start} kernel={kernel} ratio={ratio} goal={goal}{miss}");
+        self.misses += usize::from(missed);
+    }
+
+    fn wait_at(&self, n: u32) -> Option<f64> {
+        self.waits
+            .iter()
+            .find(|(size, _)| *size == n)
+            .map(|(_, time)| *time)
+    }
+}
+
+fn three(ratio: f64) -> String {
+    format!("{ratio:.3}")
+}
+
+/// Above this the kernel lets nobody raise the limit.
+fn most_files() -> u64 {
+    let nr_open = fs::read_to_string("/proc/sys/fs/nr_open").ok();
+    nr_open
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(0)
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}

@@ -130,12 +130,24 @@ impl<'b, B: Backend + ?Sized> Thread<'b, B> {
     /// When the lab fails, or the task is gone.
     #[inline]
     pub fn call(&mut self, call: Syscall) -> Result<(i64, Out), Errno> {
+        let answer = self.submit(call);
+        self.outcome(answer)
+    }
+
+    #[inline]
+    fn submit(&mut self, call: Syscall) -> Answer {
         match self.backend.submit(self.task, call) {
-            Ok(Answer::Done(value, out)) => Ok((value, out)),
-            Ok(Answer::Failed(errno, _)) => Err(errno),
-            Ok(Answer::Blocked) => self.wait(),
-            Ok(Answer::Gone) => panic!("task {} is gone", self.task.0),
+            Ok(answer) => answer,
             Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn outcome(&mut self, answer: Answer) -> Result<(i64, Out), Errno> {
+        match answer {
+            Answer::Done(value, out) => Ok((value, out)),
+            Answer::Failed(errno, _) => Err(errno),
+            Answer::Blocked => self.wait(),
+            Answer::Gone => panic!("task {} is gone", self.task.0),
         }
     }
 
@@ -171,13 +183,15 @@ impl<'b, B: Backend + ?Sized> Thread<'b, B> {
         fd: Fd,
         event: Ptr<EpollEvent>,
     ) -> Result<(), Errno> {
-        self.call(Syscall::EpollCtl {
+        match self.submit(Syscall::EpollCtl {
             epfd,
             op,
             fd,
             event,
-        })
-        .map(drop)
+        }) {
+            Answer::Done(_, Out::None) => Ok(()),
+            answer => self.outcome(answer).map(drop),
+        }
     }
 
     /// epoll_ctl(2) with `EPOLL_CTL_ADD`
@@ -207,12 +221,16 @@ impl<'b, B: Backend + ?Sized> Thread<'b, B> {
         timeout: i32,
     ) -> Result<Vec<EpollEvent>, Errno> {
         let events = OutPtr::PLENTY;
-        match self.call(Syscall::EpollWait {
+        let mut answer = self.submit(Syscall::EpollWait {
             epfd,
             events,
             maxevents,
             timeout,
-        })? {
+        });
+        if let Answer::Done(_, Out::Events(events)) = &mut answer {
+            return Ok(std::mem::take(events));
+        }
+        match self.outcome(answer)? {
             (_, Out::Events(events)) => Ok(events),
             _ => Ok(Vec::new()),
         }
@@ -234,11 +252,15 @@ impl<'b, B: Backend + ?Sized> Thread<'b, B> {
     /// read(2) of up to `count` bytes
     #[inline]
     pub fn read(&mut self, fd: Fd, count: u64) -> Result<Bytes, Errno> {
-        match self.call(Syscall::Read {
+        let mut answer = self.submit(Syscall::Read {
             fd,
             buf: OutPtr::PLENTY,
             count,
-        })? {
+        });
+        if let Answer::Done(_, Out::Bytes(bytes)) = &mut answer {
+            return Ok(std::mem::take(bytes));
+        }
+        match self.outcome(answer)? {
             (_, Out::Bytes(bytes)) => Ok(bytes),
             _ => Ok(Bytes::default()),
         }
@@ -249,7 +271,10 @@ impl<'b, B: Backend + ?Sized> Thread<'b, B> {
     pub fn write(&mut self, fd: Fd, bytes: &[u8]) -> Result<usize, Errno> {
         let count = u64::try_from(bytes.len()).expect("a slice is shorter than 2^64");
         let buf = Ptr::To(Bytes::from(bytes));
-        let (written, _) = self.call(Syscall::Write { fd, buf, count })?;
+        let written = match self.submit(Syscall::Write { fd, buf, count }) {
+            Answer::Done(written, Out::None) => written,
+            answer => self.outcome(answer)?.0,
+        };
         Ok(usize::try_from(written).expect("not more than was given"))
     }
 

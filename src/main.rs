@@ -1,2 +1,7 @@
 //! The `epoll-lab` program; everything it does is in [`epoll_lab::cli`].
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    epoll_lab::cli::main()
+}

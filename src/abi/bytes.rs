@@ -5,9 +5,9 @@ use std::ops::Deref;
 
 use smallvec::SmallVec;
 
-/// A byte string; up to 24 bytes live inside the value, so an eventfd's eight cost no allocation.
+/// A byte string; up to 16 bytes live inside the value, so an eventfd's eight cost no allocation.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
-pub struct Bytes(SmallVec<[u8; 24]>);
+pub struct Bytes(SmallVec<[u8; 16]>);
 
 /// What strace shows of a longer string unless told otherwise (its option `-s`).
 const SHOWN: usize = 32;

@@ -1,1 +1,377 @@
-//! The running kernel.
+//! The running kernel: [`Linux`] makes the calls of a scenario for real.
+//!
+//! A scenario gets a process of its own, the *subject*, forked from the caller: its descriptors 0, 1 and 2 are
+//! /dev/null and it has no others, so that the first file it opens is 3, as in the model. Every task of the
+//! scenario is a real thread in there, or in a process forked from there, and makes its calls itself.
+//! The caller, here the *controller*, only gives orders:
+//!
+//! ```text
+//! controller                                 subject
+//! encode.rs: call -> number and six words
+//!   --- board.rs: shared memory, futex --->  child.rs: makes the call
+//!   <-- what it returned and stored -------
+//! decode.rs: outcome -> Answer
+//! settle.rs: or has it fallen asleep?
+//! ```
+//!
+//! What can go wrong is that a scenario leaves something behind. Dropping a [`Linux`] kills every process of
+//! it, and puts the one machine-wide setting back that a scenario can change (`sysctl.rs`). Should the caller
+//! be killed itself, the subject dies with it (`PR_SET_PDEATHSIG`) and takes its children along.
+#![allow(
+    clippy::as_conversions,
+    reason = "registers and memory are words: the conversions are the point"
+)]
+
+mod board;
+mod child;
+mod clock;
+mod decode;
+pub mod direct;
+mod encode;
+mod facts;
+mod fdinfo;
+mod ffi;
+mod freeze;
+mod settle;
+mod sysctl;
+mod tasks;
+#[cfg(test)]
+mod tests;
+
+pub use facts::{is_root, kcmp_refused, machine_name, release, userfaultfd_refused};
+
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::process;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use crate::abi::{Answer, Errno, Fd, Syscall, TaskId};
+use crate::backend::{Backend, LabError, Thaw};
+
+use board::{Kind, Order};
+use fdinfo::Reader;
+use ffi::Board;
+use settle::ProcFiles;
+use sysctl::Sysctl;
+use tasks::{Doing, Flight, Ice, Tasks};
+
+/// The running Linux as a [`Backend`], with a fresh process for one scenario.
+///
+/// It belongs to the thread that made it: Linux ends the subject with that thread, not with the caller's process.
+#[derive(Debug)]
+pub struct Linux {
+    board: Board,
+    tasks: Tasks,
+    /// What has ended and was not told yet.
+    ended: Vec<Ended>,
+    /// The scenario's time: see `clock.rs`.
+    clock: Duration,
+    /// Calls that timed out before the scenario's time was up, with that time.
+    late: Vec<(Duration, Ended)>,
+    /// Open files under /proc, by thread.
+    proc_files: HashMap<i32, ProcFiles>,
+    sysctl: Option<Sysctl>,
+    /// The process that a kill(2) in flight is for.
+    victim: Option<usize>,
+    not_send: PhantomData<*const ()>,
+}
+
+/// A call that ended.
+#[derive(Debug)]
+struct Ended {
+    ticket: u32,
+    task: TaskId,
+    answer: Answer,
+}
+
+impl Linux {
+    /// Starts the process of a new scenario.
+    pub fn new() -> Result<Linux, LabError> {
+        let failed = |what: &str, error| LabError::new(format!("cannot {what}: {error}"));
+        let board = Board::map().map_err(|error| failed("map memory", error))?;
+        let own = process::id() as i32;
+        let pid = match ffi::fork() {
+            0 => ffi::first(board, own),
+            errno if errno < 0 => {
+                board.unmap();
+                let error = std::io::Error::from_raw_os_error(-errno as i32);
+                return Err(failed("fork a process for the scenario", error));
+            }
+            pid => pid as i32,
+        };
+        let linux = Linux {
+            board,
+            tasks: Tasks::new(pid),
+            ended: Vec::new(),
+            clock: Duration::ZERO,
+            late: Vec::new(),
+            proc_files: HashMap::new(),
+            sysctl: None,
+            victim: None,
+            not_send: PhantomData,
+        };
+        linux.await_thread(0)?;
+        Ok(linux)
+    }
+
+    /// Waits until somebody serves the slot, and returns who.
+    fn await_thread(&self, slot: usize) -> Result<i32, LabError> {
+        let tid = &self.board.control(slot).tid;
+        self.wait_for("the scenario's process did not start", || {
+            tid.load(SeqCst) != 0
+        })?;
+        Ok(tid.load(SeqCst))
+    }
+
+    fn note_end(&mut self, task: TaskId, ticket: u32, answer: Answer) {
+        self.ended.push(Ended {
+            ticket,
+            task,
+            answer,
+        });
+    }
+
+    fn take_ended(&mut self) -> Vec<(TaskId, Answer)> {
+        self.ended.sort_by_key(|ended| ended.ticket);
+        let ended = self.ended.drain(..);
+        ended.map(|ended| (ended.task, ended.answer)).collect()
+    }
+
+    /// A thread of the lab's own in the process of `task`, which has to be idle for that.
+    fn ensure_helper(&mut self, task: TaskId) -> Result<(), LabError> {
+        if self.tasks.process_of(task)?.helper.is_some() {
+            return Ok(());
+        }
+        let helper = self.tasks.take_helper_slot()?;
+        let by = self.tasks.get(task)?.slot;
+        self.start_thread(by, helper)?;
+        self.tasks.process_of_mut(task)?.helper = Some(helper);
+        Ok(())
+    }
+
+    /// Has the thread of slot `by` start one for slot `new`.
+    fn start_thread(&mut self, by: usize, new: usize) -> Result<i32, LabError> {
+        self.board.control(new).reset();
+        let order = Order {
+            kind: Kind::Spawn,
+            nr: 0,
+            args: [new as u64, 0, 0, 0, 0, 0],
+        };
+        match self.carry_out(by, order)? {
+            0 => self.await_thread(new),
+            errno => {
+                self.tasks.free_slot(new);
+                Err(LabError::new(format!(
+                    "cannot start a thread: errno {}",
+                    -errno
+                )))
+            }
+        }
+    }
+
+    fn fork(&mut self, task: TaskId) -> Result<Answer, LabError> {
+        let slot = self.tasks.take_slot()?;
+        self.board.control(slot).reset();
+        let by = self.tasks.get(task)?.slot;
+        let order = Order {
+            kind: Kind::Fork,
+            nr: 0,
+            args: [slot as u64, 0, 0, 0, 0, 0],
+        };
+        let pid = self.carry_out(by, order)?;
+        if pid < 0 {
+            self.tasks.free_slot(slot);
+            return Ok(Answer::err(Errno(-pid as i32)));
+        }
+        let tid = self.await_thread(slot)?;
+        let process = self.tasks.process_of(task)?.fork(tid);
+        self.tasks.processes.push(process);
+        let child = self.tasks.add(slot, self.tasks.processes.len() - 1, tid);
+        Ok(Answer::ret(child.pid().into()))
+    }
+
+    fn fdinfo(&mut self, task: TaskId, fd: Fd) -> Result<Answer, LabError> {
+        let tid = self.tasks.get(task)?.tid;
+        let pid = self.tasks.process_of(task)?.pid;
+        self.note_faults();
+        if !self.tasks.any_frozen() {
+            // Nobody holds the epoll's mutex for longer than it takes to work.
+            return fdinfo::read(pid, tid, fd);
+        }
+        self.tasks.get_mut(task)?.doing = Doing::Reading(Reader::start(pid, tid, fd));
+        self.until_rest(Some(task))?;
+        Ok(self.answer_of(task))
+    }
+
+    /// The answer of a call that was run, or that it sleeps.
+    fn answer_of(&mut self, task: TaskId) -> Answer {
+        match self.ended.iter().position(|ended| ended.task == task) {
+            Some(index) => self.ended.remove(index).answer,
+            None => Answer::Blocked,
+        }
+    }
+
+    /// What some calls change besides what they return.
+    fn aftermath(&mut self, task: TaskId, slot: usize, nr: i64, ret: i64) -> Result<(), LabError> {
+        match nr {
+            // A change of user makes the process unreadable for others, in /proc too.
+            libc::SYS_setresuid if ret == 0 => {
+                let dumpable = [libc::PR_SET_DUMPABLE as u64, 1, 0];
+                self.errand(slot, libc::SYS_prctl, dumpable)?;
+                // Files under /proc remember who may read them since they were opened.
+                let tid = self.tasks.get(task)?.tid;
+                self.proc_files.remove(&tid);
+            }
+            libc::SYS_kill if ret == 0 => {
+                if let Some(process) = self.victim {
+                    self.tasks.mark_dying(process);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Whether a call can sleep although nothing is frozen.
+fn may_sleep(call: &Syscall) -> bool {
+    match call {
+        Syscall::EpollWait { timeout, .. }
+        | Syscall::EpollPwait { timeout, .. }
+        | Syscall::Poll { timeout, .. } => *timeout != 0,
+        Syscall::EpollPwait2 { .. }
+        | Syscall::Select(_)
+        | Syscall::Pselect6(_)
+        | Syscall::Read { .. }
+        | Syscall::Write { .. }
+        | Syscall::Openat { .. }
+        | Syscall::Wait4 { .. } => true,
+        _ => false,
+    }
+}
+
+impl Backend for Linux {
+    fn name(&self) -> String {
+        machine_name()
+    }
+
+    fn submit(&mut self, task: TaskId, call: Syscall) -> Result<Answer, LabError> {
+        let entry = self.tasks.get(task)?;
+        let slot = entry.slot;
+        match &entry.doing {
+            Doing::Nothing => {}
+            Doing::Call(_) | Doing::Reading(_) | Doing::Late => {
+                return Err(unable(task, "is still in a call"));
+            }
+            Doing::Elsewhere => return Err(unable(task, "is another program by now")),
+            Doing::Gone => return Err(unable(task, "is gone")),
+        }
+        match &call {
+            Syscall::Fork => return self.fork(task),
+            Syscall::Fdinfo { fd } => return self.fdinfo(task, *fd),
+            Syscall::Kill { pid } => {
+                let victim = TaskId::from_pid(*pid).and_then(|task| self.tasks.get(task).ok());
+                self.victim = victim.map(|task| task.process);
+            }
+            call if self.sysctl.is_none() && is_root() && sysctl::is_opened_by(call) => {
+                self.sysctl = Some(Sysctl::reserve()?);
+            }
+            _ => {}
+        }
+        if may_sleep(&call) && !self.tasks.has_colleague(task)? {
+            // Somebody has to be left who can start the next thread of this process.
+            self.ensure_helper(task)?;
+        }
+        let name = call.name();
+        let due = clock::timeout(&call).map(|time| self.clock.saturating_add(time));
+        let call = encode::encode(self.board, slot, call, &self.tasks.seen_by(task))?;
+        if call.guarded || call.frozen {
+            self.prepare_memory(task, &call)?;
+        }
+        let control = self.board.control(slot);
+        let order = control.post(Order {
+            kind: Kind::Call,
+            nr: call.nr,
+            args: call.args,
+        });
+        let done = settle::spin(&mut || control.done.load(SeqCst) == order);
+        self.tasks.get_mut(task)?.doing = Doing::Call(Flight {
+            name,
+            nr: call.nr,
+            order,
+            due,
+            stored: call.stored,
+            ice: Ice::Untouched,
+        });
+        if done {
+            self.conclude(task)?;
+        } else {
+            self.until_rest(Some(task))?;
+        }
+        let answer = self.answer_of(task);
+        if call.nr == libc::SYS_kill {
+            // A killed process still has to close its files.
+            self.until_rest(None)?;
+        }
+        Ok(answer)
+    }
+
+    fn settle(&mut self) -> Result<Vec<(TaskId, Answer)>, LabError> {
+        if self.tasks.any_in_flight() || self.tasks.any_dying() {
+            self.until_rest(None)?;
+        }
+        Ok(self.take_ended())
+    }
+
+    fn finish(&mut self, task: TaskId) -> Result<Vec<(TaskId, Answer)>, LabError> {
+        self.until_ended(task)?;
+        self.settle()
+    }
+
+    fn pass(&mut self, time: Duration) -> Result<Vec<(TaskId, Answer)>, LabError> {
+        self.advance(time)?;
+        self.settle()
+    }
+
+    fn spawn(&mut self, task: TaskId) -> Result<TaskId, LabError> {
+        let entry = self.tasks.get(task)?;
+        let process = entry.process;
+        if matches!(entry.doing, Doing::Elsewhere | Doing::Gone) {
+            return Err(unable(task, "is gone"));
+        }
+        let by = self.tasks.idle_slot(process);
+        let by = by.ok_or_else(|| unable(task, "has no thread left that could start another"))?;
+        let slot = self.tasks.take_slot()?;
+        let tid = self.start_thread(by, slot)?;
+        Ok(self.tasks.add(slot, process, tid))
+    }
+
+    fn thaw(&mut self, task: TaskId, page: Thaw) -> Result<(), LabError> {
+        self.thaw_memory(task, page)
+    }
+}
+
+fn unable(task: TaskId, why: &str) -> LabError {
+    LabError::new(format!("task {} {why}", task.0))
+}
+
+impl Drop for Linux {
+    fn drop(&mut self) {
+        let subject = self.tasks.processes[0].pid;
+        ffi::kill_subject(subject);
+        ffi::reap(subject);
+        // The others are reaped by whoever inherits them; we only wait until their files are closed.
+        for process in &self.tasks.processes {
+            let over = || process.pid == subject || process.is_over();
+            // A process that survives SIGKILL is beyond what an error could help.
+            let _ = self.wait_for("", over);
+        }
+        for task in &mut self.tasks.tasks {
+            if let Doing::Reading(reader) = std::mem::replace(&mut task.doing, Doing::Gone) {
+                let _ = reader.finish();
+            }
+        }
+        self.board.unmap();
+    }
+}

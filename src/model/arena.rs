@@ -22,13 +22,19 @@ pub(crate) struct RawId(NonZeroU32);
 
 impl RawId {
     #[inline]
-    #[expect(clippy::as_conversions, reason = "an arena of 2^32 objects would not fit into memory")]
+    #[expect(
+        clippy::as_conversions,
+        reason = "an arena of 2^32 objects would not fit into memory"
+    )]
     pub(crate) fn from_index(index: usize) -> RawId {
         RawId(NonZeroU32::MIN.saturating_add(index as u32))
     }
 
     #[inline]
-    #[expect(clippy::as_conversions, reason = "widening; `From` does not know usize has 32 bits")]
+    #[expect(
+        clippy::as_conversions,
+        reason = "widening; `From` does not know usize has 32 bits"
+    )]
     pub(crate) fn index(self) -> usize {
         (self.0.get() - 1) as usize
     }
@@ -81,7 +87,11 @@ pub(crate) struct Arena<I, T> {
 
 impl<I: Id, T> Arena<I, T> {
     pub(crate) const fn new() -> Arena<I, T> {
-        Arena { slots: Vec::new(), free: Vec::new(), ids: PhantomData }
+        Arena {
+            slots: Vec::new(),
+            free: Vec::new(),
+            ids: PhantomData,
+        }
     }
 
     /// Puts `value` into the place freed last, or into a new one.
@@ -137,7 +147,11 @@ impl<I: Id, T> IndexMut<I> for Arena<I, T> {
 /// copies machines millions of times.
 impl<I: Clone, T: Clone> Clone for Arena<I, T> {
     fn clone(&self) -> Arena<I, T> {
-        Arena { slots: self.slots.clone(), free: self.free.clone(), ids: PhantomData }
+        Arena {
+            slots: self.slots.clone(),
+            free: self.free.clone(),
+            ids: PhantomData,
+        }
     }
 
     fn clone_from(&mut self, source: &Arena<I, T>) {

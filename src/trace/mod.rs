@@ -6,6 +6,7 @@
 
 mod event;
 mod observer;
+mod picture;
 mod state;
 
 pub use event::{EpRef, FileRef, ItemRef, Place, QueueRef, Trace, Verdict};

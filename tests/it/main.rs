@@ -1,1 +1,3 @@
-//! Integration tests.
+//! Integration tests: one program, so that they link once.
+
+mod tidy;

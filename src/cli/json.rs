@@ -1,0 +1,98 @@
+//! The same for programs.
+
+use serde_json::{Value, json};
+
+use super::check::{Checked, Ending};
+use super::input::Source;
+use super::judge::Judged;
+use super::laws::Told;
+use crate::scenario::{Run, Scenario, View};
+
+/// `laws --json`: a list.
+pub(super) fn laws(told: &[Told]) -> Value {
+    told.iter()
+        .map(|told| json!({ "id": told.id, "sentence": told.sentence, "scenario": told.scenario }))
+        .collect()
+}
+
+/// `check --json`: totals and a list of scenarios.
+pub(super) fn checked(checked: &[Checked]) -> Value {
+    let count = |ending| checked.iter().filter(|one| one.ending() == ending).count();
+    let scenarios: Vec<Value> = checked
+        .iter()
+        .map(|one| {
+            let counts = one.judged.counts();
+            json!({
+                "scenario": one.source.path,
+                "topic": one.source.topic,
+                "ending": match one.ending() {
+                    Ending::Agree => "agree",
+                    Ending::Differ => "differ",
+                    Ending::Skipped => "skipped",
+                },
+                "skipped": one.judged.skipped,
+                "asserted": counts.asserted,
+                "open": counts.open,
+                "unordered": counts.unordered,
+            })
+        })
+        .collect();
+    json!({
+        "agree": count(Ending::Agree),
+        "differ": count(Ending::Differ),
+        "skipped": count(Ending::Skipped),
+        "scenarios": scenarios,
+    })
+}
+
+/// `run --json`: a list of scenarios, each with its runs.
+pub(super) fn runs(all: &[(Source, Scenario, Judged)]) -> Value {
+    all.iter()
+        .map(|(source, scenario, judged)| {
+            let runs: Vec<Value> = judged.runs().map(|run| one_run(scenario, run)).collect();
+            json!({
+                "scenario": source.path,
+                "agree": judged.agrees(scenario),
+                "skipped": judged.skipped,
+                "runs": runs,
+            })
+        })
+        .collect()
+}
+
+fn one_run(scenario: &Scenario, run: &Run) -> Value {
+    let lines: Vec<Value> = run
+        .outcomes
+        .iter()
+        .map(|outcome| {
+            let trace: Vec<String> = outcome.trace.iter().map(ToString::to_string).collect();
+            json!({
+                "line": outcome.line,
+                "agrees": outcome.agrees,
+                "text": outcome.actual,
+                "trace": trace,
+                "state": outcome.state.as_ref().map(ToString::to_string),
+            })
+        })
+        .collect();
+    let failures: Vec<Value> = run
+        .failures
+        .iter()
+        .map(|failure| {
+            json!({
+                "line": failure.line,
+                "message": failure.message,
+                "expected": failure.expected,
+                "actual": failure.actual,
+            })
+        })
+        .collect();
+    json!({
+        "kernel": run.backend,
+        "passed": run.passed(),
+        "stopped": run.stopped.as_ref().map(|error| error.message()),
+        "transcript": run.transcript(scenario, View::Comparable),
+        "lines": lines,
+        "failures": failures,
+    })
+}

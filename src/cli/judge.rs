@@ -1,0 +1,139 @@
+//! One scenario on the kernels that were asked for, and what to say of it.
+
+use clap::ValueEnum;
+
+use super::needs;
+use crate::backend::{Backend, LabError};
+use crate::model::Model;
+use crate::scenario::{Counts, Need, Options, Run, Scenario, View};
+
+/// Which kernels to ask.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum On {
+    /// The emulated one
+    Model,
+    /// The one that this machine runs
+    Kernel,
+    /// Both, and compare
+    Both,
+}
+
+impl On {
+    fn model(self) -> bool {
+        self != On::Kernel
+    }
+
+    fn kernel(self) -> bool {
+        self != On::Model
+    }
+}
+
+/// What to keep of the runs.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Keep {
+    /// What happens inside the model.
+    pub(super) traces: bool,
+    /// Its state after every line.
+    pub(super) states: bool,
+}
+
+/// What came of a scenario.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) model: Option<Run>,
+    pub(super) kernel: Option<Run>,
+    /// Why a kernel that was asked for did not run it.
+    pub(super) skipped: Option<String>,
+}
+
+impl Judged {
+    /// Everybody did what the scenario says, and all the same.
+    pub(super) fn agrees(&self, scenario: &Scenario) -> bool {
+        let transcript = |run: &Run| run.transcript(scenario, View::Comparable);
+        let same = match (&self.model, &self.kernel) {
+            (Some(model), Some(kernel)) => transcript(model) == transcript(kernel),
+            _ => true,
+        };
+        same && self.runs().all(Run::passed)
+    }
+
+    /// The names of the kernels that ran it.
+    pub(super) fn names(&self) -> String {
+        let names: Vec<&str> = self.runs().map(|run| run.backend.as_str()).collect();
+        names.join(" and ")
+    }
+
+    /// The runs that there are, the model's first.
+    pub(super) fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.model.iter().chain(&self.kernel)
+    }
+
+    /// How much was compared.
+    pub(super) fn counts(&self) -> Counts {
+        self.runs().last().map(|run| run.counts).unwrap_or_default()
+    }
+}
+
+/// Runs the scenario. A [`LabError`] means that the kernel backend could not even be started.
+pub(super) fn judge(scenario: &Scenario, on: On, keep: Keep) -> Result<Judged, LabError> {
+    let mut judged = Judged {
+        model: None,
+        kernel: None,
+        skipped: None,
+    };
+    let options = Options {
+        states: keep.states,
+    };
+    let other_version = scenario
+        .header()
+        .needs
+        .iter()
+        .find(|need| !holds_for_the_model(**need));
+    if on.model() {
+        match other_version {
+            Some(need) => {
+                judged.skipped = Some(format!("needs {need}; the model is Linux {}", version()))
+            }
+            None if keep.traces => {
+                judged.model = Some(scenario.run(&mut Model::recording(), options))
+            }
+            None => judged.model = Some(scenario.run(&mut Model::new(), options)),
+        }
+    }
+    if on.kernel() {
+        match needs::unmet(scenario.header()) {
+            Some(reason) => judged.skipped = Some(reason),
+            None => judged.kernel = Some(run_on_kernel(scenario)?),
+        }
+    }
+    Ok(judged)
+}
+
+/// The version modelled, as two numbers.
+const MODELLED: (u32, u32) = (6, 18);
+
+fn version() -> String {
+    format!("{}.{}", MODELLED.0, MODELLED.1)
+}
+
+fn holds_for_the_model(need: Need) -> bool {
+    match need {
+        Need::LinuxAtLeast(major, minor) => MODELLED >= (major, minor),
+        Need::LinuxBelow(major, minor) => MODELLED < (major, minor),
+        Need::Root | Need::Userfaultfd | Need::Kcmp | Need::Sysctl => true,
+    }
+}
+
+#[cfg(all(feature = "kernel", target_os = "linux", target_arch = "x86_64"))]
+fn run_on_kernel(scenario: &Scenario) -> Result<Run, LabError> {
+    let mut linux = crate::kernel::Linux::new()?;
+    let backend: &mut dyn Backend = &mut linux;
+    Ok(scenario.run(backend, Options::default()))
+}
+
+#[cfg(not(all(feature = "kernel", target_os = "linux", target_arch = "x86_64")))]
+fn run_on_kernel(_: &Scenario) -> Result<Run, LabError> {
+    Err(LabError::new(
+        "this program was built without the kernel backend",
+    ))
+}

@@ -1,0 +1,99 @@
+//! What happened, for a person to read.
+
+use super::judge::Judged;
+use super::terminal::{BAD, BOLD, FAINT, complain, outln, point_at, styled};
+use crate::scenario::{Diff, Failure, Mark, Run, Scenario, View};
+use crate::trace::Trace;
+
+/// A run line by line, with as much of the inside as was asked for.
+pub(super) fn show_run(scenario: &Scenario, run: &Run, trace: bool, state: bool) {
+    if !trace && !state {
+        outln!("{}", run.transcript(scenario, View::Everything).trim_end());
+        return;
+    }
+    for outcome in &run.outcomes {
+        outln!("{}", styled(BOLD, &outcome.actual));
+        if trace {
+            show_trace(&outcome.trace);
+        }
+        if let Some(state) = outcome.state.as_ref().filter(|_| state) {
+            for line in state.to_string().lines() {
+                outln!("    {line}");
+            }
+        }
+    }
+}
+
+fn show_trace(trace: &[Trace]) {
+    for step in trace {
+        outln!("    {}", styled(FAINT, step));
+    }
+}
+
+/// Where kernels or expectations part ways.
+pub(super) fn show_difference(path: &str, text: &str, scenario: &Scenario, judged: &Judged) {
+    outln!("{}", styled(BOLD, path));
+    for run in judged.runs() {
+        if let Some(stopped) = &run.stopped {
+            complain(format_args!("{path}: stopped on {}", run.backend));
+            point_at(path, text, stopped);
+        }
+    }
+    if let (Some(model), Some(kernel)) = (&judged.model, &judged.kernel) {
+        let diff = Diff::new(scenario, model, kernel);
+        if !diff.is_same() {
+            show_diff(&diff);
+            return;
+        }
+    }
+    // They say the same, or there is one only: it is the scenario that is contradicted.
+    if let Some(run) = judged.runs().next() {
+        for failure in &run.failures {
+            show_failure(path, text, failure, &judged.names());
+        }
+        if let Some(outcome) = run.outcomes.iter().find(|outcome| !outcome.agrees) {
+            show_trace(&outcome.trace);
+        }
+    }
+}
+
+/// Both transcripts, one line where they say the same, two where not.
+fn show_diff(diff: &Diff) {
+    let [left, right] = &diff.names;
+    let width = left.chars().count().max(right.chars().count());
+    for row in &diff.rows {
+        let sides = [(left, &row.left), (right, &row.right)];
+        if row.mark == Mark::Same {
+            outln!(
+                "  {:width$}  {}",
+                "",
+                row.left.as_deref().unwrap_or_default()
+            );
+            continue;
+        }
+        let marker = if row.mark == Mark::First { ">" } else { "!" };
+        for (name, side) in sides {
+            let text = side.as_deref().unwrap_or("(no such line)");
+            let line = format!("{marker} {name:width$}  {text}");
+            outln!("{}", styled(BAD, line));
+        }
+        if row.mark == Mark::First {
+            show_trace(&diff.trace);
+        }
+    }
+}
+
+fn show_failure(path: &str, text: &str, failure: &Failure, names: &str) {
+    let position = failure.span.position(text);
+    outln!(
+        "{path}:{}:{}: {} ({names})",
+        position.line,
+        position.column,
+        styled(BAD, &failure.message)
+    );
+    if !failure.rounds.is_empty() {
+        outln!("  in round {:?}", failure.rounds);
+    }
+    outln!("  expected  {}", failure.expected);
+    outln!("  happened  {}", failure.actual);
+}

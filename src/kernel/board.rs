@@ -1,0 +1,200 @@
+//! The board: the memory through which the controller gives orders and reads what came of them.
+//!
+//! It is one anonymous shared mapping, made before the subject is forked. So it takes no descriptor,
+//! and it lies at the same address in every process: the controller can write `struct epoll_event` there
+//! and put its address into the arguments itself, and the subject only ever executes a number with six
+//! words.
+//!
+//! ```text
+//! header | control 0 | control 1 | ... | data 0 | data 1 | ...
+//! data:    input 1 MiB | output 1 MiB | guard page | frozen 16 KiB
+//! ```
+//!
+//! Each task has a slot: a [`Control`] with the order and its outcome, and data for the call's pointers.
+//! What is writable "for n bytes" lies directly before the guard page.
+
+use std::hint::spin_loop;
+use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
+
+use super::ffi::{self, Board};
+
+/// Slots of tasks; those behind them belong to the lab's own helper threads and have no data.
+pub(super) const TASK_SLOTS: usize = 64;
+/// All slots.
+pub(super) const SLOTS: usize = 96;
+
+/// Room for the [`Header`].
+pub(super) const HEADER_BYTES: usize = 4096;
+/// One [`Control`].
+pub(super) const CONTROL_BYTES: usize = 256;
+/// What a call can be given, and what it can store.
+pub(super) const INPUT: u64 = 1 << 20;
+/// Where it stores.
+pub(super) const OUTPUT: u64 = 1 << 20;
+/// One page.
+pub(super) const GUARD: u64 = 4096;
+/// Memory for [`Room::Frozen`](crate::abi::Room::Frozen).
+pub(super) const FROZEN: u64 = 16 << 10;
+const DATA: u64 = INPUT + OUTPUT + GUARD + FROZEN;
+
+/// The whole mapping.
+pub(super) const BYTES: usize = HEADER_BYTES + SLOTS * CONTROL_BYTES + TASK_SLOTS * (DATA as usize);
+
+/// Words that belong to no slot.
+#[repr(C)]
+#[derive(Debug)]
+pub(super) struct Header {
+    /// Hands out the order in which calls ended.
+    pub(super) tickets: AtomicU32,
+    /// Changes whenever something ended; the controller sleeps on it.
+    pub(super) news: AtomicU32,
+    /// Not 0 while the controller may be asleep there, so that a waker is not a system call else.
+    pub(super) watched: AtomicU32,
+}
+
+/// An order and its outcome. The two halves are written by different processes: two cache lines each.
+#[repr(C, align(128))]
+#[derive(Debug)]
+pub(super) struct Control {
+    /// Counts orders: a new value is a new order.
+    pub(super) bell: AtomicU32,
+    kind: AtomicU32,
+    nr: AtomicI64,
+    args: [AtomicU64; 6],
+    _first_half: [u64; 8],
+
+    /// The number of the last order that was carried out.
+    pub(super) done: AtomicU32,
+    /// Not 0 while the thread may be asleep on `bell`.
+    asleep: AtomicU32,
+    /// The thread that serves this slot, once it does.
+    pub(super) tid: AtomicI32,
+    /// When it ended, among all.
+    pub(super) ticket: AtomicU32,
+    /// What it returned, errors negative.
+    pub(super) ret: AtomicI64,
+}
+
+/// What a thread of the subject can be told to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Order {
+    pub(super) kind: Kind,
+    pub(super) nr: i64,
+    pub(super) args: [u64; 6],
+}
+
+/// The three orders.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// Make the system call.
+    Call,
+    /// Start a thread for the slot in the first argument.
+    Spawn,
+    /// fork(2), and let the child serve the slot in the first argument.
+    Fork,
+}
+
+impl Control {
+    /// For a new thread.
+    pub(super) fn reset(&self) {
+        for word in [&self.bell, &self.done, &self.asleep, &self.ticket] {
+            word.store(0, SeqCst);
+        }
+        self.tid.store(0, SeqCst);
+    }
+
+    /// Gives an order to a thread that has none, and returns its number.
+    pub(super) fn post(&self, order: Order) -> u32 {
+        self.kind.store(order.kind as u32, SeqCst);
+        self.nr.store(order.nr, SeqCst);
+        for (word, arg) in self.args.iter().zip(order.args) {
+            word.store(arg, SeqCst);
+        }
+        let number = self.bell.load(SeqCst).wrapping_add(1);
+        self.bell.store(number, SeqCst);
+        // Either we see the thread's flag or it sees our bell: both sides store first and look then.
+        if self.asleep.load(SeqCst) != 0 {
+            ffi::futex_wake(&self.bell);
+        }
+        number
+    }
+
+    /// Waits for an order after number `seen`. In the subject.
+    pub(super) fn next(&self, seen: u32) -> (u32, Order) {
+        // About as long as a controller that has the next order ready needs to give it.
+        let mut spins = 0;
+        while self.bell.load(SeqCst) == seen {
+            if spins < 1000 {
+                spins += 1;
+                spin_loop();
+                continue;
+            }
+            self.asleep.store(1, SeqCst);
+            if self.bell.load(SeqCst) == seen {
+                ffi::futex_wait(&self.bell, seen, None);
+            }
+            self.asleep.store(0, SeqCst);
+        }
+        let kind = match self.kind.load(SeqCst) {
+            1 => Kind::Spawn,
+            2 => Kind::Fork,
+            _ => Kind::Call,
+        };
+        let [a, b, c, d, e, f] = &self.args;
+        let args = [a, b, c, d, e, f].map(|word| word.load(SeqCst));
+        let nr = self.nr.load(SeqCst);
+        (self.bell.load(SeqCst), Order { kind, nr, args })
+    }
+
+    /// Reports an outcome. In the subject.
+    pub(super) fn report(&self, header: &Header, number: u32, ret: i64) {
+        self.ret.store(ret, SeqCst);
+        let ticket = header.tickets.fetch_add(1, SeqCst);
+        self.ticket.store(ticket, SeqCst);
+        self.done.store(number, SeqCst);
+        header.news.fetch_add(1, SeqCst);
+        if header.watched.load(SeqCst) != 0 {
+            ffi::futex_wake(&header.news);
+        }
+    }
+}
+
+impl Header {
+    /// Sleeps until something ended, or for `limit`, unless `ready` already says so.
+    pub(super) fn watch(&self, limit: Duration, ready: impl FnOnce() -> bool) {
+        self.watched.store(1, SeqCst);
+        let news = self.news.load(SeqCst);
+        if !ready() {
+            ffi::futex_wait(&self.news, news, Some(limit));
+        }
+        self.watched.store(0, SeqCst);
+    }
+}
+
+impl Board {
+    fn data(self, slot: usize) -> u64 {
+        debug_assert!(slot < TASK_SLOTS, "helpers have no data");
+        self.base() + (HEADER_BYTES + SLOTS * CONTROL_BYTES) as u64 + slot as u64 * DATA
+    }
+
+    /// Where the input of a slot begins.
+    pub(super) fn input(self, slot: usize) -> u64 {
+        self.data(slot)
+    }
+
+    /// Where its output begins.
+    pub(super) fn output(self, slot: usize) -> u64 {
+        self.data(slot) + INPUT
+    }
+
+    /// The page behind the output.
+    pub(super) fn guard(self, slot: usize) -> u64 {
+        self.output(slot) + OUTPUT
+    }
+
+    /// The memory to freeze.
+    pub(super) fn frozen(self, slot: usize) -> u64 {
+        self.guard(slot) + GUARD
+    }
+}

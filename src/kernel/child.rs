@@ -1,0 +1,94 @@
+//! What runs in the subject: a loop that makes the calls it is told to.
+//!
+//! This code runs in a forked copy of a process that may have had many threads, so it allocates nothing,
+//! prints nothing and never panics. It decides nothing either: what a call means is known to the
+//! controller alone.
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use super::board::{Kind, TASK_SLOTS};
+use super::ffi::{self, Board};
+
+/// The signal by which the first process learns that the controller died, once it has children: it has to
+/// take them along. A scenario cannot send it.
+const LAST_WILL: i32 = 64;
+
+/// After this many seconds a forked process ends whatever happens. Only for those that outlive both the
+/// first process and the controller.
+const LIFETIME: u64 = 3600;
+
+/// The first process of a scenario: descriptors 0, 1 and 2 are /dev/null, and there are no others.
+pub(super) fn first(board: Board, parent: i32) -> ! {
+    call(
+        libc::SYS_prctl,
+        [libc::PR_SET_PDEATHSIG as u64, libc::SIGKILL as u64],
+    );
+    if call(libc::SYS_getppid, []) != i64::from(parent) {
+        // The controller died before we could ask to be told.
+        ffi::quit(1);
+    }
+    call(libc::SYS_setpgid, [0, 0]);
+    ffi::reset_signals(LAST_WILL);
+    call(libc::SYS_close_range, [0, u64::from(u32::MAX), 0]);
+    let null = c"/dev/null".as_ptr().addr() as u64;
+    call(libc::SYS_open, [null, libc::O_RDWR as u64]);
+    call(libc::SYS_dup, [0]);
+    if call(libc::SYS_dup, [0]) != 2 {
+        ffi::quit(1);
+    }
+    be_inspectable();
+    serve(board, 0)
+}
+
+/// Carries out the orders of a slot. Never returns: a thread ends with its process.
+pub(super) fn serve(board: Board, mut slot: usize) -> ! {
+    if slot >= TASK_SLOTS {
+        ffi::block_signals();
+    }
+    let header = board.header();
+    let mut seen = 0;
+    board.control(slot).tid.store(ffi::gettid(), SeqCst);
+    loop {
+        let control = board.control(slot);
+        let (number, order) = control.next(seen);
+        seen = number;
+        let ret = match order.kind {
+            Kind::Call => ffi::execute(order.nr, order.args),
+            Kind::Spawn => ffi::start_thread(board, order.args[0] as usize),
+            Kind::Fork => {
+                if slot == 0 {
+                    call(
+                        libc::SYS_prctl,
+                        [libc::PR_SET_PDEATHSIG as u64, LAST_WILL as u64],
+                    );
+                }
+                let pid = ffi::fork();
+                if pid == 0 {
+                    call(libc::SYS_alarm, [LIFETIME]);
+                    be_inspectable();
+                    slot = order.args[0] as usize;
+                    seen = 0;
+                    board.control(slot).tid.store(ffi::gettid(), SeqCst);
+                    continue;
+                }
+                pid
+            }
+        };
+        control.report(header, number, ret);
+    }
+}
+
+/// Lets the controller read /proc/PID/syscall also where the Yama module restricts that to debuggers. Without
+/// Yama this is an error that does not matter.
+fn be_inspectable() {
+    const PR_SET_PTRACER: u64 = 0x5961_6d61;
+    call(libc::SYS_prctl, [PR_SET_PTRACER, u64::MAX]);
+}
+
+fn call<const N: usize>(nr: i64, args: [u64; N]) -> i64 {
+    let mut six = [0; 6];
+    for (to, from) in six.iter_mut().zip(args) {
+        *to = from;
+    }
+    ffi::execute(nr, six)
+}

@@ -1,0 +1,89 @@
+//! Time in a scenario, and calls that time out.
+//!
+//! In a scenario time passes when it says so, and in between nothing takes any. On Linux everything takes
+//! time, and on a busy machine a call with a timeout of 20 ms may be over before the lab has seen it sleep. So
+//! the lab keeps a clock of its own, which only [`pass`](crate::backend::Backend::pass) and
+//! [`finish`](crate::backend::Backend::finish) advance, and tells of a timeout when that clock says so: early ones
+//! are held back, late ones are waited for.
+//!
+//! What this cannot repair: a call that really timed out is not woken any more by what follows. A scenario
+//! that wakes a sleeper before its timeout should leave it some hundred milliseconds.
+
+use std::time::{Duration, Instant};
+
+use crate::abi::{Ptr, Syscall, TaskId, Timespec};
+use crate::backend::LabError;
+
+use super::Linux;
+use super::tasks::Doing;
+
+/// How much later than asked for a timer may go off: 100 ms of slack (`MAX_SLACK` in fs/select.c), and some
+/// for the scheduler.
+const LATE: Duration = Duration::from_millis(200);
+
+/// How long a call may sleep, if it may sleep but not for ever.
+pub(super) fn timeout(call: &Syscall) -> Option<Duration> {
+    let milliseconds = |ms: i32| u64::try_from(ms).ok().map(Duration::from_millis);
+    let timespec = |time: Timespec| time.nanoseconds().map(Duration::from_nanos);
+    let time = match call {
+        Syscall::EpollWait { timeout, .. }
+        | Syscall::EpollPwait { timeout, .. }
+        | Syscall::Poll { timeout, .. } => milliseconds(*timeout),
+        Syscall::EpollPwait2 {
+            timeout: Ptr::To(time),
+            ..
+        } => timespec(*time),
+        Syscall::Select(select) => {
+            let time = select.timeout.and_then(|time| time.nanoseconds());
+            time.map(Duration::from_nanos)
+        }
+        Syscall::Pselect6(select) => select.timeout.and_then(timespec),
+        _ => None,
+    };
+    time.filter(|time| !time.is_zero())
+}
+
+impl Linux {
+    /// Lets the lab's clock go on, and as much real time pass.
+    pub(super) fn advance(&mut self, time: Duration) -> Result<(), LabError> {
+        std::thread::sleep(time);
+        self.clock = self.clock.saturating_add(time);
+        let start = Instant::now();
+        loop {
+            self.collect()?;
+            // A sleeper whose time is up may be stopped elsewhere by now, at the mutex of a frozen scan.
+            if !self.any_due() || self.tasks.any_frozen() || start.elapsed() > LATE {
+                break;
+            }
+            self.doze(|| false);
+        }
+        self.release_late();
+        Ok(())
+    }
+
+    fn any_due(&self) -> bool {
+        self.tasks.iter().any(|(_, task)| match &task.doing {
+            Doing::Call(flight) => flight.due.is_some_and(|due| due <= self.clock),
+            _ => false,
+        })
+    }
+
+    /// Sets the clock to the end of a timeout that was held back, if `task` is in one.
+    pub(super) fn skip_to_timeout(&mut self, task: TaskId) -> bool {
+        let held = self.late.iter().find(|(_, ended)| ended.task == task);
+        let Some(due) = held.map(|(due, _)| *due) else {
+            return false;
+        };
+        self.clock = self.clock.max(due);
+        self.release_late();
+        true
+    }
+
+    fn release_late(&mut self) {
+        let clock = self.clock;
+        for (_, ended) in self.late.extract_if(.., |(due, _)| *due <= clock) {
+            self.tasks.let_go(ended.task);
+            self.ended.push(ended);
+        }
+    }
+}

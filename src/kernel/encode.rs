@@ -1,0 +1,550 @@
+//! A call as six words.
+//!
+//! Everything about a call that is not its number and six words stays on this side: where its input was
+//! put, how much memory it was given, and how to read what it stored (`decode.rs`). The subject needs no
+//! idea of any of it, and a new call needs a few lines here and nothing else.
+
+use crate::abi::{
+    Bytes, EpollEvent, EpollParams, FcntlCmd, IoctlArg, OutPtr, PollFd, Ptr, Rlimit, Room, Select,
+    SigSet, Syscall,
+};
+use crate::backend::LabError;
+
+use super::board::{FROZEN, INPUT, OUTPUT};
+use super::decode::{Behind, EVENT, PATTERN, Place, Stored, WATCHED};
+use super::ffi::Board;
+
+/// A call, ready to be made.
+#[derive(Debug)]
+pub(super) struct Encoded {
+    pub(super) nr: i64,
+    pub(super) args: [u64; 6],
+    /// Whether the page behind the output has to be unmapped.
+    pub(super) guarded: bool,
+    /// Whether the frozen memory has to be frozen.
+    pub(super) frozen: bool,
+    pub(super) stored: Stored,
+}
+
+/// Who is who, as far as arguments need it.
+pub(super) trait Pids {
+    /// The real number for the argument of wait4(2), kill(2) or kcmp(2).
+    fn real_pid(&self, pid: i32) -> i32;
+    /// The real number of the caller.
+    fn own_tid(&self) -> i32;
+}
+
+struct Encoder<'a> {
+    board: Board,
+    slot: usize,
+    next: u64,
+    guarded: bool,
+    frozen: bool,
+    pids: &'a dyn Pids,
+}
+
+/// Puts the input of `call` onto the board.
+pub(super) fn encode(
+    board: Board,
+    slot: usize,
+    call: Syscall,
+    pids: &dyn Pids,
+) -> Result<Encoded, LabError> {
+    let mut encoder = Encoder {
+        board,
+        slot,
+        next: board.input(slot),
+        guarded: false,
+        frozen: false,
+        pids,
+    };
+    let (nr, args, stored) = encoder.call(call)?;
+    Ok(Encoded {
+        nr,
+        args,
+        guarded: encoder.guarded,
+        frozen: encoder.frozen,
+        stored,
+    })
+}
+
+/// An int as the register holds it.
+fn int(value: i32) -> u64 {
+    i64::from(value).cast_unsigned()
+}
+
+/// The six words, the rest of them 0.
+fn words<const N: usize>(given: [u64; N]) -> [u64; 6] {
+    let mut six = [0; 6];
+    six[..N].copy_from_slice(&given);
+    six
+}
+
+type Parts = (i64, [u64; 6], Stored);
+
+impl Encoder<'_> {
+    /// The numbers are those of <asm/unistd.h>, one line for one call.
+    fn call(&mut self, call: Syscall) -> Result<Parts, LabError> {
+        use Stored::Nothing;
+        let plain = |nr, args| Ok((nr, args, Nothing));
+        match call {
+            Syscall::EpollCreate { size } => plain(libc::SYS_epoll_create, words([int(size)])),
+            Syscall::EpollCreate1 { flags } => {
+                plain(libc::SYS_epoll_create1, words([flags.bits().into()]))
+            }
+            Syscall::EpollCtl {
+                epfd,
+                op,
+                fd,
+                event,
+            } => {
+                let event = self.input(event, |event| event_bytes(event).to_vec())?;
+                plain(
+                    libc::SYS_epoll_ctl,
+                    words([int(epfd.0), int(op.0), int(fd.0), event]),
+                )
+            }
+            Syscall::EpollWait {
+                epfd,
+                events,
+                maxevents,
+                timeout,
+            } => {
+                let (events, stored) = self.events(events, maxevents)?;
+                let args = words([int(epfd.0), events, int(maxevents), int(timeout)]);
+                Ok((libc::SYS_epoll_wait, args, stored))
+            }
+            Syscall::EpollPwait {
+                epfd,
+                events,
+                maxevents,
+                timeout,
+                sigmask,
+                sigsetsize,
+            } => {
+                let (events, stored) = self.events(events, maxevents)?;
+                let sigmask = self.sigmask(sigmask)?;
+                let args = [
+                    int(epfd.0),
+                    events,
+                    int(maxevents),
+                    int(timeout),
+                    sigmask,
+                    sigsetsize,
+                ];
+                Ok((libc::SYS_epoll_pwait, args, stored))
+            }
+            Syscall::EpollPwait2 {
+                epfd,
+                events,
+                maxevents,
+                timeout,
+                sigmask,
+                sigsetsize,
+            } => {
+                let (events, stored) = self.events(events, maxevents)?;
+                let timeout = self.input(timeout, |t| pair_bytes(t.tv_sec, t.tv_nsec).to_vec())?;
+                let sigmask = self.sigmask(sigmask)?;
+                let args = [
+                    int(epfd.0),
+                    events,
+                    int(maxevents),
+                    timeout,
+                    sigmask,
+                    sigsetsize,
+                ];
+                Ok((libc::SYS_epoll_pwait2, args, stored))
+            }
+            Syscall::Poll { fds, timeout } => self.poll(fds, timeout),
+            Syscall::Select(select) => {
+                let timeout = select.timeout.map(|t| pair_bytes(t.tv_sec, t.tv_usec));
+                self.select(libc::SYS_select, *select, timeout)
+            }
+            Syscall::Pselect6(select) => {
+                let timeout = select.timeout.map(|t| pair_bytes(t.tv_sec, t.tv_nsec));
+                self.select(libc::SYS_pselect6, *select, timeout)
+            }
+            Syscall::Pipe => self.pipe(libc::SYS_pipe, 0),
+            Syscall::Pipe2 { flags } => self.pipe(libc::SYS_pipe2, flags.bits()),
+            Syscall::Eventfd { initval } => plain(libc::SYS_eventfd, words([initval.into()])),
+            Syscall::Eventfd2 { initval, flags } => plain(
+                libc::SYS_eventfd2,
+                words([initval.into(), flags.bits().into()]),
+            ),
+            Syscall::Read { fd, buf, count } => {
+                let place = self.output(buf, count)?;
+                let args = words([int(fd.0), place.addr, count]);
+                Ok((libc::SYS_read, args, Stored::Bytes(place)))
+            }
+            Syscall::Write { fd, buf, count } => {
+                let buf = self.bytes_to_write(buf, count)?;
+                plain(libc::SYS_write, words([int(fd.0), buf, count]))
+            }
+            Syscall::Lseek { fd, offset, whence } => plain(
+                libc::SYS_lseek,
+                words([int(fd.0), offset.cast_unsigned(), int(whence)]),
+            ),
+            Syscall::Openat {
+                dirfd,
+                pathname,
+                flags,
+                mode,
+            } => {
+                let pathname = self.c_string(&pathname)?;
+                plain(
+                    libc::SYS_openat,
+                    words([int(dirfd.0), pathname, flags.bits().into(), mode.into()]),
+                )
+            }
+            Syscall::Ioctl { fd, op, arg } => {
+                let (arg, stored) = self.ioctl_arg(arg)?;
+                Ok((libc::SYS_ioctl, words([int(fd.0), op.into(), arg]), stored))
+            }
+            Syscall::Close { fd } => plain(libc::SYS_close, words([int(fd.0)])),
+            Syscall::CloseRange { first, last, flags } => plain(
+                libc::SYS_close_range,
+                words([first.into(), last.into(), flags.into()]),
+            ),
+            Syscall::Dup { oldfd } => plain(libc::SYS_dup, words([int(oldfd.0)])),
+            Syscall::Dup2 { oldfd, newfd } => {
+                plain(libc::SYS_dup2, words([int(oldfd.0), int(newfd.0)]))
+            }
+            Syscall::Dup3 {
+                oldfd,
+                newfd,
+                flags,
+            } => plain(
+                libc::SYS_dup3,
+                words([int(oldfd.0), int(newfd.0), flags.bits().into()]),
+            ),
+            Syscall::Fcntl { fd, cmd } => {
+                let (cmd, arg) = fcntl_words(cmd);
+                plain(libc::SYS_fcntl, words([int(fd.0), int(cmd), arg]))
+            }
+            Syscall::KcmpFile {
+                pid1,
+                pid2,
+                fd1,
+                fd2,
+            } => {
+                const KCMP_FILE: u64 = 0;
+                let (pid1, pid2) = (self.kcmp_pid(pid1), self.kcmp_pid(pid2));
+                plain(
+                    libc::SYS_kcmp,
+                    words([pid1, pid2, KCMP_FILE, int(fd1.0), int(fd2.0)]),
+                )
+            }
+            Syscall::KcmpEpollTfd {
+                pid1,
+                pid2,
+                fd1,
+                efd,
+                tfd,
+                toff,
+            } => {
+                const KCMP_EPOLL_TFD: u64 = 7;
+                let (pid1, pid2) = (self.kcmp_pid(pid1), self.kcmp_pid(pid2));
+                let slot = [efd.0.cast_unsigned(), tfd.0.cast_unsigned(), toff];
+                let slot = self.put(&slot.map(u32::to_ne_bytes).concat())?;
+                plain(
+                    libc::SYS_kcmp,
+                    words([pid1, pid2, KCMP_EPOLL_TFD, int(fd1.0), slot]),
+                )
+            }
+            Syscall::Fork => plain(libc::SYS_fork, words([])),
+            Syscall::Execve => self.execve(),
+            Syscall::ExitGroup { status } => plain(libc::SYS_exit_group, words([int(status)])),
+            Syscall::Wait4 { pid, options } => {
+                if pid < -1 {
+                    return Err(LabError::new(
+                        "wait4 for a process group is not part of the lab",
+                    ));
+                }
+                let status = self.put(&[0; 4])?;
+                let pid = self.pids.real_pid(pid);
+                let args = words([int(pid), status, int(options), 0]);
+                Ok((libc::SYS_wait4, args, Stored::Status(status)))
+            }
+            Syscall::Kill { pid } => {
+                if pid <= 0 {
+                    return Err(LabError::new(
+                        "kill of a group or of everybody would leave the lab: name a task",
+                    ));
+                }
+                let pid = self.pids.real_pid(pid);
+                plain(libc::SYS_kill, words([int(pid), int(libc::SIGKILL)]))
+            }
+            Syscall::PrlimitNofile { new_limit } => self.prlimit(new_limit),
+            Syscall::Setresuid { uid } => plain(libc::SYS_setresuid, words([uid.into(); 3])),
+            Syscall::Fdinfo { .. } => Err(LabError::new("fdinfo is no system call")),
+        }
+    }
+
+    /// Puts input where the call can read it.
+    fn put(&mut self, bytes: &[u8]) -> Result<u64, LabError> {
+        let addr = self.next;
+        let end = addr + bytes.len() as u64;
+        if end > self.board.input(self.slot) + INPUT {
+            return Err(LabError::new("the lab passes at most 1 MiB to a call"));
+        }
+        self.board.write(addr, bytes);
+        self.next = end.next_multiple_of(16);
+        Ok(addr)
+    }
+
+    fn input<T>(&mut self, ptr: Ptr<T>, bytes: impl FnOnce(T) -> Vec<u8>) -> Result<u64, LabError> {
+        match ptr {
+            Ptr::To(value) => self.put(&bytes(value)),
+            Ptr::Addr(addr) => nowhere(addr),
+        }
+    }
+
+    /// Memory for `claimed` bytes of output, or what else the pointer is.
+    fn output(&mut self, ptr: OutPtr, claimed: u64) -> Result<Place, LabError> {
+        let place = match ptr {
+            OutPtr::Addr(addr) => Place {
+                addr: nowhere(addr)?,
+                claimed,
+                room: 0,
+                kind: Behind::Nothing,
+            },
+            OutPtr::Memory(Room::Plenty) => Place {
+                addr: self.board.output(self.slot),
+                claimed,
+                room: claimed.min(OUTPUT),
+                // Too large for the lab, but only few calls use all that they are given.
+                kind: if claimed > OUTPUT {
+                    Behind::Edge
+                } else {
+                    Behind::Output
+                },
+            },
+            OutPtr::Memory(Room::Bytes(room)) => {
+                if room > OUTPUT {
+                    return Err(LabError::new("@room() has at most 1 MiB"));
+                }
+                Place {
+                    addr: self.board.guard(self.slot) - room,
+                    claimed,
+                    room,
+                    kind: Behind::Edge,
+                }
+            }
+            OutPtr::Memory(Room::Frozen) => {
+                if claimed > FROZEN {
+                    return Err(LabError::new("@frozen has at most 16 KiB"));
+                }
+                Place {
+                    addr: self.board.frozen(self.slot),
+                    claimed,
+                    room: FROZEN,
+                    kind: Behind::Frozen,
+                }
+            }
+        };
+        self.guarded |= place.kind == Behind::Edge;
+        self.frozen |= place.kind == Behind::Frozen;
+        if matches!(place.kind, Behind::Output | Behind::Edge) {
+            let len = place.room.min(WATCHED);
+            self.board.fill(place.addr, len as usize, PATTERN);
+        }
+        Ok(place)
+    }
+
+    fn events(&mut self, ptr: OutPtr, maxevents: i32) -> Result<(u64, Stored), LabError> {
+        let claimed = u64::try_from(maxevents).unwrap_or(0) * EVENT;
+        let place = self.output(ptr, claimed)?;
+        Ok((place.addr, Stored::Events(place)))
+    }
+
+    fn sigmask(&mut self, mask: Ptr<SigSet>) -> Result<u64, LabError> {
+        self.input(mask, |mask| mask.0.to_ne_bytes().to_vec())
+    }
+
+    fn c_string(&mut self, text: &str) -> Result<u64, LabError> {
+        self.put(&[text.as_bytes(), b"\0"].concat())
+    }
+
+    fn bytes_to_write(&mut self, buf: Ptr<Bytes>, count: u64) -> Result<u64, LabError> {
+        let Ptr::To(bytes) = buf else {
+            return self.input(buf, |bytes| bytes.to_vec());
+        };
+        let addr = self.put(&bytes)?;
+        // A count beyond the string reads on: into zeros, as far as the lab has memory.
+        let len = bytes.len() as u64;
+        let more = count.min(INPUT).saturating_sub(len) as usize;
+        self.board.fill(addr + len, more, 0);
+        Ok(addr)
+    }
+
+    fn poll(&mut self, fds: Vec<PollFd>, timeout: i32) -> Result<Parts, LabError> {
+        let mut bytes = Vec::with_capacity(fds.len() * 8);
+        for one in &fds {
+            bytes.extend(one.fd.0.to_ne_bytes());
+            bytes.extend((one.events.bits() as u16).to_ne_bytes());
+            bytes.extend([0; 2]);
+        }
+        let addr = self.put(&bytes)?;
+        let args = words([addr, fds.len() as u64, int(timeout)]);
+        Ok((libc::SYS_poll, args, Stored::Poll(addr, fds)))
+    }
+
+    fn select<T>(
+        &mut self,
+        nr: i64,
+        select: Select<T>,
+        timeout: Option<[u8; 16]>,
+    ) -> Result<Parts, LabError> {
+        let mut sets = [None; 3];
+        let given = [select.readfds, select.writefds, select.exceptfds];
+        for (to, set) in sets.iter_mut().zip(given) {
+            if let Some(set) = set {
+                // The kernel looks at as many bits as the table of open files has, whatever the size of fd_set.
+                let mut bytes = [0; 8192];
+                for fd in set.iter() {
+                    bytes[fd.0 as usize / 8] |= 1 << (fd.0 % 8);
+                }
+                *to = Some(self.put(&bytes)?);
+            }
+        }
+        let timeout = match timeout {
+            Some(bytes) => self.put(&bytes)?,
+            None => 0,
+        };
+        let [read, write, except] = sets.map(Option::unwrap_or_default);
+        let args = words([int(select.nfds), read, write, except, timeout]);
+        Ok((nr, args, Stored::Sets(sets)))
+    }
+
+    fn pipe(&mut self, nr: i64, flags: u32) -> Result<Parts, LabError> {
+        let addr = self.put(&[PATTERN; 8])?;
+        Ok((nr, words([addr, flags.into()]), Stored::Pipe(addr)))
+    }
+
+    fn ioctl_arg(&mut self, arg: IoctlArg) -> Result<(u64, Stored), LabError> {
+        Ok(match arg {
+            IoctlArg::None => (0, Stored::Nothing),
+            IoctlArg::Int(ptr) => {
+                let addr = self.input(ptr, |value| value.to_ne_bytes().to_vec())?;
+                (addr, Stored::Nothing)
+            }
+            IoctlArg::SetParams(ptr) => {
+                let addr = self.input(ptr, |params| params_bytes(params).to_vec())?;
+                (addr, Stored::Nothing)
+            }
+            IoctlArg::IntOut(ptr) => {
+                let place = self.output(ptr, 4)?;
+                (place.addr, Stored::Int(place))
+            }
+            IoctlArg::GetParams(ptr) => {
+                let place = self.output(ptr, 8)?;
+                (place.addr, Stored::Params(place))
+            }
+        })
+    }
+
+    fn execve(&mut self) -> Result<Parts, LabError> {
+        let path = self.c_string("/bin/sleep")?;
+        let name = self.c_string("sleep")?;
+        let how_long = self.c_string("infinity")?;
+        let argv = self.put(&[name, how_long, 0].map(u64::to_ne_bytes).concat())?;
+        let args = words([path, argv, 0]);
+        Ok((libc::SYS_execve, args, Stored::Nothing))
+    }
+
+    /// As strace shows the call: one of the two pointers is `NULL`.
+    fn prlimit(&mut self, new_limit: Option<Rlimit>) -> Result<Parts, LabError> {
+        let resource = u64::from(libc::RLIMIT_NOFILE);
+        let nr = libc::SYS_prlimit64;
+        match new_limit {
+            Some(new) => {
+                let new = self.put(&[new.rlim_cur, new.rlim_max].map(u64::to_ne_bytes).concat())?;
+                Ok((nr, words([0, resource, new, 0]), Stored::Nothing))
+            }
+            None => {
+                let old = self.put(&[0; 16])?;
+                Ok((nr, words([0, resource, 0, old]), Stored::Rlimit(old)))
+            }
+        }
+    }
+
+    fn kcmp_pid(&self, pid: i32) -> u64 {
+        int(match pid {
+            0 => self.pids.own_tid(),
+            pid => self.pids.real_pid(pid),
+        })
+    }
+}
+
+fn event_bytes(event: EpollEvent) -> [u8; EVENT as usize] {
+    let mut bytes = [0; EVENT as usize];
+    bytes[..4].copy_from_slice(&event.events.bits().to_ne_bytes());
+    bytes[EVENT as usize - 8..].copy_from_slice(&event.data.to_ne_bytes());
+    bytes
+}
+
+fn pair_bytes(first: i64, second: i64) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&first.to_ne_bytes());
+    bytes[8..].copy_from_slice(&second.to_ne_bytes());
+    bytes
+}
+
+fn params_bytes(params: EpollParams) -> [u8; 8] {
+    let mut bytes = [0; 8];
+    bytes[..4].copy_from_slice(&params.busy_poll_usecs.to_ne_bytes());
+    bytes[4..6].copy_from_slice(&params.busy_poll_budget.to_ne_bytes());
+    bytes[6] = params.prefer_busy_poll;
+    bytes[7] = params.pad;
+    bytes
+}
+
+fn fcntl_words(cmd: FcntlCmd) -> (i32, u64) {
+    match cmd {
+        FcntlCmd::Dupfd(from) => (libc::F_DUPFD, int(from)),
+        FcntlCmd::DupfdCloexec(from) => (libc::F_DUPFD_CLOEXEC, int(from)),
+        FcntlCmd::Getfd => (libc::F_GETFD, 0),
+        FcntlCmd::Setfd(flags) => (libc::F_SETFD, flags.bits().into()),
+        FcntlCmd::Getfl => (libc::F_GETFL, 0),
+        FcntlCmd::Setfl(flags) => (libc::F_SETFL, flags.bits().into()),
+        FcntlCmd::SetpipeSz(size) => (libc::F_SETPIPE_SZ, int(size)),
+        FcntlCmd::GetpipeSz => (libc::F_GETPIPE_SZ, 0),
+    }
+}
+
+/// An address with nothing behind it, now and in every process of the subject.
+///
+/// Below 64 KiB nothing can be mapped (`vm.mmap_min_addr`), in the upper half nothing but the kernel. Just
+/// below the end of user space the stack is possible, though only without address randomisation; what is mapped
+/// there in this process tells, because the subject is its copy.
+fn nowhere(addr: u64) -> Result<u64, LabError> {
+    const END: u64 = 0x7fff_ffff_f000;
+    const LAST: u64 = END - (1 << 20);
+    let free = match addr {
+        0..0x1_0000 => true,
+        LAST..END => {
+            let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+            !maps.is_empty()
+                && maps
+                    .lines()
+                    .filter_map(end_of_mapping)
+                    .all(|end| end <= addr)
+        }
+        _ => addr >= END,
+    };
+    if free {
+        Ok(addr)
+    } else {
+        Err(LabError::new(format!(
+            "address {addr:#x} may be mapped: on Linux the lab accepts those below 0x10000 and from {LAST:#x} on"
+        )))
+    }
+}
+
+/// "7ffe1000-7ffe2000 rw-p ..."; the vsyscall page lies in the kernel's half and does not count.
+fn end_of_mapping(line: &str) -> Option<u64> {
+    let end = line.split_once('-')?.1.split_once(' ')?.0;
+    u64::from_str_radix(end, 16)
+        .ok()
+        .filter(|end| *end < 1 << 47)
+}

@@ -1,0 +1,62 @@
+//! What this machine is and what it allows: the reasons to skip a scenario.
+
+use std::fs;
+use std::process;
+
+use super::ffi;
+
+/// The release of the running kernel, `6.18.44`, without what a distribution appended.
+fn plain_release() -> String {
+    let release = ffi::release();
+    let end = release
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(release.len());
+    release[..end].trim_end_matches('.').to_owned()
+}
+
+/// The two numbers of the release that versions are told apart by: `(6, 18)`.
+pub fn release() -> (u32, u32) {
+    let release = plain_release();
+    let mut numbers = release.split('.').map(|n| n.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+/// What to call this machine in a transcript: `Linux 6.18.44`.
+pub fn machine_name() -> String {
+    format!("Linux {}", plain_release())
+}
+
+/// Whether the caller is root.
+pub fn is_root() -> bool {
+    ffi::geteuid() == 0
+}
+
+/// Why memory cannot be frozen here, if it cannot.
+pub fn userfaultfd_refused() -> Option<String> {
+    if let Err(error) = ffi::userfaultfd() {
+        return Some(uffd_sentence(&error.to_string()));
+    }
+    // Any descriptor will do, but there has to be one.
+    let own = fs::File::open("/dev/null").ok()?;
+    let number = std::os::fd::AsRawFd::as_raw_fd(&own);
+    let pid = i32::try_from(process::id()).ok()?;
+    let error = ffi::take_fd(pid, number).err()?;
+    Some(format!("pidfd_getfd is refused: {error}"))
+}
+
+/// The sentence for a userfaultfd(2) that failed.
+pub(super) fn uffd_sentence(error: &str) -> String {
+    let allowed = fs::read_to_string("/proc/sys/vm/unprivileged_userfaultfd");
+    match allowed.as_deref().map(str::trim) {
+        Ok("0") if !is_root() => format!(
+            "userfaultfd is refused: {error} (not root, and vm.unprivileged_userfaultfd is 0)"
+        ),
+        _ => format!("userfaultfd is refused: {error}"),
+    }
+}
+
+/// Why files cannot be compared with kcmp(2) here, if they cannot.
+pub fn kcmp_refused() -> Option<String> {
+    let error = ffi::kcmp_self().err()?;
+    Some(format!("kcmp is refused: {error}"))
+}

@@ -1,0 +1,373 @@
+//! Everything that Rust cannot check: the shared mapping, raw system calls, processes and threads.
+//!
+//! The lab makes wrong system calls on purpose, so nothing here may be "safe by type". What makes it
+//! sound all the same is a small contract: pointers that reach [`execute`] lead into the [`Board`] or to
+//! addresses where nothing is mapped (`encode.rs` sees to that), so a call can damage nothing
+//! but the board; and code behind [`fork`] uses no part of `std` that takes a lock or allocates.
+#![allow(
+    unsafe_code,
+    reason = "the one file that talks to the kernel without the help of std"
+)]
+
+use std::io;
+use std::mem::{offset_of, zeroed};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr::{NonNull, null, null_mut};
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use super::board::{BYTES, CONTROL_BYTES, Control, HEADER_BYTES, Header, SLOTS};
+
+/// The memory that controller and subject share, at the same address in both.
+///
+/// A plain address: it is copied into every process of the subject by fork(2). The controller's copy ends
+/// with [`Board::unmap`].
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Board(NonNull<u8>);
+
+const _: () = assert!(size_of::<Header>() <= HEADER_BYTES);
+const _: () = assert!(size_of::<Control>() == CONTROL_BYTES);
+const _: () = assert!(offset_of!(Control, done) >= 64);
+
+impl Board {
+    /// New memory, all zero, of which only what is touched costs anything.
+    pub(super) fn map() -> io::Result<Board> {
+        // SAFETY: an anonymous mapping at an address of the kernel's choice touches nothing that exists.
+        let at = unsafe {
+            libc::mmap(
+                null_mut(),
+                BYTES,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+                -1,
+                0,
+            )
+        };
+        match NonNull::new(at.cast::<u8>()) {
+            Some(base) if at != libc::MAP_FAILED => Ok(Board(base)),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    /// Ends the mapping in this process. Nothing may use the board afterwards.
+    pub(super) fn unmap(self) {
+        // SAFETY: `self` came from `map`; only `Linux::drop` calls this, with the last copy of this process.
+        unsafe { libc::munmap(self.0.as_ptr().cast(), BYTES) };
+    }
+
+    /// Where it lies, in every process.
+    pub(super) fn base(self) -> u64 {
+        self.0.as_ptr().addr() as u64
+    }
+
+    /// The words that belong to no slot.
+    pub(super) fn header(&self) -> &Header {
+        // SAFETY: the mapping starts with a Header, page-aligned; it consists of atomics, for which
+        // every bit pattern is valid and which other processes may change at any time.
+        unsafe { self.0.cast::<Header>().as_ref() }
+    }
+
+    /// The words of one slot.
+    pub(super) fn control(&self, slot: usize) -> &Control {
+        let slot = slot.min(SLOTS - 1);
+        // SAFETY: behind the header lie SLOTS Controls, aligned to their size; all atomics, as above.
+        unsafe {
+            self.0
+                .byte_add(HEADER_BYTES + slot * CONTROL_BYTES)
+                .cast::<Control>()
+                .as_ref()
+        }
+    }
+
+    /// The offset of `len` bytes at `addr`, which must lie in the mapping.
+    fn offset(self, addr: u64, len: usize) -> usize {
+        let offset = addr.wrapping_sub(self.base()) as usize;
+        assert!(
+            (HEADER_BYTES + SLOTS * CONTROL_BYTES..=BYTES).contains(&offset)
+                && len <= BYTES - offset,
+            "an address outside the board's data"
+        );
+        offset
+    }
+
+    /// Stores bytes where no call is at work.
+    pub(super) fn write(self, addr: u64, bytes: &[u8]) {
+        let offset = self.offset(addr, bytes.len());
+        // SAFETY: checked to lie in the mapping, which no Rust reference covers there.
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.0.as_ptr().add(offset), bytes.len());
+        }
+    }
+
+    /// Stores one byte many times.
+    pub(super) fn fill(self, addr: u64, len: usize, byte: u8) {
+        let offset = self.offset(addr, len);
+        // SAFETY: as in `write`.
+        unsafe { std::ptr::write_bytes(self.0.as_ptr().add(offset), byte, len) };
+    }
+
+    /// Loads bytes where no call is at work any more.
+    pub(super) fn read(self, addr: u64, into: &mut [u8]) {
+        let offset = self.offset(addr, into.len());
+        // SAFETY: checked to lie in the mapping; the destination is a slice of this process.
+        unsafe {
+            std::ptr::copy_nonoverlapping(
+                self.0.as_ptr().add(offset),
+                into.as_mut_ptr(),
+                into.len(),
+            );
+        }
+    }
+
+    /// Takes the pages away from under every process that maps them: the next touch finds a hole.
+    pub(super) fn punch(self, addr: u64, len: usize) -> io::Result<()> {
+        let offset = self.offset(addr, len);
+        // SAFETY: whole pages inside the mapping, in which the lab keeps no value that it still wants.
+        let ret =
+            unsafe { libc::madvise(self.0.as_ptr().add(offset).cast(), len, libc::MADV_REMOVE) };
+        checked(ret.into()).map(drop)
+    }
+}
+
+fn checked(ret: i64) -> io::Result<i64> {
+    if ret == -1 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(ret)
+    }
+}
+
+fn errno() -> i64 {
+    // SAFETY: the address of this thread's errno is always valid.
+    unsafe { *libc::__errno_location() }.into()
+}
+
+/// The system call, whatever it is: its value, or the negative errno as the kernel itself returns it.
+pub(super) fn execute(nr: i64, args: [u64; 6]) -> i64 {
+    let [a, b, c, d, e, f] = args;
+    // SAFETY: by the contract of this file the pointers among the arguments lead into the board or nowhere.
+    let ret = unsafe { libc::syscall(nr, a, b, c, d, e, f) };
+    if ret == -1 { -errno() } else { ret }
+}
+
+/// Sleeps while `word` holds `value`, until [`futex_wake`] or the time is over.
+pub(super) fn futex_wait(word: &AtomicU32, value: u32, limit: Option<Duration>) {
+    let limit = limit.map(|limit| libc::timespec {
+        tv_sec: limit.as_secs() as i64,
+        tv_nsec: limit.subsec_nanos().into(),
+    });
+    let limit: *const libc::timespec = limit.as_ref().map_or(null(), |limit| limit);
+    // SAFETY: word and time live across the call. Not FUTEX_PRIVATE: the waker is another process.
+    unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAIT,
+            value,
+            limit,
+        )
+    };
+}
+
+/// Wakes who sleeps on `word`.
+pub(super) fn futex_wake(word: &AtomicU32) {
+    // SAFETY: the word is only used as a key.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
+}
+
+/// fork(2) through the C library, which keeps its allocator and its list of threads usable in the
+/// child. The child gets 0; an error is negative.
+pub(super) fn fork() -> i64 {
+    // SAFETY: the child only runs `child.rs`, which neither returns nor touches std's locks.
+    let pid = unsafe { libc::fork() };
+    if pid == -1 { -errno() } else { pid.into() }
+}
+
+/// Runs [`child::first`](super::child::first) where no panic can reach the copy of the caller's stack.
+pub(super) extern "C" fn first(board: Board, parent: i32) -> ! {
+    super::child::first(board, parent)
+}
+
+/// Starts a thread that serves `slot`.
+pub(super) fn start_thread(board: Board, slot: usize) -> i64 {
+    extern "C" fn run(arg: *mut libc::c_void) -> *mut libc::c_void {
+        // The board begins on a page, so its address has room for the number of the slot.
+        let addr = arg.addr();
+        let base = arg.cast::<u8>().map_addr(|addr| addr & !0xfff);
+        let Some(base) = NonNull::new(base) else {
+            quit(1)
+        };
+        super::child::serve(Board(base), addr & 0xfff)
+    }
+    // SAFETY: plain data, filled in by pthread_create.
+    let mut thread: libc::pthread_t = unsafe { zeroed() };
+    let arg = board.0.as_ptr().map_addr(|base| base | slot);
+    // SAFETY: `run` never returns and its argument is a number that stays valid as long as the board.
+    let ret = unsafe { libc::pthread_create(&raw mut thread, null(), run, arg.cast()) };
+    -i64::from(ret)
+}
+
+/// Leaves without any of the things that a program does on its way out.
+pub(super) fn quit(status: i32) -> ! {
+    // SAFETY: ends the process.
+    unsafe { libc::_exit(status) }
+}
+
+/// Every signal to its default, except SIGPIPE (the lab wants to see `EPIPE`) and `last_will`, which ends the
+/// whole process group.
+pub(super) fn reset_signals(last_will: i32) {
+    extern "C" fn end_the_group(_: i32) {
+        // SAFETY: kill(2) is allowed in a handler; 0 is the own process group, which is the subject's.
+        unsafe { libc::kill(0, libc::SIGKILL) };
+    }
+    let handler: extern "C" fn(i32) = end_the_group;
+    // SAFETY: all zero is SIG_DFL without flags and with an empty mask.
+    let mut action: libc::sigaction = unsafe { zeroed() };
+    for signal in 1..=64 {
+        action.sa_sigaction = match signal {
+            libc::SIGPIPE => libc::SIG_IGN,
+            _ if signal == last_will => handler as usize,
+            _ => libc::SIG_DFL,
+        };
+        // SAFETY: a valid action; signals that cannot be set answer with an error that does not matter.
+        unsafe { libc::sigaction(signal, &raw const action, null_mut()) };
+    }
+    mask_signals(libc::SIG_SETMASK, false);
+}
+
+/// Blocks every signal for the calling thread.
+pub(super) fn block_signals() {
+    mask_signals(libc::SIG_BLOCK, true);
+}
+
+fn mask_signals(how: i32, all: bool) {
+    // SAFETY: the set lives on the stack and is filled before it is used.
+    unsafe {
+        let mut set: libc::sigset_t = zeroed();
+        if all {
+            libc::sigfillset(&raw mut set);
+        } else {
+            libc::sigemptyset(&raw mut set);
+        }
+        libc::pthread_sigmask(how, &raw const set, null_mut());
+    }
+}
+
+/// The calling thread's number.
+pub(super) fn gettid() -> i32 {
+    // SAFETY: takes nothing.
+    unsafe { libc::gettid() }
+}
+
+/// The effective user.
+pub(super) fn geteuid() -> u32 {
+    // SAFETY: takes nothing.
+    unsafe { libc::geteuid() }
+}
+
+/// Gives the processor to somebody else.
+pub(super) fn sched_yield() {
+    // SAFETY: takes nothing.
+    unsafe { libc::sched_yield() };
+}
+
+/// SIGKILL for the subject and for every process of its group.
+pub(super) fn kill_subject(pid: i32) {
+    // SAFETY: a child that was not reaped yet, so neither number can mean anybody else. By its own number
+    // too, because it may not have made its group yet.
+    unsafe {
+        libc::kill(-pid, libc::SIGKILL);
+        libc::kill(pid, libc::SIGKILL);
+    }
+}
+
+/// Waits until a killed child can be reaped, and reaps it.
+pub(super) fn reap(pid: i32) {
+    // SAFETY: no status is asked for; EINTR is the only error of a child that exists.
+    while unsafe { libc::waitpid(pid, null_mut(), 0) } == -1 && errno() == i64::from(libc::EINTR) {}
+}
+
+/// The running kernel's release, as uname(2) tells it.
+pub(super) fn release() -> String {
+    // SAFETY: plain bytes, filled in by uname.
+    let mut names: libc::utsname = unsafe { zeroed() };
+    // SAFETY: `names` is writable.
+    unsafe { libc::uname(&raw mut names) };
+    let bytes = names.release.iter().take_while(|c| **c != 0);
+    bytes.map(|c| char::from(c.cast_unsigned())).collect()
+}
+
+/// kcmp(2) of this process with itself: does the call exist and is it allowed?
+pub(super) fn kcmp_self() -> io::Result<()> {
+    const KCMP_VM: i32 = 1;
+    // SAFETY: compares two processes by number.
+    let ret = unsafe {
+        let pid = libc::getpid();
+        libc::syscall(libc::SYS_kcmp, pid, pid, KCMP_VM, 0, 0)
+    };
+    checked(ret).map(drop)
+}
+
+fn owned(ret: i64) -> io::Result<OwnedFd> {
+    let fd = checked(ret)? as RawFd;
+    // SAFETY: the kernel just made it for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A userfaultfd(2) of this process, for faults inside system calls too.
+pub(super) fn userfaultfd() -> io::Result<OwnedFd> {
+    // SAFETY: takes flags only.
+    owned(unsafe { libc::syscall(libc::SYS_userfaultfd, USERFAULTFD_FLAGS) })
+}
+
+/// Not to be inherited, and not to be waited for.
+pub(super) const USERFAULTFD_FLAGS: i32 = libc::O_CLOEXEC | libc::O_NONBLOCK;
+
+/// A descriptor of another process, as our own.
+pub(super) fn take_fd(pid: i32, fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: takes numbers only.
+    let pidfd = owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    // SAFETY: takes numbers only.
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), fd, 0) })
+}
+
+/// `struct uffdio_api`, `uffdio_register` and `uffdio_range` are words; these are their requests
+/// (include/uapi/linux/userfaultfd.h).
+const UFFDIO_API: u64 = 0xc018_aa3f;
+const UFFDIO_REGISTER: u64 = 0xc020_aa00;
+const UFFDIO_WAKE: u64 = 0x8010_aa02;
+const UFFD_API: u64 = 0xaa;
+const UFFDIO_REGISTER_MODE_MISSING: u64 = 1;
+const UFFD_EVENT_PAGEFAULT: u8 = 0x12;
+
+fn uffd_ioctl(uffd: &OwnedFd, request: u64, words: &mut [u64]) -> io::Result<()> {
+    // SAFETY: every caller below passes as many words as the request's struct has.
+    checked(unsafe { libc::ioctl(uffd.as_raw_fd(), request, words.as_mut_ptr()) }.into()).map(drop)
+}
+
+/// Agrees on the version, which has to come first.
+pub(super) fn uffd_start(uffd: &OwnedFd) -> io::Result<()> {
+    uffd_ioctl(uffd, UFFDIO_API, &mut [UFFD_API, 0, 0])
+}
+
+/// From now on a touch of a missing page in this range stops the toucher.
+pub(super) fn uffd_register(uffd: &OwnedFd, addr: u64, len: u64) -> io::Result<()> {
+    let mode = UFFDIO_REGISTER_MODE_MISSING;
+    uffd_ioctl(uffd, UFFDIO_REGISTER, &mut [addr, len, mode, 0])
+}
+
+/// Lets those who were stopped in this range try again.
+pub(super) fn uffd_wake(uffd: &OwnedFd, addr: u64, len: u64) -> io::Result<()> {
+    uffd_ioctl(uffd, UFFDIO_WAKE, &mut [addr, len])
+}
+
+/// The address of the next fault that was not read yet.
+pub(super) fn uffd_next_fault(uffd: &OwnedFd) -> Option<u64> {
+    let mut message = [0_u64; 4];
+    let size = size_of_val(&message);
+    // SAFETY: as many writable bytes as are announced; the descriptor does not block.
+    let got = unsafe { libc::read(uffd.as_raw_fd(), message.as_mut_ptr().cast(), size) };
+    let [event, _flags, addr, _] = message;
+    (got == size as isize && event.to_ne_bytes()[0] == UFFD_EVENT_PAGEFAULT).then_some(addr)
+}

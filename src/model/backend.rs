@@ -1,0 +1,191 @@
+//! The model as a [`Backend`]: a machine, an observer, and a plain scheduler.
+//!
+//! The scheduler is the simplest that there is: a call runs until it is over or sleeps, and `settle` lets
+//! the woken ones run, each as far as it gets, in the order in which they went to sleep. Other orders are
+//! as possible on Linux; where that matters to a program, no scenario may depend on it.
+
+use std::time::Duration;
+
+use super::call::Stepped;
+use super::task::Life;
+use super::{Kernel, Machine};
+use crate::abi::{Answer, Syscall, TaskId};
+use crate::backend::{Backend, LabError, Thaw};
+use crate::trace::{Observer, Recorder, State, Trace};
+
+/// The emulated kernel, ready to take calls.
+#[derive(Debug, Default)]
+pub struct Model<O = ()> {
+    machine: Machine,
+    observer: O,
+    /// Tasks whose call is in flight, the one that sleeps longest first.
+    in_flight: Vec<TaskId>,
+}
+
+impl Model {
+    /// A fresh machine that nobody watches.
+    pub fn new() -> Model {
+        Model::observed_by(())
+    }
+
+    /// Like [`Model::new`], and everything that happens inside is kept for [`Backend::take_trace`].
+    pub fn recording() -> Model<Recorder> {
+        Model::observed_by(Recorder::default())
+    }
+}
+
+impl<O: Observer> Model<O> {
+    /// A fresh machine that reports to `observer`.
+    pub fn observed_by(observer: O) -> Model<O> {
+        Model {
+            machine: Machine::new(),
+            observer,
+            in_flight: Vec::new(),
+        }
+    }
+
+    /// The machine as a value: to keep, to compare, to hash.
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    fn kernel(&mut self) -> Kernel<'_, O> {
+        Kernel::new(&mut self.machine, &mut self.observer)
+    }
+
+    /// Lets every call in flight take steps until none can.
+    fn run_all(&mut self) -> Vec<(TaskId, Answer)> {
+        let mut ended = Vec::new();
+        loop {
+            let moved = self.run_each_once(&mut ended);
+            if !moved {
+                return ended;
+            }
+        }
+    }
+
+    fn run_each_once(&mut self, ended: &mut Vec<(TaskId, Answer)>) -> bool {
+        // A call can begin by itself: the exit of a task that was killed.
+        for task in self.machine.task_ids() {
+            if self.machine.task(task).call.is_some() && !self.in_flight.contains(&task) {
+                self.in_flight.push(task);
+            }
+        }
+        let mut any = false;
+        for task in std::mem::take(&mut self.in_flight) {
+            let mut kernel = self.kernel();
+            let mut moved = false;
+            while kernel.step(task) == Stepped::Moved {
+                moved = true;
+            }
+            any |= moved;
+            match self.machine.task_mut(task).answer.take() {
+                Some(answer) => ended.push((task, answer)),
+                None => self.in_flight.push(task),
+            }
+        }
+        any
+    }
+
+    /// The clock jumps to the next deadline. `false` if there is none.
+    fn jump(&mut self, no_later_than: u64) -> bool {
+        match self
+            .machine
+            .next_deadline()
+            .filter(|at| *at <= no_later_than)
+        {
+            Some(at) => {
+                self.machine.now = at;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+impl<O: Observer> Backend for Model<O> {
+    fn name(&self) -> String {
+        "model".to_owned()
+    }
+
+    #[inline]
+    fn submit(&mut self, task: TaskId, call: Syscall) -> Result<Answer, LabError> {
+        let state = self
+            .machine
+            .tasks
+            .get(super::task_index(task))
+            .ok_or_else(|| LabError::new(format!("there is no task {}", task.0)))?;
+        if state.life != Life::Alive || state.call.is_some() {
+            return Err(unfit(task, state.life));
+        }
+        let answer = self.kernel().syscall(task, call)?;
+        if matches!(answer, Answer::Blocked) {
+            self.in_flight.push(task);
+        }
+        Ok(answer)
+    }
+
+    fn settle(&mut self) -> Result<Vec<(TaskId, Answer)>, LabError> {
+        Ok(self.run_all())
+    }
+
+    fn finish(&mut self, task: TaskId) -> Result<Vec<(TaskId, Answer)>, LabError> {
+        let mut ended = self.run_all();
+        while !ended.iter().any(|(other, _)| *other == task) {
+            if !self.jump(u64::MAX) {
+                let at = self.machine.task(task).call.as_ref().map(|call| call.at());
+                let at = at.unwrap_or_else(|| "no call".to_owned());
+                return Err(LabError::new(format!(
+                    "task {} would sleep for ever in {at}: nobody is left to wake it",
+                    task.0
+                )));
+            }
+            ended.extend(self.run_all());
+        }
+        Ok(ended)
+    }
+
+    fn pass(&mut self, time: Duration) -> Result<Vec<(TaskId, Answer)>, LabError> {
+        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let until = self.machine.now.saturating_add(nanoseconds);
+        let mut ended = self.run_all();
+        while self.jump(until) {
+            ended.extend(self.run_all());
+        }
+        self.machine.now = until;
+        Ok(ended)
+    }
+
+    fn spawn(&mut self, task: TaskId) -> Result<TaskId, LabError> {
+        Ok(self.machine.new_thread(task))
+    }
+
+    fn thaw(&mut self, task: TaskId, page: Thaw) -> Result<(), LabError> {
+        if self.machine.thaw(task, page) {
+            Ok(())
+        } else {
+            Err(LabError::new(format!(
+                "task {} does not stand at a frozen page",
+                task.0
+            )))
+        }
+    }
+
+    fn take_trace(&mut self) -> Vec<Trace> {
+        self.observer.take()
+    }
+
+    fn state(&self) -> Option<State> {
+        Some(self.machine.view())
+    }
+}
+
+#[cold]
+fn unfit(task: TaskId, life: Life) -> LabError {
+    let why = match life {
+        Life::Alive => "is in a call already",
+        Life::Elsewhere => "runs another program since its execve",
+        Life::Dead => "is gone",
+    };
+    LabError::new(format!("task {} cannot make a call: it {why}", task.0))
+}

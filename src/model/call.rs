@@ -1,0 +1,172 @@
+//! A system call in flight is a value: its operands, what it has done, and the step at which it stands.
+//!
+//! A step is named after the point in the C text where Linux can be interleaved: a lock about to be
+//! taken, a task asleep. Taking a lock belongs to the step that follows, giving it back to the step
+//! before. A step that cannot be taken, because the lock is held or the sleeper has no reason to wake,
+//! answers [`Flow::Blocked`] *and has changed nothing*.
+
+use super::arena::FileId;
+use super::eventpoll::{EpollCtl, EpollWait, FdinfoRead};
+use super::file::Transfer;
+use super::syscall::{Exit, Poll, Release, Wait4};
+use super::{Kernel, TaskId};
+use crate::abi::Answer;
+use crate::trace::Observer;
+
+/// How a step ended.
+#[derive(Debug)]
+pub(crate) enum Flow {
+    /// Go on with the next step whenever you like.
+    Next,
+    /// Not now.
+    Blocked,
+    /// The call is over.
+    Done(Answer),
+}
+
+/// The calls that take steps.
+pub(crate) trait Steps: Clone + Into<Call> {
+    /// Takes the next step.
+    fn step<O: Observer>(&mut self, kernel: &mut Kernel<'_, O>, task: TaskId) -> Flow;
+
+    /// The files that the call works on. While it is in flight each of them counts one reference more,
+    /// as `fdget` takes one in a process with several threads.
+    fn files(&self, _: &mut Vec<FileId>) {}
+
+    /// When it will stop sleeping by itself, in virtual nanoseconds.
+    fn deadline(&self) -> Option<u64> {
+        None
+    }
+
+    /// The name of the step at which the call stands.
+    fn at(&self) -> String;
+}
+
+macro_rules! calls {
+    ($($(#[$doc:meta])* $variant:ident($type:ident);)*) => {
+        /// Which call, and where in it.
+        #[derive(Clone, Debug)]
+        pub(crate) enum Call {
+            $($(#[$doc])* $variant(Box<$type>),)*
+        }
+
+        $(impl From<$type> for Call {
+            fn from(call: $type) -> Call {
+                Call::$variant(Box::new(call))
+            }
+        })*
+
+        impl Call {
+            fn step<O: Observer>(&mut self, kernel: &mut Kernel<'_, O>, task: TaskId) -> Flow {
+                match self { $(Call::$variant(call) => call.step(kernel, task),)* }
+            }
+
+            fn files(&self, files: &mut Vec<FileId>) {
+                match self { $(Call::$variant(call) => call.files(files),)* }
+            }
+
+            pub(crate) fn deadline(&self) -> Option<u64> {
+                match self { $(Call::$variant(call) => call.deadline(),)* }
+            }
+
+            /// The call's kernel function and its step, `ep_poll: Sleep`.
+            pub(crate) fn at(&self) -> String {
+                match self { $(Call::$variant(call) => call.at(),)* }
+            }
+        }
+    };
+}
+
+calls! {
+    /// epoll_wait(2) and its variants.
+    EpollWait(EpollWait);
+    /// epoll_ctl(2)
+    EpollCtl(EpollCtl);
+    /// read(2) or write(2)
+    Transfer(Transfer);
+    /// poll(2), select(2), pselect(2)
+    Poll(Poll);
+    /// wait4(2)
+    Wait4(Wait4);
+    /// Reading `/proc/PID/fdinfo/EPFD`.
+    Fdinfo(FdinfoRead);
+    /// The end of files whose last reference a call has dropped (`__fput`).
+    Release(Release);
+    /// The end of a task (`do_exit`).
+    Exit(Exit);
+}
+
+/// What [`Kernel::step`] did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stepped {
+    /// The task is in no call.
+    Idle,
+    /// A step was taken.
+    Moved,
+    /// The next step cannot be taken now; nothing was changed.
+    Blocked,
+}
+
+impl<O: Observer> Kernel<'_, O> {
+    /// Makes the whole call: steps until it is over or sleeps. Only a sleeping call moves into its task.
+    #[inline]
+    pub(crate) fn run<C: Steps>(&mut self, task: TaskId, call: &mut C) -> Answer {
+        loop {
+            match call.step(self, task) {
+                Flow::Next => {}
+                Flow::Done(answer) => return answer,
+                Flow::Blocked => return self.park(task, call.clone().into()),
+            }
+        }
+    }
+
+    #[cold]
+    fn park(&mut self, task: TaskId, call: Call) -> Answer {
+        let mut pinned = Vec::new();
+        call.files(&mut pinned);
+        for file in &pinned {
+            self.m.files[*file].refs += 1;
+        }
+        let task = self.m.task_mut(task);
+        task.pinned = pinned;
+        task.call = Some(call);
+        task.stuck = true;
+        Answer::Blocked
+    }
+
+    /// Takes one step of the call that `task` is in. The end of a call is left in the task's `answer`.
+    pub(crate) fn step(&mut self, task: TaskId) -> Stepped {
+        let Some(mut call) = self.m.task_mut(task).call.take() else {
+            return Stepped::Idle;
+        };
+        match call.step(self, task) {
+            Flow::Blocked => {
+                let task = self.m.task_mut(task);
+                task.call = Some(call);
+                task.stuck = true;
+                return Stepped::Blocked;
+            }
+            Flow::Next => self.m.task_mut(task).call = Some(call),
+            Flow::Done(answer) => self.end_call(task, answer),
+        }
+        self.m.task_mut(task).stuck = false;
+        Stepped::Moved
+    }
+
+    /// Drops the references of a call that was in flight. One of them may have been the last: then the
+    /// call goes on as [`Release`], as a task runs `__fput` on its way back to user mode.
+    fn end_call(&mut self, task: TaskId, answer: Answer) {
+        let pinned = std::mem::take(&mut self.m.task_mut(task).pinned);
+        let released: Vec<FileId> = pinned
+            .into_iter()
+            .filter(|file| self.m.put_file(*file))
+            .collect();
+        if !released.is_empty() {
+            self.m.task_mut(task).call = Some(Release::new(answer, released).into());
+        } else if self.m.task(task).fatal_signal && answer != Answer::Gone {
+            self.m.task_mut(task).call = Some(Exit::killed().into());
+        } else {
+            self.m.task_mut(task).answer = Some(answer);
+        }
+    }
+}

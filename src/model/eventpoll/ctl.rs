@@ -1,0 +1,368 @@
+//! epoll_ctl(2): `ep_insert`, `ep_modify`, `ep_remove`.
+//!
+//! All of it happens under `ep->mtx`, so it waits for a running scan. The order of the checks is part of
+//! the contract: when a call is wrong in two ways, programs see the first of them.
+
+use super::epitem::{Epitem, Fllink};
+use super::item_poll::{NestedPolls, Polled};
+use crate::abi::{Answer, CtlOp, EpollEvent, Errno, EventMask, Fd, Ptr, TaskId};
+use crate::model::Kernel;
+use crate::model::arena::{EpId, FileId, ItemId};
+use crate::model::call::{Flow, Steps};
+use crate::model::rbtree::Key;
+use crate::model::wait_queue::{Nr, Wake, WakeFn, Walked, Walks};
+use crate::trace::{Observer, Trace};
+
+/// A call in flight.
+#[derive(Clone, Debug)]
+pub(crate) struct EpollCtl {
+    ep: EpId,
+    epfile: FileId,
+    op: CtlOp,
+    file: FileId,
+    fd: Fd,
+    event: EpollEvent,
+    at: CtlAt,
+    item: Option<ItemId>,
+    ready: EventMask,
+    polls: NestedPolls,
+    walks: Walks,
+}
+
+/// The step at which it stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum CtlAt {
+    /// About to take the mutex, look for the item, and insert or change it.
+    LockFind,
+    /// ADD: about to hook onto the file's wait queues (`ep_ptable_queue_proc`).
+    Hook,
+    /// ADD, MOD: about to ask the file (`ep_item_poll`).
+    Poll,
+    /// ADD, MOD: about to put a ready item on the list, under `ep->lock`.
+    Queue,
+    /// ADD, MOD: waking those who watch the epoll file (`ep_poll_safewake`); at the end `mutex_unlock`.
+    PollWake,
+    /// DEL: about to leave the file's wait queues (`ep_unregister_pollwait`).
+    Unhook,
+}
+
+/// The bits that may stand beside `EPOLLEXCLUSIVE` (`EPOLLEXCLUSIVE_OK_BITS`).
+const EXCLUSIVE_OK: EventMask = EventMask::IN
+    .union(EventMask::OUT)
+    .union(EventMask::ERR)
+    .union(EventMask::HUP)
+    .union(EventMask::WAKEUP)
+    .union(EventMask::ET)
+    .union(EventMask::EXCLUSIVE);
+
+impl<O: Observer> Kernel<'_, O> {
+    /// The checks that need no lock, in the kernel's order (`epoll_ctl`, `do_epoll_ctl`).
+    #[inline]
+    pub(crate) fn begin_epoll_ctl(
+        &mut self,
+        task: TaskId,
+        epfd: Fd,
+        op: CtlOp,
+        fd: Fd,
+        event: Ptr<EpollEvent>,
+    ) -> Result<EpollCtl, Errno> {
+        // The event is copied in before anything else is looked at, and for DEL never.
+        let mut event = match event {
+            Ptr::To(event) => event,
+            Ptr::Addr(_) if op == CtlOp::DEL => EpollEvent::default(),
+            Ptr::Addr(_) => return Err(Errno::EFAULT),
+        };
+        let epfile = self.m.fget(task, epfd).ok_or(Errno::EBADF)?;
+        let file = self.m.fget(task, fd).ok_or(Errno::EBADF)?;
+        if !self.m.files[file].can_poll() {
+            return Err(Errno::EPERM);
+        }
+        if op != CtlOp::DEL {
+            // No suspend to prevent here: as on a kernel built without CONFIG_PM_SLEEP.
+            event.events -= EventMask::WAKEUP;
+        }
+        let ep = self.m.files[epfile]
+            .epoll()
+            .filter(|_| file != epfile)
+            .ok_or(Errno::EINVAL)?;
+        if op != CtlOp::DEL && event.events.contains(EventMask::EXCLUSIVE) {
+            let nested = self.m.files[file].epoll().is_some();
+            let others = !(event.events - EXCLUSIVE_OK).is_empty();
+            if op == CtlOp::MOD || (op == CtlOp::ADD && (nested || others)) {
+                return Err(Errno::EINVAL);
+            }
+        }
+        Ok(EpollCtl {
+            ep,
+            epfile,
+            op,
+            file,
+            fd,
+            event,
+            at: CtlAt::LockFind,
+            item: None,
+            ready: EventMask::empty(),
+            polls: NestedPolls::default(),
+            walks: Walks::default(),
+        })
+    }
+
+    /// Step: under `ep->mtx`, find the item and do what needs no other lock.
+    #[inline]
+    fn ctl_lock_find(&mut self, task: TaskId, call: &mut EpollCtl) -> Flow {
+        if self.m.epolls[call.ep].mtx.is_some() {
+            // For the trace's sake; the mutex is not taken.
+            self.mutex_lock(task, call.ep);
+            return Flow::Blocked;
+        }
+        // Nesting may have got too deep: asked before the item is looked for, so ELOOP beats EEXIST.
+        let full_check = call.op == CtlOp::ADD && self.needs_full_check(call.ep, call.file);
+        if full_check {
+            match self.ep_loop_check(call.ep, call.file) {
+                Ok(()) => {}
+                Err(None) => return Flow::Blocked,
+                Err(Some(errno)) => return Flow::Done(Answer::err(errno)),
+            }
+        }
+        self.mutex_lock(task, call.ep);
+        let key = Key::new(call.file, call.fd);
+        let found = self.m.epolls[call.ep].rbr.find(&self.m.rb, key);
+        let failed = match (call.op, found) {
+            (CtlOp::ADD, None) => match self.ep_insert(call, full_check) {
+                Ok(()) => return Flow::Next,
+                Err(errno) => errno,
+            },
+            (CtlOp::ADD, Some(_)) => Errno::EEXIST,
+            (CtlOp::MOD, Some(item)) => {
+                if !self.m.items[item].interest.contains(EventMask::EXCLUSIVE) {
+                    self.ep_modify(call, item);
+                    return Flow::Next;
+                }
+                Errno::EINVAL
+            }
+            (CtlOp::DEL, Some(item)) => {
+                call.item = Some(item);
+                call.at = CtlAt::Unhook;
+                return Flow::Next;
+            }
+            (CtlOp::DEL | CtlOp::MOD, None) => Errno::ENOENT,
+            _ => Errno::EINVAL,
+        };
+        self.mutex_unlock(call.ep);
+        Flow::Done(Answer::err(failed))
+    }
+
+    /// The first half of `ep_insert`: quota, the item, its place in the tree and on its file.
+    #[inline]
+    fn ep_insert(&mut self, call: &mut EpollCtl, full_check: bool) -> Result<(), Errno> {
+        let user = self.m.epolls[call.ep].user;
+        self.m.charge_watch(user)?;
+        let interest = call.event.events | EventMask::ERR | EventMask::HUP;
+        let item = Epitem::new(call.ep, call.file, call.fd, interest, call.event.data);
+        let id = self.m.items.insert(item);
+        let m = &mut *self.m;
+        m.files[call.file].f_ep.push_front(&mut m.items, id);
+        m.epolls[call.ep]
+            .rbr
+            .insert(&mut m.rb, id, Key::new(call.file, call.fd));
+        if full_check && self.reverse_path_check(call.file).is_err() {
+            self.ep_remove(id);
+            return Err(Errno::EINVAL);
+        }
+        self.trace(|k| Trace::Insert(k.item_ref(id)));
+        call.item = Some(id);
+        call.at = CtlAt::Hook;
+        Ok(())
+    }
+
+    /// The first half of `ep_modify`: the new mask and data count from here on, also for an event that
+    /// is queued already. Hooks are never touched.
+    #[inline]
+    fn ep_modify(&mut self, call: &mut EpollCtl, id: ItemId) {
+        let item = &mut self.m.items[id];
+        item.interest = call.event.events | EventMask::ERR | EventMask::HUP;
+        item.data = call.event.data;
+        let interest = item.interest;
+        self.trace(|k| Trace::Modify {
+            item: k.item_ref(id),
+            interest,
+        });
+        call.item = Some(id);
+        call.at = CtlAt::Poll;
+    }
+
+    /// Step: one hook for each wait queue of the file (`ep_ptable_queue_proc`).
+    #[inline]
+    fn ctl_hook(&mut self, task: TaskId, call: &mut EpollCtl) -> Flow {
+        let id = call.expect_item();
+        let heads = self.poll_heads(call.file);
+        if heads
+            .iter()
+            .flatten()
+            .any(|head| self.walked_by_another(task, *head))
+        {
+            return Flow::Blocked;
+        }
+        let exclusive = self.m.items[id].interest.contains(EventMask::EXCLUSIVE);
+        for head in heads.into_iter().flatten() {
+            let hook = self.add_wait_queue(head, WakeFn::EpPollCallback(id), exclusive);
+            let older = self.m.items[id].pwqlist.replace(hook);
+            self.m.waits[hook].next_hook = older;
+            self.trace(|k| {
+                let queue = k.m.heads[head].label;
+                Trace::Hook {
+                    item: k.item_ref(id),
+                    queue,
+                    exclusive,
+                }
+            });
+        }
+        call.at = CtlAt::Poll;
+        Flow::Next
+    }
+
+    /// Step: ask the file. Whatever was ready before counts as news to a new or changed item.
+    #[inline]
+    fn ctl_poll(&mut self, task: TaskId, call: &mut EpollCtl) -> Flow {
+        let id = call.expect_item();
+        let polled = if call.polls.is_empty() {
+            self.ep_item_poll(id, &mut call.polls)
+        } else {
+            match self.nested_poll_step(task, &mut call.polls) {
+                Polled::Ready(mask) => {
+                    let ready = mask & self.m.items[id].interest;
+                    Polled::Ready(self.answer(id, ready))
+                }
+                more => more,
+            }
+        };
+        match polled {
+            Polled::Blocked => return Flow::Blocked,
+            Polled::More => {}
+            Polled::Ready(ready) => {
+                call.ready = ready;
+                call.at = CtlAt::Queue;
+            }
+        }
+        Flow::Next
+    }
+
+    /// Step: under `ep->lock`, a ready item that no callback has queued meanwhile goes to the tail of the
+    /// list and wakes as a callback would.
+    #[inline]
+    fn ctl_queue(&mut self, call: &mut EpollCtl) -> Flow {
+        let id = call.expect_item();
+        if !call.ready.is_empty() && !self.m.items[id].linked {
+            self.trace(|k| Trace::Ready(k.item_ref(id)));
+            self.rdllist_add_tail(id);
+            self.wake_one_waiter(call.ep);
+            let poll_wait = self.m.epolls[call.ep].poll_wait;
+            if !self.m.heads[poll_wait].entries.is_empty() {
+                let wake = Wake {
+                    head: poll_wait,
+                    key: EventMask::IN,
+                    nr: Nr::One,
+                };
+                self.wake_up(&mut call.walks, wake);
+                call.at = CtlAt::PollWake;
+                return Flow::Next;
+            }
+        }
+        self.ctl_done(call)
+    }
+
+    fn ctl_done(&mut self, call: &EpollCtl) -> Flow {
+        self.mutex_unlock(call.ep);
+        Flow::Done(Answer::ret(0))
+    }
+
+    /// Step: off the file's wait queues, then off everything else (`ep_remove`). Nobody is woken.
+    #[inline]
+    fn ctl_unhook(&mut self, task: TaskId, call: &mut EpollCtl) -> Flow {
+        let id = call.expect_item();
+        if !self.ep_unregister_pollwait(task, id) {
+            return Flow::Blocked;
+        }
+        self.ep_remove(id);
+        self.ctl_done(call)
+    }
+
+    /// Takes the item's hooks off their queues, or `false` if one of these is being walked: then a
+    /// callback may be under way, and the item has to stay until it is over.
+    pub(super) fn ep_unregister_pollwait(&mut self, task: TaskId, id: ItemId) -> bool {
+        let hooks = std::iter::successors(self.m.items[id].pwqlist, |hook| {
+            self.m.waits[*hook].next_hook
+        });
+        let walked = |head| self.walked_by_another(task, head);
+        if hooks
+            .filter_map(|hook| self.m.waits[hook].whead)
+            .any(walked)
+        {
+            return false;
+        }
+        while let Some(hook) = self.m.items[id].pwqlist.take() {
+            self.m.items[id].pwqlist = self.m.waits[hook].next_hook;
+            if let Some(head) = self.m.waits[hook].whead {
+                self.trace(|k| Trace::Unhook {
+                    item: k.item_ref(id),
+                    queue: k.m.heads[head].label,
+                });
+            }
+            self.remove_wait_entry(hook);
+        }
+        true
+    }
+
+    /// Takes an item without hooks off its file, its tree and the ready list, and frees it. A pending
+    /// event vanishes with it.
+    ///
+    /// Preconditions: the caller holds `ep->mtx`, and no hook is left.
+    pub(super) fn ep_remove(&mut self, id: ItemId) {
+        self.trace(|k| Trace::Remove(k.item_ref(id)));
+        self.rdllist_del(id);
+        let m = &mut *self.m;
+        let item = &m.items[id];
+        let (ep, file) = (item.ep, item.file);
+        crate::model::list::List::<ItemId, Fllink>::remove(
+            &mut m.files[file].f_ep,
+            &mut m.items,
+            id,
+        );
+        m.epolls[ep].rbr.erase(&mut m.rb, id);
+        let user = m.epolls[ep].user;
+        m.items.remove(id);
+        m.uncharge_watch(user);
+    }
+}
+
+impl EpollCtl {
+    fn expect_item(&self) -> ItemId {
+        self.item.expect("LockFind found or made the item")
+    }
+}
+
+impl Steps for EpollCtl {
+    #[inline]
+    fn step<O: Observer>(&mut self, kernel: &mut Kernel<'_, O>, task: TaskId) -> Flow {
+        match self.at {
+            CtlAt::LockFind => kernel.ctl_lock_find(task, self),
+            CtlAt::Hook => kernel.ctl_hook(task, self),
+            CtlAt::Poll => kernel.ctl_poll(task, self),
+            CtlAt::Queue => kernel.ctl_queue(self),
+            CtlAt::PollWake => match kernel.wake_step(task, &mut self.walks) {
+                Walked::More => Flow::Next,
+                Walked::Blocked => Flow::Blocked,
+                Walked::Done => kernel.ctl_done(self),
+            },
+            CtlAt::Unhook => kernel.ctl_unhook(task, self),
+        }
+    }
+
+    fn files(&self, files: &mut Vec<FileId>) {
+        files.extend([self.epfile, self.file]);
+    }
+
+    fn at(&self) -> String {
+        format!("do_epoll_ctl: {:?}", self.at)
+    }
+}

@@ -1,0 +1,106 @@
+//! A registration (`struct epitem`): one file under one number, watched by one epoll.
+//!
+//! What "watched" means right now is the sum of three independent facts:
+//!
+//! ```text
+//!   interest        linked to         on ovflist   a wake-up whose key fits ...
+//!   ordinary bits   nothing           no           puts it at the tail of rdllist
+//!   ordinary bits   rdllist, txlist   no           finds it queued and leaves it where it is
+//!   any, scan runs  nothing, txlist   no           pushes it onto ovflist
+//!   any, scan runs  any               yes          finds it there
+//!   private only    any               no           is ignored: a one-shot that has fired
+//! ```
+
+use super::rdllist::Rdllink;
+use crate::abi::{EventMask, Fd};
+use crate::model::arena::{EpId, FileId, ItemId, WaitId};
+use crate::model::list::{Link, Node};
+
+/// The list of all items that watch one file (`fllink` on `file->f_ep`).
+#[derive(Debug)]
+pub(crate) enum Fllink {}
+
+/// A registration.
+#[derive(Clone, Debug)]
+pub(crate) struct Epitem {
+    /// First half of the key: the open file description (`ffd.file`). Holds no reference to it.
+    pub(crate) file: FileId,
+    /// Second half: the number given at `EPOLL_CTL_ADD` (`ffd.fd`).
+    pub(crate) fd: Fd,
+    /// The epoll it belongs to (`ep`).
+    pub(crate) ep: EpId,
+    /// What is asked for (`event.events`): ordinary bits and private ones. Changed under `mtx`.
+    pub(crate) interest: EventMask,
+    /// The program's word (`event.data`). Changed under `mtx`.
+    pub(crate) data: u64,
+    /// Place on the ready list or on a scan's list (`rdllink`). Guarded by `ep->lock`.
+    pub(super) rdllink: Link<ItemId>,
+    /// Whether it is on either (`!list_empty(&epi->rdllink)`, `ep_is_linked`). Which of them follows:
+    /// only the scan itself takes items off its list, and nobody takes any off the ready list meanwhile.
+    pub(crate) linked: bool,
+    /// Whether it is on the overflow list, and what comes after it there (`ovflist_next`).
+    pub(crate) ovflist_next: OvflistNext,
+    /// Place on the file's list of watchers (`fllink`). Guarded by the file's lock.
+    fllink: Link<ItemId>,
+    /// Its hooks on the file's wait queues, newest first (`pwqlist`).
+    pub(crate) pwqlist: Option<WaitId>,
+}
+
+/// An item's place on the overflow list (`EP_UNACTIVE_PTR` stands for "not on it" in C).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum OvflistNext {
+    /// Not on the list.
+    Off,
+    /// On it, in front of this one.
+    On(Option<ItemId>),
+}
+
+impl Epitem {
+    /// The bits that ask for nothing (`EP_PRIVATE_BITS`): how to report, not what.
+    pub(crate) const PRIVATE: EventMask = EventMask::EXCLUSIVE
+        .union(EventMask::WAKEUP)
+        .union(EventMask::ONESHOT)
+        .union(EventMask::ET);
+
+    pub(crate) fn new(ep: EpId, file: FileId, fd: Fd, interest: EventMask, data: u64) -> Epitem {
+        Epitem {
+            file,
+            fd,
+            ep,
+            interest,
+            data,
+            rdllink: Link::UNLINKED,
+            linked: false,
+            ovflist_next: OvflistNext::Off,
+            fllink: Link::UNLINKED,
+            pwqlist: None,
+        }
+    }
+}
+
+impl Node<ItemId, Rdllink> for Epitem {
+    #[inline]
+    fn link(&self) -> &Link<ItemId> {
+        &self.rdllink
+    }
+
+    #[inline]
+    fn link_mut(&mut self) -> &mut Link<ItemId> {
+        &mut self.rdllink
+    }
+}
+
+impl Node<ItemId, Fllink> for Epitem {
+    fn link(&self) -> &Link<ItemId> {
+        &self.fllink
+    }
+
+    fn link_mut(&mut self) -> &mut Link<ItemId> {
+        &mut self.fllink
+    }
+}
+
+const _: () = assert!(
+    size_of::<Epitem>() <= 64,
+    "a million of them should fit into a cache line each"
+);

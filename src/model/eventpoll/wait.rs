@@ -1,0 +1,252 @@
+//! epoll_wait(2) (`ep_poll`): look, deliver, or sleep until somebody says that it is worth another look.
+//!
+//! ```text
+//!         ┌──────────────────────────────────────────────────────────────┐
+//!         ▼                                                              │
+//!       Look ──nothing──► Idle ──► Enqueue ──► Sleep ──woken──► StartScan │
+//!         │                ▲          └─something─────────────────► ▲    │
+//!         └──something──► StartScan ► PollItem ⇄ PutEvent ► DoneScan ────┘ nothing to report
+//!                                                              └──► return
+//! ```
+//!
+//! No wake-up can be lost between the look and the sleep, because `Enqueue` looks once more under the lock
+//! that every callback takes.
+
+use super::item_poll::NestedPolls;
+use crate::abi::{Answer, EP_MAX_EVENTS, EpollEvent, Errno, EventMask, Fd, Out, OutPtr, TaskId};
+use crate::model::Kernel;
+use crate::model::arena::{EpId, FileId, ItemId, WaitId};
+use crate::model::call::{Flow, Steps};
+use crate::model::wait_queue::WakeFn;
+use crate::trace::{Observer, Place, Trace};
+
+/// Until when to sleep.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Deadline {
+    /// Do not sleep at all.
+    Now,
+    /// Virtual nanoseconds.
+    At(u64),
+    /// For ever.
+    Never,
+}
+
+impl Deadline {
+    /// The moment, if there is one to come.
+    pub(crate) fn moment(self) -> Option<u64> {
+        match self {
+            Deadline::At(moment) => Some(moment),
+            Deadline::Now | Deadline::Never => None,
+        }
+    }
+}
+
+/// A call in flight.
+#[derive(Clone, Debug)]
+pub(crate) struct EpollWait {
+    pub(super) ep: EpId,
+    file: FileId,
+    pub(super) maxevents: usize,
+    pub(crate) buf: OutPtr,
+    pub(crate) deadline: Deadline,
+    pub(super) at: WaitAt,
+    timed_out: bool,
+    /// The item that is being asked or delivered, off every list.
+    pub(super) item: Option<ItemId>,
+    /// What it answered.
+    pub(super) ready: EventMask,
+    /// The scans inside nested epolls that the answer needs.
+    pub(super) polls: NestedPolls,
+    /// What has been stored.
+    pub(super) events: Vec<EpollEvent>,
+    /// A store failed; the mask is what was stored of the entry.
+    pub(super) fault: Option<EventMask>,
+    /// The entry on `ep->wq`.
+    waiter: Option<WaitId>,
+}
+
+/// The epoll that a descriptor leads to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    file: FileId,
+    ep: EpId,
+}
+
+impl EpollWait {
+    #[inline]
+    pub(crate) fn new(
+        Found { file, ep }: Found,
+        buf: OutPtr,
+        maxevents: i32,
+        deadline: Deadline,
+    ) -> EpollWait {
+        EpollWait {
+            ep,
+            file,
+            maxevents: usize::try_from(maxevents).unwrap_or(0),
+            buf,
+            deadline,
+            at: WaitAt::Look,
+            timed_out: deadline == Deadline::Now,
+            item: None,
+            ready: EventMask::empty(),
+            polls: NestedPolls::default(),
+            events: Vec::new(),
+            fault: None,
+            waiter: None,
+        }
+    }
+}
+
+/// The step at which it stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum WaitAt {
+    /// The first, lockless look (`ep_events_available`).
+    Look,
+    /// About to take `ep->mtx` (`ep_send_events`).
+    StartScan,
+    /// About to ask the next item.
+    PollItem,
+    /// About to store an event.
+    PutEvent,
+    /// About to put the lists back in order.
+    DoneScan,
+    /// Nothing to report: time-out, signals.
+    Idle,
+    /// About to look once more under `ep->lock` and to stand on `ep->wq`.
+    Enqueue,
+    /// Asleep (`schedule_hrtimeout_range`).
+    Sleep,
+}
+
+impl<O: Observer> Kernel<'_, O> {
+    /// The checks of epoll_wait(2), in the kernel's order (`do_epoll_wait`, `ep_check_params`).
+    #[inline]
+    pub(crate) fn check_epoll_wait(
+        &self,
+        task: TaskId,
+        epfd: Fd,
+        buf: OutPtr,
+        maxevents: i32,
+    ) -> Result<Found, Errno> {
+        let file = self.m.fget(task, epfd).ok_or(Errno::EBADF)?;
+        if maxevents <= 0 || maxevents > EP_MAX_EVENTS {
+            return Err(Errno::EINVAL);
+        }
+        // Only the range is checked, and that of the whole array; whether anything is mapped there shows
+        // when there is something to store.
+        if !buf.in_user_space(u64::from(maxevents.unsigned_abs()) * EpollEvent::SIZE) {
+            return Err(Errno::EFAULT);
+        }
+        let ep = self.m.files[file].epoll().ok_or(Errno::EINVAL)?;
+        Ok(Found { file, ep })
+    }
+
+    /// The call, for those who have no use for the checks alone.
+    pub(crate) fn begin_epoll_wait(
+        &self,
+        task: TaskId,
+        epfd: Fd,
+        buf: OutPtr,
+        maxevents: i32,
+        deadline: Deadline,
+    ) -> Result<EpollWait, Errno> {
+        let found = self.check_epoll_wait(task, epfd, buf, maxevents)?;
+        Ok(EpollWait::new(found, buf, maxevents, deadline))
+    }
+
+    /// Step: the first look.
+    #[inline]
+    fn wait_look(&mut self, call: &mut EpollWait) -> Flow {
+        let available = self.m.epolls[call.ep].events_available();
+        call.at = if available {
+            WaitAt::StartScan
+        } else {
+            WaitAt::Idle
+        };
+        Flow::Next
+    }
+
+    /// Step: nothing was found. In this order, so events beat the time-out and both beat a signal.
+    #[inline]
+    fn wait_idle(&mut self, task: TaskId, call: &mut EpollWait) -> Flow {
+        if call.timed_out {
+            return Flow::Done(Answer::Done(0, Out::Events(Vec::new())));
+        }
+        if self.m.task(task).fatal_signal {
+            return Flow::Done(Answer::err(Errno::EINTR));
+        }
+        call.at = WaitAt::Enqueue;
+        Flow::Next
+    }
+
+    /// Step: under `ep->lock`, look again and only then stand on the queue, in front of all others.
+    fn wait_enqueue(&mut self, task: TaskId, call: &mut EpollWait) -> Flow {
+        let ep = &self.m.epolls[call.ep];
+        if ep.events_available() {
+            call.at = WaitAt::StartScan;
+            return Flow::Next;
+        }
+        let (wq, func) = (ep.wq, WakeFn::EpAutoremove(task));
+        self.m.task_mut(task).sleeping = true;
+        call.waiter = Some(self.add_wait_entry(wq, func, true, Place::Head));
+        call.at = WaitAt::Sleep;
+        Flow::Next
+    }
+
+    /// Step: go on once woken, at the deadline, or to die.
+    fn wait_sleep(&mut self, task: TaskId, call: &mut EpollWait) -> Flow {
+        let expired = matches!(call.deadline, Deadline::At(at) if at <= self.m.now);
+        let state = self.m.task(task);
+        if state.sleeping && !expired && !state.fatal_signal {
+            return Flow::Blocked;
+        }
+        let woken = !state.sleeping;
+        self.m.task_mut(task).sleeping = false;
+        let mut still_queued = false;
+        if let Some(waiter) = call.waiter.take() {
+            still_queued = self.m.waits[waiter].whead.is_some();
+            self.remove_wait_entry(waiter);
+        }
+        // Whoever took the entry off the queue did so because there is something, even if the clock
+        // struck as well.
+        call.timed_out = expired && !woken;
+        if call.timed_out {
+            self.obs.on(Trace::Timeout { task });
+        }
+        call.at = if call.timed_out && still_queued {
+            WaitAt::Idle
+        } else {
+            WaitAt::StartScan
+        };
+        Flow::Next
+    }
+}
+
+impl Steps for EpollWait {
+    #[inline]
+    fn step<O: Observer>(&mut self, kernel: &mut Kernel<'_, O>, task: TaskId) -> Flow {
+        match self.at {
+            WaitAt::Look => kernel.wait_look(self),
+            WaitAt::StartScan => kernel.send_start(task, self),
+            WaitAt::PollItem => kernel.send_poll_item(task, self),
+            WaitAt::PutEvent => kernel.send_put_event(task, self),
+            WaitAt::DoneScan => kernel.send_done(task, self),
+            WaitAt::Idle => kernel.wait_idle(task, self),
+            WaitAt::Enqueue => kernel.wait_enqueue(task, self),
+            WaitAt::Sleep => kernel.wait_sleep(task, self),
+        }
+    }
+
+    fn files(&self, files: &mut Vec<FileId>) {
+        files.push(self.file);
+    }
+
+    fn deadline(&self) -> Option<u64> {
+        self.deadline.moment()
+    }
+
+    fn at(&self) -> String {
+        format!("ep_poll: {:?}", self.at)
+    }
+}

@@ -1,0 +1,113 @@
+//! A process's descriptors (`struct files_struct`): small numbers that refer to open file descriptions.
+//!
+//! A number says nothing about the file. Two numbers may mean one file, one number may mean another file
+//! a moment later, and an epoll knows neither that a number was closed nor that it was given out again.
+
+use super::arena::FileId;
+use super::{Kernel, Machine};
+use crate::abi::{Errno, Fd, OpenFlags, TaskId};
+use crate::trace::Observer;
+
+/// What one number means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Slot {
+    pub(crate) file: FileId,
+    /// `FD_CLOEXEC`
+    pub(crate) cloexec: bool,
+}
+
+/// All numbers of a process.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FdTable {
+    slots: Vec<Option<Slot>>,
+    /// No number below this is free (`next_fd`).
+    next: usize,
+}
+
+impl FdTable {
+    /// What the number refers to, if it is open.
+    #[inline]
+    pub(crate) fn get(&self, fd: Fd) -> Option<Slot> {
+        *self.slots.get(usize::try_from(fd.0).ok()?)?
+    }
+
+    pub(crate) fn get_mut(&mut self, fd: Fd) -> Option<&mut Slot> {
+        self.slots.get_mut(usize::try_from(fd.0).ok()?)?.as_mut()
+    }
+
+    pub(crate) fn cloexec(&self, fd: Fd) -> bool {
+        self.get(fd).is_some_and(|slot| slot.cloexec)
+    }
+
+    /// The lowest free number from `from` on.
+    pub(crate) fn lowest_free(&self, from: usize) -> usize {
+        let from = from.max(self.next);
+        let free = self.slots.iter().skip(from).position(Option::is_none);
+        free.map_or_else(|| self.slots.len().max(from), |offset| from + offset)
+    }
+
+    /// Gives `number` a meaning, and hands back what it meant before.
+    pub(crate) fn put(&mut self, number: usize, slot: Slot) -> Option<Slot> {
+        if number >= self.slots.len() {
+            self.slots.resize(number + 1, None);
+        }
+        if number == self.next {
+            self.next += 1;
+        }
+        self.slots[number].replace(slot)
+    }
+
+    /// Makes the number free.
+    pub(crate) fn take(&mut self, fd: Fd) -> Option<Slot> {
+        let number = usize::try_from(fd.0).ok()?;
+        let slot = self.slots.get_mut(number)?.take()?;
+        self.next = self.next.min(number);
+        Some(slot)
+    }
+
+    /// Every open number, ascending.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Fd, Slot)> + '_ {
+        (0_i32..)
+            .zip(&self.slots)
+            .filter_map(|(number, slot)| Some((Fd(number), (*slot)?)))
+    }
+}
+
+impl Machine {
+    /// The file that `fd` refers to in the process of `task` (`fdget`). A descriptor that is a mere name
+    /// (`O_PATH`) counts as closed.
+    #[inline]
+    pub(crate) fn fget(&self, task: TaskId, fd: Fd) -> Option<FileId> {
+        let file = self.fget_any(task, fd)?;
+        (!self.files[file].flags.contains(OpenFlags::PATH)).then_some(file)
+    }
+
+    /// The same, names included (`fdget_raw`).
+    #[inline]
+    pub(crate) fn fget_any(&self, task: TaskId, fd: Fd) -> Option<FileId> {
+        self.process(task).fds.get(fd).map(|slot| slot.file)
+    }
+}
+
+impl<O: Observer> Kernel<'_, O> {
+    /// The number that the next new descriptor will have (`alloc_fd`), at least `from`.
+    pub(crate) fn unused_fd(&self, task: TaskId, from: usize) -> Result<Fd, Errno> {
+        let process = self.m.process(task);
+        let number = process.fds.lowest_free(from);
+        match i32::try_from(number) {
+            Ok(fd) if u64::from(fd.unsigned_abs()) < process.nofile.rlim_cur => Ok(Fd(fd)),
+            _ => Err(Errno::EMFILE),
+        }
+    }
+
+    /// Makes `fd`, a free number, refer to `file` (`fd_install`). The reference is the caller's.
+    pub(crate) fn fd_install(&mut self, task: TaskId, fd: Fd, file: FileId, cloexec: bool) {
+        let number = usize::try_from(fd.0).expect("a free number is not negative");
+        let before = self
+            .m
+            .process_mut(task)
+            .fds
+            .put(number, Slot { file, cloexec });
+        debug_assert!(before.is_none(), "the number was free");
+    }
+}

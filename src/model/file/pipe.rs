@@ -1,0 +1,354 @@
+//! pipe(2): a ring of slots, each up to a page, between a read end and a write end (fs/pipe.c).
+//!
+//! What programs trip over follows from the slots:
+//!
+//! - "full" means no free slot, however few bytes the slots hold;
+//! - a small write joins the last slot if it fits behind what stands there, so a full pipe may take it;
+//! - a slot is free again only when its last byte has been read.
+//!
+//! The two directions wake differently. A write wakes readers *always* once anybody has polled the pipe,
+//! even if it fails with `EAGAIN`; a read wakes writers only if it frees a slot of a full ring.
+
+use std::collections::VecDeque;
+
+use super::transfer::{Attempt, Io, Wakes};
+use super::{Kernel, Kind};
+use crate::abi::{Bytes, Errno, EventMask, OpenFlags, OutPtr, Ptr, Room};
+use crate::model::arena::{FileId, HeadId, PipeId};
+use crate::model::wait_queue::{Nr, Wake};
+use crate::trace::Observer;
+
+/// Bytes of a slot.
+pub(crate) const PAGE_SIZE: usize = 4096;
+/// Slots of a new pipe (`PIPE_DEF_BUFFERS`).
+pub(crate) const DEFAULT_SLOTS: usize = 16;
+
+/// One end of a pipe, as a file refers to it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PipeEnd {
+    pub(crate) pipe: PipeId,
+    pub(crate) reads: bool,
+    pub(crate) writes: bool,
+}
+
+/// A pipe (`struct pipe_inode_info`).
+#[derive(Clone, Debug)]
+pub(crate) struct Pipe {
+    /// The slots in use, oldest first (`bufs` from `tail` to `head`).
+    pub(crate) bufs: VecDeque<PipeBuffer>,
+    /// How many slots may be in use (`max_usage`).
+    pub(crate) max_usage: usize,
+    /// Files open for reading.
+    pub(crate) readers: u32,
+    /// Files open for writing.
+    pub(crate) writers: u32,
+    /// Somebody has polled it (`poll_usage`): from then on every write wakes.
+    pub(crate) poll_usage: bool,
+    /// Readers, and those who poll the read end.
+    pub(crate) rd_wait: HeadId,
+    /// Writers, and those who poll the write end.
+    pub(crate) wr_wait: HeadId,
+}
+
+/// A slot (`struct pipe_buffer`).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct PipeBuffer {
+    /// What was written, from the page's start on.
+    pub(crate) page: Vec<u8>,
+    /// How much of it has been read.
+    pub(crate) offset: usize,
+    /// A packet of an `O_DIRECT` pipe: read as a whole, never joined (`PIPE_BUF_FLAG_PACKET`, as opposed
+    /// to `PIPE_BUF_FLAG_CAN_MERGE`).
+    pub(crate) packet: bool,
+}
+
+const READABLE: EventMask = EventMask::IN.union(EventMask::RDNORM);
+const WRITABLE: EventMask = EventMask::OUT.union(EventMask::WRNORM);
+
+impl Pipe {
+    pub(crate) fn new(rd_wait: HeadId, wr_wait: HeadId) -> Pipe {
+        Pipe {
+            bufs: VecDeque::new(),
+            max_usage: DEFAULT_SLOTS,
+            readers: 1,
+            writers: 1,
+            poll_usage: false,
+            rd_wait,
+            wr_wait,
+        }
+    }
+
+    /// `pipe_full`
+    fn full(&self) -> bool {
+        self.bufs.len() >= self.max_usage
+    }
+
+    /// What a sleeping reader waits for (`pipe_readable`).
+    pub(crate) fn readable(&self) -> bool {
+        !self.bufs.is_empty() || self.writers == 0
+    }
+
+    /// What a sleeping writer waits for (`pipe_writable`).
+    pub(crate) fn writable(&self) -> bool {
+        !self.full() || self.readers == 0
+    }
+
+    /// Bytes that can be read (`FIONREAD`).
+    pub(crate) fn unread(&self) -> usize {
+        self.bufs
+            .iter()
+            .map(|slot| slot.page.len() - slot.offset)
+            .sum()
+    }
+
+    /// `pipe_poll`
+    pub(crate) fn poll(&mut self, end: PipeEnd) -> EventMask {
+        self.poll_usage = true;
+        let mut mask = EventMask::empty();
+        if end.reads {
+            mask.set(READABLE, !self.bufs.is_empty());
+            mask.set(EventMask::HUP, self.writers == 0);
+        }
+        if end.writes {
+            mask.set(WRITABLE, !self.full());
+            mask.set(EventMask::ERR, self.readers == 0);
+        }
+        mask
+    }
+
+    pub(crate) fn poll_heads(&self, end: PipeEnd) -> [Option<HeadId>; 2] {
+        [
+            end.reads.then_some(self.rd_wait),
+            end.writes.then_some(self.wr_wait),
+        ]
+    }
+
+    fn wake_readers(&self) -> Wake {
+        Wake {
+            head: self.rd_wait,
+            key: READABLE,
+            nr: Nr::One,
+        }
+    }
+
+    fn wake_writers(&self) -> Wake {
+        Wake {
+            head: self.wr_wait,
+            key: WRITABLE,
+            nr: Nr::One,
+        }
+    }
+
+    /// Joins the odd bytes of a write to the last slot, if they fit there (the first part of
+    /// `pipe_write`). Says how many it took.
+    fn merge(&mut self, bytes: &[u8]) -> usize {
+        let chars = bytes.len() % PAGE_SIZE;
+        match self.bufs.back_mut() {
+            Some(last) if !last.packet && last.page.len() + chars <= PAGE_SIZE => {
+                last.page.extend_from_slice(&bytes[..chars]);
+                chars
+            }
+            _ => 0,
+        }
+    }
+
+    /// Fills free slots. Says how many bytes it took.
+    fn fill(&mut self, bytes: &[u8], packet: bool) -> usize {
+        let mut taken = 0;
+        while taken < bytes.len() && !self.full() {
+            let chunk = &bytes[taken..bytes.len().min(taken + PAGE_SIZE)];
+            self.bufs.push_back(PipeBuffer {
+                page: chunk.to_vec(),
+                offset: 0,
+                packet,
+            });
+            taken += chunk.len();
+        }
+        taken
+    }
+
+    /// Takes up to `count` bytes. Says whether a slot of a full ring became free.
+    fn drain(&mut self, count: usize) -> (Vec<u8>, bool) {
+        let mut bytes = Vec::new();
+        let mut wake_writer = false;
+        while bytes.len() < count {
+            let full = self.full();
+            let Some(slot) = self.bufs.front_mut() else {
+                break;
+            };
+            let unread = &slot.page[slot.offset..];
+            let chars = unread.len().min(count - bytes.len());
+            bytes.extend_from_slice(&unread[..chars]);
+            slot.offset += chars;
+            let packet = slot.packet;
+            if packet || slot.offset == slot.page.len() {
+                wake_writer |= full;
+                self.bufs.pop_front();
+            }
+            if packet {
+                break;
+            }
+        }
+        (bytes, wake_writer)
+    }
+
+    /// `pipe_set_size`: the new capacity in bytes, or why not.
+    pub(crate) fn resize(&mut self, bytes: i32) -> Result<(i64, Wake), Errno> {
+        let bytes = usize::try_from(bytes).map_err(|_| Errno::EINVAL)?;
+        let slots = bytes.div_ceil(PAGE_SIZE).max(1).next_power_of_two();
+        if slots > MAX_SLOTS {
+            return Err(Errno::EPERM);
+        }
+        if slots < self.bufs.len() {
+            return Err(Errno::EBUSY);
+        }
+        self.max_usage = slots;
+        Ok((self.capacity(), self.wake_writers_keyless()))
+    }
+
+    /// Bytes that the ring holds at most.
+    pub(crate) fn capacity(&self) -> i64 {
+        i64::try_from(self.max_usage * PAGE_SIZE).unwrap_or(i64::MAX)
+    }
+
+    fn wake_writers_keyless(&self) -> Wake {
+        Wake {
+            head: self.wr_wait,
+            key: EventMask::empty(),
+            nr: Nr::One,
+        }
+    }
+}
+
+/// The largest ring that an unprivileged process may ask for (`fs.pipe-max-size`, 1 MiB).
+const MAX_SLOTS: usize = (1 << 20) / PAGE_SIZE;
+
+impl<O: Observer> Kernel<'_, O> {
+    /// `pipe_read`
+    pub(super) fn pipe_read(
+        &mut self,
+        file: FileId,
+        end: PipeEnd,
+        buf: OutPtr,
+        count: u64,
+        io: &mut Io,
+    ) -> Attempt {
+        if count == 0 {
+            return io.stored(Vec::new());
+        }
+        let nonblocking = self.m.files[file].nonblocking();
+        let pipe = &mut self.m.pipes[end.pipe];
+        if pipe.bufs.is_empty() {
+            return match (pipe.writers, nonblocking) {
+                (0, _) => io.stored(Vec::new()),
+                (_, true) => Attempt::fail(Errno::EAGAIN),
+                (_, false) => Attempt::Sleep,
+            };
+        }
+        let room = match buf {
+            OutPtr::Addr(_) => 0,
+            OutPtr::Memory(Room::Bytes(room)) => room,
+            OutPtr::Memory(_) => u64::MAX,
+        };
+        // What does not fit into the buffer stays in the pipe.
+        let count = usize::try_from(count.min(room)).unwrap_or(usize::MAX);
+        if count == 0 {
+            return Attempt::fail(Errno::EFAULT);
+        }
+        let (bytes, wake_writer) = pipe.drain(count);
+        if wake_writer {
+            io.wakes.push(pipe.wake_writers());
+        }
+        // Having slept, it took the wake-up that another reader may still have use for.
+        if io.slept && !pipe.bufs.is_empty() {
+            io.wakes.push(pipe.wake_readers());
+        }
+        io.stored(bytes)
+    }
+
+    /// `pipe_write`: one round, up to where it would sleep.
+    pub(super) fn pipe_write(
+        &mut self,
+        file: FileId,
+        end: PipeEnd,
+        buf: &Ptr<Bytes>,
+        count: u64,
+        io: &mut Io,
+    ) -> Attempt {
+        if count == 0 {
+            return Attempt::Over(Ok(0));
+        }
+        let nonblocking = self.m.files[file].nonblocking();
+        let packet = self.m.files[file].flags.contains(OpenFlags::DIRECT);
+        let pipe = &mut self.m.pipes[end.pipe];
+        // In the first round a reader's absence ends the call before it has looked at the ring.
+        let was_empty = pipe.bufs.is_empty() && (pipe.readers > 0 || io.slept);
+        let mut failed = None;
+        match buf {
+            _ if pipe.readers == 0 => failed = Some(Errno::EPIPE),
+            Ptr::Addr(_) => failed = Some(Errno::EFAULT),
+            Ptr::To(bytes) => {
+                if !io.slept && !was_empty {
+                    io.written += pipe.merge(bytes);
+                }
+                io.written += pipe.fill(&bytes[io.written..], packet);
+                if io.written < bytes.len() {
+                    if !nonblocking {
+                        if was_empty {
+                            io.wakes.push(pipe.wake_readers());
+                        }
+                        return Attempt::Sleep;
+                    }
+                    failed = Some(Errno::EAGAIN);
+                }
+            }
+        }
+        // Epoll wants to hear of every write, whether the pipe was empty or not.
+        if was_empty || pipe.poll_usage {
+            io.wakes.push(pipe.wake_readers());
+        }
+        // Having slept, it took the wake-up that another writer may still have use for.
+        if io.slept && !pipe.full() {
+            io.wakes.push(pipe.wake_writers());
+        }
+        match failed {
+            Some(errno) if io.written == 0 => Attempt::fail(errno),
+            _ => Attempt::Over(Ok(u64::try_from(io.written).unwrap_or(u64::MAX))),
+        }
+    }
+
+    /// `pipe_release`: the last reader or the last writer tells both sides, unless the other side is gone.
+    pub(super) fn pipe_release(&mut self, end: PipeEnd) -> Wakes {
+        let pipe = &mut self.m.pipes[end.pipe];
+        pipe.readers -= u32::from(end.reads);
+        pipe.writers -= u32::from(end.writes);
+        let mut wakes = Wakes::default();
+        match (pipe.readers, pipe.writers) {
+            (0, 0) => {
+                let (rd_wait, wr_wait) = (pipe.rd_wait, pipe.wr_wait);
+                self.m.heads.remove(rd_wait);
+                self.m.heads.remove(wr_wait);
+                self.m.pipes.remove(end.pipe);
+            }
+            (0, _) | (_, 0) => {
+                for head in [pipe.rd_wait, pipe.wr_wait] {
+                    wakes.push(Wake {
+                        head,
+                        key: EventMask::empty(),
+                        nr: Nr::All,
+                    });
+                }
+            }
+            _ => {}
+        }
+        wakes
+    }
+
+    /// The pipe behind a file, if it is one.
+    pub(crate) fn pipe_of(&self, file: FileId) -> Option<PipeId> {
+        match self.m.files[file].kind {
+            Kind::Pipe(end) => Some(end.pipe),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Files that have nothing to wait for: regular files, directories, /dev/null and its kin, which have no
+//! poll method and so no place in an epoll; and procfs files, which have one that always says yes.
+
+use super::transfer::{Attempt, Io};
+use super::{Kernel, Kind};
+use crate::abi::{Bytes, Errno, OutPtr, Ptr, Room};
+use crate::model::arena::FileId;
+use crate::trace::Observer;
+
+/// Which of them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Plain {
+    /// /dev/null: reads nothing, swallows everything.
+    Null,
+    /// /dev/zero: zeros without end.
+    Zero,
+    /// /dev/full: like it, but there is never room.
+    Full,
+    /// /dev/urandom. What it gives here are zeros: no program can tell.
+    Urandom,
+    /// A regular file with this many bytes.
+    Regular(u32),
+    /// A directory.
+    Directory,
+    /// A file of procfs's own, such as /proc/version: pollable, always ready, no wait queue.
+    ProcAlways,
+    /// /proc/sys/fs/epoll/max_user_watches.
+    MaxUserWatches,
+    /// Opened with `O_PATH`: a name.
+    Path,
+}
+
+/// Which paths lead to which file.
+const PATHS: [(&str, Plain); 15] = [
+    ("/dev/null", Plain::Null),
+    ("/dev/zero", Plain::Zero),
+    ("/dev/full", Plain::Full),
+    ("/dev/urandom", Plain::Urandom),
+    ("/etc/passwd", Plain::Regular(1024)),
+    ("/etc/hostname", Plain::Regular(5)),
+    ("/", Plain::Directory),
+    ("/dev", Plain::Directory),
+    ("/etc", Plain::Directory),
+    ("/tmp", Plain::Directory),
+    ("/proc", Plain::Directory),
+    ("/proc/version", Plain::ProcAlways),
+    ("/proc/meminfo", Plain::ProcAlways),
+    ("/proc/stat", Plain::ProcAlways),
+    ("/proc/sys/fs/epoll/max_user_watches", Plain::MaxUserWatches),
+];
+
+impl Plain {
+    /// The file that a path of the model's small file system leads to.
+    pub(crate) fn open(path: &str) -> Option<Plain> {
+        if path == "/proc/self/status" {
+            return Some(Plain::Regular(1024));
+        }
+        PATHS
+            .iter()
+            .find(|(known, _)| *known == path)
+            .map(|(_, file)| *file)
+    }
+
+    pub(crate) fn can_poll(&self) -> bool {
+        matches!(self, Plain::ProcAlways | Plain::MaxUserWatches)
+    }
+
+    pub(crate) fn is_directory(self) -> bool {
+        self == Plain::Directory
+    }
+
+    /// How many bytes a read may get from `pos` on; `None` is without end.
+    fn length_from(self, pos: u64) -> Option<u64> {
+        match self {
+            Plain::Null | Plain::Directory | Plain::Path => Some(0),
+            Plain::Zero | Plain::Full | Plain::Urandom => None,
+            Plain::Regular(size) => Some(u64::from(size).saturating_sub(pos)),
+            Plain::ProcAlways => Some(128_u64.saturating_sub(pos)),
+            Plain::MaxUserWatches => Some(8_u64.saturating_sub(pos)),
+        }
+    }
+}
+
+impl<O: Observer> Kernel<'_, O> {
+    fn plain(&self, file: FileId) -> Plain {
+        match self.m.files[file].kind {
+            Kind::Plain(plain) => plain,
+            _ => unreachable!("the operation was chosen by the kind"),
+        }
+    }
+
+    /// What a read finds is not what matters here, only how much.
+    pub(super) fn plain_read(
+        &mut self,
+        file: FileId,
+        buf: OutPtr,
+        count: u64,
+        io: &mut Io,
+    ) -> Attempt {
+        let plain = self.plain(file);
+        if plain.is_directory() {
+            return Attempt::fail(Errno::EISDIR);
+        }
+        let available = plain
+            .length_from(self.m.files[file].pos)
+            .unwrap_or(u64::MAX);
+        let count = count.min(available).min(MOST);
+        let count = match buf {
+            _ if count == 0 => 0,
+            OutPtr::Addr(_) => return Attempt::fail(Errno::EFAULT),
+            OutPtr::Memory(Room::Bytes(room)) => count.min(room),
+            OutPtr::Memory(_) => count,
+        };
+        self.m.files[file].pos += count;
+        io.stored(vec![0; usize::try_from(count).unwrap_or(0)])
+    }
+
+    pub(super) fn plain_write(&mut self, file: FileId, buf: &Ptr<Bytes>, count: u64) -> Attempt {
+        match (self.plain(file), buf) {
+            (Plain::Full, _) => return Attempt::fail(Errno::ENOSPC),
+            (Plain::MaxUserWatches, Ptr::To(bytes)) => {
+                let text = std::str::from_utf8(bytes).unwrap_or_default().trim_end();
+                match text.parse() {
+                    Ok(watches) => self.m.max_user_watches = watches,
+                    Err(_) => return Attempt::fail(Errno::EINVAL),
+                }
+            }
+            (Plain::Null, _) | (_, Ptr::To(_)) => {}
+            (_, Ptr::Addr(_)) => return Attempt::fail(Errno::EFAULT),
+        }
+        self.m.files[file].pos += count;
+        Attempt::Over(Ok(count))
+    }
+}
+
+/// More than any scenario asks for; keeps a wrong count from taking the memory of the lab.
+const MOST: u64 = 1 << 20;

@@ -1,0 +1,305 @@
+//! read(2) and write(2) in steps: change the file, walk its wait queues, or sleep until there is a point
+//! in trying again.
+
+use super::{Kernel, Kind};
+use crate::abi::{Answer, Bytes, Errno, Out, OutPtr, Ptr, TaskId};
+use crate::model::arena::{FileId, HeadId, WaitId};
+use crate::model::call::{Flow, Steps};
+use crate::model::wait_queue::{Wake, WakeFn, Walked, Walks};
+use crate::trace::{Observer, Place};
+
+/// A call in flight.
+#[derive(Clone, Debug)]
+pub(crate) struct Transfer {
+    file: FileId,
+    what: What,
+    at: At,
+    io: Io,
+    waiter: Option<WaitId>,
+    /// How the call will end, once the last wake-up is made.
+    result: Result<u64, Errno>,
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    Read { buf: OutPtr, count: u64 },
+    Write { buf: Ptr<Bytes>, count: u64 },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum At {
+    /// About to change the file, under its lock.
+    Change,
+    /// The operation is over: walking wait queues, one entry a step.
+    Wake,
+    /// The same on the way to sleep.
+    WakeFirst,
+    /// About to stand on the queue and look once more.
+    Enqueue,
+    Sleep,
+}
+
+/// Wake-ups that an operation owes, in order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wakes([Option<Wake>; 2]);
+
+impl Wakes {
+    pub(crate) fn push(&mut self, wake: Wake) {
+        let free = self.0.iter_mut().find(|place| place.is_none());
+        *free.expect("no operation owes more than two") = Some(wake);
+    }
+
+    /// Takes the next one to make.
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<Wake> {
+        let first = self.0[0].take();
+        self.0.swap(0, 1);
+        first
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0[0].is_none()
+    }
+}
+
+/// What an attempt at the operation came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Attempt {
+    /// The operation is over; wake-ups may be left to make.
+    Over(Result<u64, Errno>),
+    /// Nothing to do now: make the wake-ups there are, then sleep and try again.
+    Sleep,
+    /// Somebody walks the queue whose lock the operation needs.
+    Locked,
+}
+
+impl Attempt {
+    #[inline]
+    pub(crate) fn fail(errno: Errno) -> Attempt {
+        Attempt::Over(Err(errno))
+    }
+}
+
+/// What an operation leaves beside its result.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Io {
+    /// What a read stored.
+    pub(crate) bytes: Bytes,
+    /// Wake-ups to make, in order.
+    pub(crate) wakes: Wakes,
+    /// The wake-up that is being made.
+    pub(crate) walks: Walks,
+    /// Bytes written so far, by a write of several rounds.
+    pub(crate) written: usize,
+    /// The call has slept at least once.
+    pub(crate) slept: bool,
+}
+
+impl Io {
+    #[inline]
+    fn nothing_to_wake(&self) -> bool {
+        self.walks.outer.is_none() && self.wakes.is_empty()
+    }
+
+    /// The end of a read.
+    pub(crate) fn stored(&mut self, bytes: Vec<u8>) -> Attempt {
+        let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.bytes = bytes.into();
+        Attempt::Over(Ok(count))
+    }
+}
+
+impl Transfer {
+    pub(crate) fn read(file: FileId, buf: OutPtr, count: u64) -> Transfer {
+        Transfer::new(file, What::Read { buf, count })
+    }
+
+    pub(crate) fn write(file: FileId, buf: Ptr<Bytes>, count: u64) -> Transfer {
+        Transfer::new(file, What::Write { buf, count })
+    }
+
+    #[inline]
+    fn new(file: FileId, what: What) -> Transfer {
+        Transfer {
+            file,
+            what,
+            at: At::Change,
+            io: Io::default(),
+            waiter: None,
+            result: Ok(0),
+        }
+    }
+
+    #[inline]
+    fn end(&mut self) -> Flow {
+        Flow::Done(match (self.result, &self.what) {
+            (Ok(count), What::Read { .. }) => {
+                let bytes = std::mem::take(&mut self.io.bytes);
+                Answer::Done(i64::try_from(count).unwrap_or(i64::MAX), Out::Bytes(bytes))
+            }
+            (Ok(count), What::Write { .. }) => {
+                Answer::Done(i64::try_from(count).unwrap_or(i64::MAX), Out::None)
+            }
+            (Err(errno), _) => Answer::err(errno),
+        })
+    }
+}
+
+impl<O: Observer> Kernel<'_, O> {
+    #[inline]
+    fn transfer_attempt(&mut self, task: TaskId, call: &mut Transfer) -> Attempt {
+        let Transfer { file, what, io, .. } = call;
+        let file = *file;
+        match (&self.m.files[file].kind, &*what) {
+            (Kind::EventFd(_), What::Read { buf, count }) => {
+                self.eventfd_read(task, file, *buf, *count, io)
+            }
+            (Kind::EventFd(_), What::Write { buf, count }) => {
+                self.eventfd_write(task, file, buf, *count, io)
+            }
+            (Kind::Pipe(end), What::Read { buf, count }) => {
+                self.pipe_read(file, *end, *buf, *count, io)
+            }
+            (Kind::Pipe(end), What::Write { buf, count }) => {
+                self.pipe_write(file, *end, buf, *count, io)
+            }
+            (Kind::Plain(_), What::Read { buf, count }) => self.plain_read(file, *buf, *count, io),
+            (Kind::Plain(_), What::Write { buf, count }) => self.plain_write(file, buf, *count),
+            (Kind::EventPoll(_), _) => Attempt::fail(Errno::EINVAL),
+        }
+    }
+
+    /// Step: the operation itself, as one holder of the file's lock sees it.
+    #[inline]
+    fn transfer_change(&mut self, task: TaskId, call: &mut Transfer) -> Flow {
+        match self.transfer_attempt(task, call) {
+            Attempt::Locked => return Flow::Blocked,
+            Attempt::Over(result) => {
+                call.result = result;
+                if call.io.nothing_to_wake() {
+                    return call.end();
+                }
+                call.at = At::Wake;
+            }
+            Attempt::Sleep if call.io.nothing_to_wake() => call.at = At::Enqueue,
+            Attempt::Sleep => call.at = At::WakeFirst,
+        }
+        Flow::Next
+    }
+
+    /// Step: one entry of the walk at hand, or the beginning of the next walk.
+    #[inline]
+    fn transfer_wake(&mut self, task: TaskId, call: &mut Transfer) -> Flow {
+        if call.io.walks.outer.is_none() {
+            if let Some(wake) = call.io.wakes.pop() {
+                self.wake_up(&mut call.io.walks, wake);
+            }
+        }
+        if self.wake_step(task, &mut call.io.walks) == Walked::Blocked {
+            return Flow::Blocked;
+        }
+        if !call.io.nothing_to_wake() {
+            return Flow::Next;
+        }
+        if call.at == At::Wake {
+            return call.end();
+        }
+        call.at = At::Enqueue;
+        Flow::Next
+    }
+
+    /// Step: stand on the queue, then look whether there is still a reason to sleep (`wait_event`).
+    fn transfer_enqueue(&mut self, task: TaskId, call: &mut Transfer) -> Flow {
+        let (head, exclusive) = self.transfer_queue(call);
+        if self.walked_by_another(task, head) {
+            return Flow::Blocked;
+        }
+        call.io.slept = true;
+        if self.transfer_ready(call) {
+            call.at = At::Change;
+            return Flow::Next;
+        }
+        let func = WakeFn::Autoremove(task);
+        call.waiter = Some(self.add_wait_entry(head, func, exclusive, Place::Tail));
+        self.m.task_mut(task).sleeping = true;
+        call.at = At::Sleep;
+        Flow::Next
+    }
+
+    /// Step: go on once woken, or to die.
+    fn transfer_sleep(&mut self, task: TaskId, call: &mut Transfer) -> Flow {
+        let state = self.m.task(task);
+        let fatal = state.fatal_signal;
+        if state.sleeping && !fatal {
+            return Flow::Blocked;
+        }
+        let queued_on = call.waiter.and_then(|waiter| self.m.waits[waiter].whead);
+        if queued_on.is_some_and(|head| self.walked_by_another(task, head)) {
+            return Flow::Blocked;
+        }
+        self.m.task_mut(task).sleeping = false;
+        if let Some(waiter) = call.waiter.take() {
+            self.remove_wait_entry(waiter);
+        }
+        if fatal {
+            return Flow::Done(Answer::err(Errno::EINTR));
+        }
+        call.at = At::Enqueue;
+        Flow::Next
+    }
+
+    /// The condition that the sleeper waits for (`pipe_readable`, `pipe_writable`, ...).
+    fn transfer_ready(&self, call: &Transfer) -> bool {
+        match (&self.m.files[call.file].kind, &call.what) {
+            (Kind::Pipe(end), What::Read { .. }) => self.m.pipes[end.pipe].readable(),
+            (Kind::Pipe(end), What::Write { .. }) => self.m.pipes[end.pipe].writable(),
+            (Kind::EventFd(eventfd), What::Read { .. }) => eventfd.count > 0,
+            (
+                Kind::EventFd(eventfd),
+                What::Write {
+                    buf: Ptr::To(bytes),
+                    ..
+                },
+            ) => bytes
+                .to_u64()
+                .is_some_and(|added| u64::MAX - eventfd.count > added),
+            _ => true,
+        }
+    }
+
+    /// Where it sleeps, at the tail, and whether a wake of one stops there. Readers and writers of a pipe
+    /// are exclusive; the queue of an eventfd serves both kinds of sleeper and wakes them all.
+    fn transfer_queue(&self, call: &Transfer) -> (HeadId, bool) {
+        match (&self.m.files[call.file].kind, &call.what) {
+            (Kind::Pipe(end), What::Read { .. }) => (self.m.pipes[end.pipe].rd_wait, true),
+            (Kind::Pipe(end), What::Write { .. }) => (self.m.pipes[end.pipe].wr_wait, true),
+            (Kind::EventFd(eventfd), _) => (eventfd.wqh, false),
+            _ => unreachable!("other files never let a transfer sleep"),
+        }
+    }
+}
+
+impl Steps for Transfer {
+    #[inline]
+    fn step<O: Observer>(&mut self, kernel: &mut Kernel<'_, O>, task: TaskId) -> Flow {
+        match self.at {
+            At::Change => kernel.transfer_change(task, self),
+            At::Wake | At::WakeFirst => kernel.transfer_wake(task, self),
+            At::Enqueue => kernel.transfer_enqueue(task, self),
+            At::Sleep => kernel.transfer_sleep(task, self),
+        }
+    }
+
+    fn files(&self, files: &mut Vec<FileId>) {
+        files.push(self.file);
+    }
+
+    fn at(&self) -> String {
+        let call = match self.what {
+            What::Read { .. } => "vfs_read",
+            What::Write { .. } => "vfs_write",
+        };
+        format!("{call}: {:?}", self.at)
+    }
+}

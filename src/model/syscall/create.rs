@@ -1,0 +1,190 @@
+//! Calls that make new files: epoll_create(2), pipe(2), eventfd(2), openat(2).
+
+use super::super::Kernel;
+use super::super::file::{EventFd, File, Kind, Pipe, PipeEnd, Plain};
+use super::super::wait_queue::WaitHead;
+use crate::abi::{EpollCreateFlags, Errno, Fd, OpenFlags, Out, TaskId};
+use crate::backend::LabError;
+use crate::model::arena::{EpId, FileId, Id};
+use crate::trace::{FileRef, Observer, QueueRef};
+
+/// `EFD_SEMAPHORE`, which is no flag of open(2).
+const EFD_SEMAPHORE: OpenFlags = OpenFlags::from_bits_retain(1);
+
+impl<O: Observer> Kernel<'_, O> {
+    /// epoll_create(2): the size means nothing, but has to be there.
+    pub(super) fn epoll_create(&mut self, task: TaskId, size: i32) -> Result<Fd, Errno> {
+        if size <= 0 {
+            return Err(Errno::EINVAL);
+        }
+        self.epoll_create1(task, EpollCreateFlags::empty())
+    }
+
+    /// epoll_create1(2) (`do_epoll_create`)
+    pub(super) fn epoll_create1(
+        &mut self,
+        task: TaskId,
+        flags: EpollCreateFlags,
+    ) -> Result<Fd, Errno> {
+        if !(flags - EpollCreateFlags::CLOEXEC).is_empty() {
+            return Err(Errno::EINVAL);
+        }
+        let fd = self.unused_fd(task, 0)?;
+        let user = self.m.process(task).uid;
+        // File and instance name each other: the file comes first, with a place yet to be filled in.
+        let kind = Kind::EventPoll(EpId::from_index(0));
+        let file = self.m.files.insert(File::new(kind, OpenFlags::RDWR, fd));
+        let ep = self.ep_alloc(user, file, fd);
+        self.m.files[file].kind = Kind::EventPoll(ep);
+        self.fd_install(task, fd, file, flags.contains(EpollCreateFlags::CLOEXEC));
+        Ok(fd)
+    }
+
+    /// pipe2(2) (`do_pipe_flags`)
+    pub(super) fn pipe2(&mut self, task: TaskId, flags: OpenFlags) -> Result<Out, Errno> {
+        let status = OpenFlags::NONBLOCK | OpenFlags::DIRECT;
+        if !(flags - status - OpenFlags::CLOEXEC).is_empty() {
+            return Err(Errno::EINVAL);
+        }
+        let cloexec = flags.contains(OpenFlags::CLOEXEC);
+        let read_fd = self.unused_fd(task, 0)?;
+        let above = usize::try_from(read_fd.0).map_or(usize::MAX, |number| number + 1);
+        let write_fd = self.unused_fd(task, above)?;
+
+        let label = FileRef(read_fd);
+        let rd_wait = self
+            .m
+            .heads
+            .insert(WaitHead::new(QueueRef::PipeRead(label)));
+        let wr_wait = self
+            .m
+            .heads
+            .insert(WaitHead::new(QueueRef::PipeWrite(label)));
+        let pipe = self.m.pipes.insert(Pipe::new(rd_wait, wr_wait));
+        let status = flags & status;
+        let inode = self.m.next_inode();
+        let end = |reads, mode, fd| File {
+            inode,
+            ..File::new(
+                Kind::Pipe(PipeEnd {
+                    pipe,
+                    reads,
+                    writes: !reads,
+                }),
+                mode,
+                fd,
+            )
+        };
+        // The read end knows O_NONBLOCK only; packet mode is a matter of writing.
+        let read_end = end(true, status & OpenFlags::NONBLOCK, read_fd);
+        let write_end = end(false, status | OpenFlags::WRONLY, write_fd);
+        let read_file = self.m.files.insert(read_end);
+        let write_file = self.m.files.insert(write_end);
+        self.fd_install(task, read_fd, read_file, cloexec);
+        self.fd_install(task, write_fd, write_file, cloexec);
+        Ok(Out::Pipe(read_fd, write_fd))
+    }
+
+    /// eventfd2(2) (`do_eventfd`)
+    pub(super) fn eventfd2(
+        &mut self,
+        task: TaskId,
+        initval: u32,
+        flags: OpenFlags,
+    ) -> Result<Fd, Errno> {
+        let known = EFD_SEMAPHORE | OpenFlags::NONBLOCK | OpenFlags::CLOEXEC;
+        if !(flags - known).is_empty() {
+            return Err(Errno::EINVAL);
+        }
+        let fd = self.unused_fd(task, 0)?;
+        let wqh = self
+            .m
+            .heads
+            .insert(WaitHead::new(QueueRef::File(FileRef(fd))));
+        let semaphore = flags.contains(EFD_SEMAPHORE);
+        let eventfd = EventFd {
+            count: u64::from(initval),
+            semaphore,
+            wqh,
+        };
+        let status = (flags & OpenFlags::NONBLOCK) | OpenFlags::RDWR;
+        let file = self
+            .m
+            .files
+            .insert(File::new(Kind::EventFd(eventfd), status, fd));
+        self.fd_install(task, fd, file, flags.contains(OpenFlags::CLOEXEC));
+        Ok(fd)
+    }
+
+    /// openat(2) in a file system of a dozen files.
+    pub(super) fn openat(
+        &mut self,
+        task: TaskId,
+        dirfd: Fd,
+        path: &str,
+        flags: OpenFlags,
+    ) -> Result<Result<Fd, Errno>, LabError> {
+        if dirfd != Fd::AT_FDCWD || !path.starts_with('/') {
+            return Err(LabError::new("the model opens absolute paths only"));
+        }
+        if flags.intersects(OpenFlags::CREAT | OpenFlags::TRUNC) {
+            return Err(LabError::new(
+                "the model's files can be neither created nor cut",
+            ));
+        }
+        let reopened = path
+            .strip_prefix("/proc/self/fd/")
+            .and_then(|number| number.parse().ok());
+        if reopened.is_some_and(|fd| matches!(self.kind(task, Fd(fd)), Ok(Kind::Pipe(_)))) {
+            return Err(LabError::new("the model cannot open a pipe anew"));
+        }
+        let fd = match self.unused_fd(task, 0) {
+            Ok(fd) => fd,
+            Err(errno) => return Ok(Err(errno)),
+        };
+        Ok(self.open_file(task, path, flags, fd).map(|file| {
+            self.fd_install(task, fd, file, flags.contains(OpenFlags::CLOEXEC));
+            fd
+        }))
+    }
+
+    fn open_file(
+        &mut self,
+        task: TaskId,
+        path: &str,
+        flags: OpenFlags,
+        fd: Fd,
+    ) -> Result<FileId, Errno> {
+        let plain = match path.strip_prefix("/proc/self/fd/") {
+            Some(number) => {
+                let number = number.parse().map_err(|_| Errno::ENOENT)?;
+                let file = self.m.fget_any(task, Fd(number)).ok_or(Errno::ENOENT)?;
+                match self.m.files[file].kind {
+                    Kind::Plain(plain) => plain,
+                    // Anonymous files have no way in from outside.
+                    Kind::EventPoll(_) | Kind::EventFd(_) => return Err(Errno::ENXIO),
+                    Kind::Pipe(_) => unreachable!("refused before"),
+                }
+            }
+            None => Plain::open(path).ok_or(Errno::ENOENT)?,
+        };
+        let plain = if flags.contains(OpenFlags::PATH) {
+            Plain::Path
+        } else {
+            plain
+        };
+        if plain.is_directory() && flags.writable() {
+            return Err(Errno::EISDIR);
+        }
+        if flags.contains(OpenFlags::DIRECTORY) && !plain.is_directory() && plain != Plain::Path {
+            return Err(Errno::ENOTDIR);
+        }
+        let kept = flags - OpenFlags::CLOEXEC - OpenFlags::EXCL | OpenFlags::LARGEFILE;
+        let inode = self.m.next_inode();
+        let file = File {
+            inode,
+            ..File::new(Kind::Plain(plain), kept, fd)
+        };
+        Ok(self.m.files.insert(file))
+    }
+}

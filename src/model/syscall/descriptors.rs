@@ -1,0 +1,328 @@
+//! Calls that deal in descriptors and flags: close(2), dup(2), fcntl(2), ioctl(2), lseek(2), kcmp(2).
+
+use super::super::Kernel;
+use super::super::fdtable::Slot;
+use super::super::file::{Kind, Plain};
+use super::release::Release;
+use crate::abi::{
+    Answer, EpollParams, Errno, FcntlCmd, Fd, FdFlags, IoctlArg, OpenFlags, Out, OutPtr, Ptr, Room,
+    TaskId, request,
+};
+use crate::model::arena::FileId;
+use crate::trace::Observer;
+
+/// `CLOSE_RANGE_UNSHARE` and `CLOSE_RANGE_CLOEXEC`.
+const CLOSE_RANGE_UNSHARE: u32 = 2;
+const CLOSE_RANGE_CLOEXEC: u32 = 4;
+
+/// What `F_SETFL` can change (`SETFL_MASK`).
+const SETFL: OpenFlags = OpenFlags::APPEND
+    .union(OpenFlags::NONBLOCK)
+    .union(OpenFlags::DIRECT);
+
+impl<O: Observer> Kernel<'_, O> {
+    /// close(2)
+    pub(super) fn close(&mut self, task: TaskId, fd: Fd) -> Result<Release, Errno> {
+        let slot = self.m.process_mut(task).fds.take(fd).ok_or(Errno::EBADF)?;
+        Ok(Release::new(Answer::ret(0), self.put_all([slot])))
+    }
+
+    /// Drops the references of descriptors that are gone, and names the files that go with them.
+    fn put_all(&mut self, slots: impl IntoIterator<Item = Slot>) -> Vec<FileId> {
+        let files = slots.into_iter().map(|slot| slot.file);
+        files.filter(|file| self.m.put_file(*file)).collect()
+    }
+
+    /// close_range(2)
+    pub(super) fn close_range(
+        &mut self,
+        task: TaskId,
+        first: u32,
+        last: u32,
+        flags: u32,
+    ) -> Result<Release, Errno> {
+        if flags & !(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC) != 0 || first > last {
+            return Err(Errno::EINVAL);
+        }
+        let fds = &mut self.m.process_mut(task).fds;
+        let in_range = |fd: &Fd| (first..=last).contains(&fd.0.unsigned_abs());
+        let numbers: Vec<Fd> = fds.iter().map(|(fd, _)| fd).filter(in_range).collect();
+        let mut closed = Vec::new();
+        for fd in numbers {
+            if flags & CLOSE_RANGE_CLOEXEC == 0 {
+                closed.extend(fds.take(fd));
+            } else if let Some(slot) = fds.get_mut(fd) {
+                slot.cloexec = true;
+            }
+        }
+        Ok(Release::new(Answer::ret(0), self.put_all(closed)))
+    }
+
+    /// The descriptors marked close-on-exec, closed (`do_close_on_exec`).
+    pub(super) fn close_on_exec(&mut self, task: TaskId) -> Vec<FileId> {
+        let fds = &mut self.m.process_mut(task).fds;
+        let marked: Vec<Fd> = fds
+            .iter()
+            .filter(|(_, slot)| slot.cloexec)
+            .map(|(fd, _)| fd)
+            .collect();
+        let slots: Vec<Slot> = marked.into_iter().filter_map(|fd| fds.take(fd)).collect();
+        self.put_all(slots)
+    }
+
+    /// All descriptors of a process, closed (`exit_files`).
+    pub(super) fn close_all(&mut self, task: TaskId) -> Vec<FileId> {
+        let fds = std::mem::take(&mut self.m.process_mut(task).fds);
+        let slots: Vec<Slot> = fds.iter().map(|(_, slot)| slot).collect();
+        self.put_all(slots)
+    }
+
+    /// dup(2)
+    pub(super) fn dup(&mut self, task: TaskId, oldfd: Fd) -> Result<Fd, Errno> {
+        let file = self.m.fget_any(task, oldfd).ok_or(Errno::EBADF)?;
+        self.dup_from(task, file, 0, false)
+    }
+
+    fn dup_from(
+        &mut self,
+        task: TaskId,
+        file: FileId,
+        from: usize,
+        cloexec: bool,
+    ) -> Result<Fd, Errno> {
+        let fd = self.unused_fd(task, from)?;
+        self.m.files[file].refs += 1;
+        self.fd_install(task, fd, file, cloexec);
+        Ok(fd)
+    }
+
+    /// dup2(2), which does nothing to a number that is given as both.
+    pub(super) fn dup2(&mut self, task: TaskId, oldfd: Fd, newfd: Fd) -> Result<Release, Errno> {
+        if oldfd == newfd {
+            self.m.fget_any(task, oldfd).ok_or(Errno::EBADF)?;
+            return Ok(Release::new(Answer::ret(i64::from(newfd.0)), Vec::new()));
+        }
+        self.dup3(task, oldfd, newfd, OpenFlags::empty())
+    }
+
+    /// dup3(2) (`ksys_dup3`)
+    pub(super) fn dup3(
+        &mut self,
+        task: TaskId,
+        oldfd: Fd,
+        newfd: Fd,
+        flags: OpenFlags,
+    ) -> Result<Release, Errno> {
+        if !(flags - OpenFlags::CLOEXEC).is_empty() || oldfd == newfd {
+            return Err(Errno::EINVAL);
+        }
+        let number = usize::try_from(newfd.0).map_err(|_| Errno::EBADF)?;
+        let process = self.m.process(task);
+        if u64::from(newfd.0.unsigned_abs()) >= process.nofile.rlim_cur {
+            return Err(Errno::EBADF);
+        }
+        let file = self.m.fget_any(task, oldfd).ok_or(Errno::EBADF)?;
+        self.m.files[file].refs += 1;
+        let slot = Slot {
+            file,
+            cloexec: flags.contains(OpenFlags::CLOEXEC),
+        };
+        let before = self.m.process_mut(task).fds.put(number, slot);
+        let released = self.put_all(before);
+        Ok(Release::new(Answer::ret(i64::from(newfd.0)), released))
+    }
+
+    /// fcntl(2)
+    pub(super) fn fcntl(&mut self, task: TaskId, fd: Fd, cmd: FcntlCmd) -> Result<i64, Errno> {
+        let Slot { file, cloexec } = self.m.process(task).fds.get(fd).ok_or(Errno::EBADF)?;
+        match cmd {
+            FcntlCmd::Dupfd(from) => self.fcntl_dupfd(task, file, from, false),
+            FcntlCmd::DupfdCloexec(from) => self.fcntl_dupfd(task, file, from, true),
+            FcntlCmd::Getfd => Ok(i64::from(cloexec)),
+            FcntlCmd::Setfd(flags) => {
+                let slot = self
+                    .m
+                    .process_mut(task)
+                    .fds
+                    .get_mut(fd)
+                    .ok_or(Errno::EBADF)?;
+                slot.cloexec = flags.contains(FdFlags::CLOEXEC);
+                Ok(0)
+            }
+            FcntlCmd::Getfl => Ok(i64::from(self.m.files[file].flags.bits())),
+            // The rest needs more than a name.
+            _ if self.m.files[file].flags.contains(OpenFlags::PATH) => Err(Errno::EBADF),
+            FcntlCmd::Setfl(flags) => {
+                let is_pipe = self.pipe_of(file).is_some();
+                let file = &mut self.m.files[file];
+                if flags.contains(OpenFlags::DIRECT) && !is_pipe {
+                    return Err(Errno::EINVAL);
+                }
+                file.flags = (file.flags - SETFL) | (flags & SETFL);
+                Ok(0)
+            }
+            FcntlCmd::SetpipeSz(bytes) => {
+                let pipe = self.pipe_of(file).ok_or(Errno::EBADF)?;
+                let (capacity, wake) = self.m.pipes[pipe].resize(bytes)?;
+                // Made under the pipe's mutex: no other writer can come in between.
+                self.wake_now(task, wake);
+                Ok(capacity)
+            }
+            FcntlCmd::GetpipeSz => {
+                let pipe = self.pipe_of(file).ok_or(Errno::EBADF)?;
+                Ok(self.m.pipes[pipe].capacity())
+            }
+        }
+    }
+
+    fn fcntl_dupfd(
+        &mut self,
+        task: TaskId,
+        file: FileId,
+        from: i32,
+        cloexec: bool,
+    ) -> Result<i64, Errno> {
+        let limit = self.m.process(task).nofile.rlim_cur;
+        let from = usize::try_from(from).map_err(|_| Errno::EINVAL)?;
+        if u64::try_from(from).is_ok_and(|from| from >= limit) {
+            return Err(Errno::EINVAL);
+        }
+        self.dup_from(task, file, from, cloexec)
+            .map(|fd| i64::from(fd.0))
+    }
+
+    /// lseek(2): epolls and eventfds accept it and do nothing (`noop_llseek`).
+    pub(super) fn lseek(
+        &mut self,
+        task: TaskId,
+        fd: Fd,
+        offset: i64,
+        whence: i32,
+    ) -> Result<i64, Errno> {
+        let file = self.m.fget(task, fd).ok_or(Errno::EBADF)?;
+        let file = &mut self.m.files[file];
+        if !(0..=4).contains(&whence) {
+            return Err(Errno::EINVAL);
+        }
+        let base = match (&file.kind, whence) {
+            (Kind::Pipe(_), _) => return Err(Errno::ESPIPE),
+            (Kind::EventPoll(_) | Kind::EventFd(_), _) => return Ok(0),
+            (Kind::Plain(Plain::Null | Plain::Zero | Plain::Full), _) => return Ok(0),
+            (_, 0) => 0,
+            (_, 1) => i64::try_from(file.pos).map_err(|_| Errno::EOVERFLOW)?,
+            (Kind::Plain(Plain::Regular(size)), 2) => i64::from(*size),
+            _ => return Err(Errno::EINVAL),
+        };
+        let pos = base.checked_add(offset).ok_or(Errno::EOVERFLOW)?;
+        file.pos = u64::try_from(pos).map_err(|_| Errno::EINVAL)?;
+        Ok(pos)
+    }
+
+    /// ioctl(2): the few requests that mean something to these files.
+    pub(super) fn ioctl(
+        &mut self,
+        task: TaskId,
+        fd: Fd,
+        op: u32,
+        arg: IoctlArg,
+    ) -> Result<Out, Errno> {
+        let file = self.m.fget(task, fd).ok_or(Errno::EBADF)?;
+        if let (request::FIONBIO, IoctlArg::Int(value)) = (op, arg) {
+            let Ptr::To(on) = value else {
+                return Err(Errno::EFAULT);
+            };
+            self.m.files[file].flags.set(OpenFlags::NONBLOCK, on != 0);
+            return Ok(Out::None);
+        }
+        match self.m.files[file].kind {
+            Kind::EventPoll(ep) => {
+                let params = &mut self.m.epolls[ep].params;
+                match arg {
+                    IoctlArg::SetParams(Ptr::To(new)) => {
+                        check_params(new)?;
+                        *params = new;
+                        Ok(Out::None)
+                    }
+                    IoctlArg::GetParams(OutPtr::Memory(Room::Plenty)) => Ok(Out::Params(*params)),
+                    IoctlArg::SetParams(_) | IoctlArg::GetParams(_) => Err(Errno::EFAULT),
+                    // Since 6.9; before, whatever the driver did not know was ENOTTY.
+                    _ => Err(Errno::EINVAL),
+                }
+            }
+            Kind::Pipe(end) => match (op, arg) {
+                (request::FIONREAD, IoctlArg::IntOut(OutPtr::Memory(Room::Plenty))) => {
+                    let unread = self.m.pipes[end.pipe].unread();
+                    Ok(Out::Int(i32::try_from(unread).unwrap_or(i32::MAX)))
+                }
+                (request::FIONREAD, IoctlArg::IntOut(_)) => Err(Errno::EFAULT),
+                _ => Err(Errno::ENOTTY),
+            },
+            Kind::EventFd(_) | Kind::Plain(_) => Err(Errno::ENOTTY),
+        }
+    }
+
+    /// kcmp(2): do two descriptors refer to one file? 0 if they do; else which of the two comes first
+    /// in an order that means nothing.
+    pub(super) fn kcmp_file(
+        &mut self,
+        task: TaskId,
+        one: (i32, Fd),
+        other: (i32, Fd),
+    ) -> Result<i64, Errno> {
+        let one = self.fget_of(task, one)?;
+        let other = self.fget_of(task, other)?;
+        Ok(compare(one, other))
+    }
+
+    /// kcmp(2) with `KCMP_EPOLL_TFD`: is `file` the `toff`-th, in the tree's order, of those that the
+    /// epoll watches under the number `tfd`?
+    pub(super) fn kcmp_epoll_tfd(
+        &mut self,
+        task: TaskId,
+        file: (i32, Fd),
+        epoll: (i32, Fd),
+        tfd: Fd,
+        toff: u32,
+    ) -> Result<i64, Errno> {
+        let file = self.fget_of(task, file)?;
+        let epoll = self.fget_of(task, epoll)?;
+        let ep = self.m.files[epoll].epoll().ok_or(Errno::EINVAL)?;
+        let items = self.m.epolls[ep]
+            .rbr
+            .iter(&self.m.rb)
+            .map(|item| &self.m.items[item]);
+        let offset = usize::try_from(toff).map_err(|_| Errno::ENOENT)?;
+        let target = items
+            .filter(|item| item.fd == tfd)
+            .nth(offset)
+            .ok_or(Errno::ENOENT)?;
+        Ok(compare(file, target.file))
+    }
+
+    /// The file behind a descriptor of some process; pid 0 is the caller's own here.
+    fn fget_of(&self, task: TaskId, (pid, fd): (i32, Fd)) -> Result<FileId, Errno> {
+        let of = if pid == 0 {
+            task
+        } else {
+            self.find_process(pid).ok_or(Errno::ESRCH)?
+        };
+        self.m.fget_any(of, fd).ok_or(Errno::EBADF)
+    }
+}
+
+fn compare(one: FileId, other: FileId) -> i64 {
+    match one.cmp(&other) {
+        std::cmp::Ordering::Equal => 0,
+        std::cmp::Ordering::Less => 1,
+        std::cmp::Ordering::Greater => 2,
+    }
+}
+
+/// `EPIOCSPARAMS`, as root: with `CAP_NET_ADMIN` the budget is not limited.
+fn check_params(params: EpollParams) -> Result<(), Errno> {
+    let usecs_too_large = i32::try_from(params.busy_poll_usecs).is_err();
+    if params.pad != 0 || usecs_too_large || params.prefer_busy_poll > 1 {
+        return Err(Errno::EINVAL);
+    }
+    Ok(())
+}

@@ -1,0 +1,307 @@
+//! From a [`Syscall`] to what the kernel does about it: the argument checks in their order, then the
+//! operation.
+//!
+//! Calls that never let anything in between happen right here. The others begin a value that takes
+//! steps: see [`call`](super::call).
+
+mod create;
+mod descriptors;
+mod poll;
+mod process;
+mod release;
+
+pub(crate) use poll::Poll;
+pub(crate) use process::{Exit, Wait4};
+pub(crate) use release::Release;
+
+use super::Kernel;
+use super::arena::FileId;
+use super::call::Steps;
+use super::eventpoll::{Deadline, EpollWait};
+use super::file::{Kind, Transfer};
+use crate::abi::{
+    Answer, Bytes, Errno, Fd, Out, OutPtr, Ptr, Room, SigSet, Syscall, TaskId, Timespec,
+};
+use crate::backend::LabError;
+use crate::trace::Observer;
+
+/// `sizeof(sigset_t)` in the kernel.
+const SIGSET_SIZE: u64 = 8;
+
+impl<O: Observer> Kernel<'_, O> {
+    /// Makes the whole call, or as much of it as there is until it sleeps.
+    #[inline]
+    pub(crate) fn syscall(&mut self, task: TaskId, call: Syscall) -> Result<Answer, LabError> {
+        // The few that event loops live on come first, and in one piece each.
+        Ok(match call {
+            Syscall::EpollWait {
+                epfd,
+                events,
+                maxevents,
+                timeout,
+            } => {
+                let deadline = self.m.deadline_ms(timeout);
+                match self.check_epoll_wait(task, epfd, events, maxevents) {
+                    Ok(found) => self.run(
+                        task,
+                        &mut EpollWait::new(found, events, maxevents, deadline),
+                    ),
+                    Err(errno) => Answer::err(errno),
+                }
+            }
+            Syscall::EpollCtl {
+                epfd,
+                op,
+                fd,
+                event,
+            } => {
+                let begun = self.begin_epoll_ctl(task, epfd, op, fd, event);
+                self.go(task, begun)
+            }
+            Syscall::Read { fd, buf, count } => {
+                refuse_frozen(buf)?;
+                match self.check_read(task, fd, buf, count) {
+                    Ok(file) => self.run(task, &mut Transfer::read(file, buf, count)),
+                    Err(errno) => Answer::err(errno),
+                }
+            }
+            Syscall::Write { fd, buf, count } => match self.check_write(task, fd, &buf, count) {
+                Ok(file) => self.run(task, &mut Transfer::write(file, buf, count)),
+                Err(errno) => Answer::err(errno),
+            },
+            other => self.rarer_syscall(task, other)?,
+        })
+    }
+
+    #[inline]
+    fn go<C: Steps>(&mut self, task: TaskId, begun: Result<C, Errno>) -> Answer {
+        match begun {
+            Ok(mut call) => self.run(task, &mut call),
+            Err(errno) => Answer::err(errno),
+        }
+    }
+
+    #[inline(never)]
+    fn rarer_syscall(&mut self, task: TaskId, call: Syscall) -> Result<Answer, LabError> {
+        Ok(match call {
+            Syscall::EpollWait { .. }
+            | Syscall::EpollCtl { .. }
+            | Syscall::Read { .. }
+            | Syscall::Write { .. } => unreachable!("handled by the caller"),
+            Syscall::EpollPwait {
+                epfd,
+                events,
+                maxevents,
+                timeout,
+                sigmask,
+                sigsetsize,
+            } => {
+                let deadline = self.m.deadline_ms(timeout);
+                let begun = check_sigmask(sigmask, sigsetsize)
+                    .and_then(|()| self.begin_epoll_wait(task, epfd, events, maxevents, deadline));
+                self.go(task, begun)
+            }
+            Syscall::EpollPwait2 {
+                epfd,
+                events,
+                maxevents,
+                timeout,
+                sigmask,
+                sigsetsize,
+            } => {
+                let begun = self.deadline_ptr(timeout).and_then(|deadline| {
+                    check_sigmask(sigmask, sigsetsize)?;
+                    self.begin_epoll_wait(task, epfd, events, maxevents, deadline)
+                });
+                self.go(task, begun)
+            }
+            Syscall::Poll { fds, timeout } => {
+                let begun = self.begin_poll(task, fds, timeout);
+                self.go(task, begun)
+            }
+            Syscall::Select(select) => {
+                let timeout = select.timeout.map(|timeout| timeout.nanoseconds());
+                let begun = self.begin_select(task, *select, timeout);
+                self.go(task, begun)
+            }
+            Syscall::Pselect6(select) => {
+                let timeout = select.timeout.map(|timeout| timeout.nanoseconds());
+                let begun = self.begin_select(task, *select, timeout);
+                self.go(task, begun)
+            }
+            Syscall::EpollCreate { size } => answer_fd(self.epoll_create(task, size)),
+            Syscall::EpollCreate1 { flags } => answer_fd(self.epoll_create1(task, flags)),
+            Syscall::Pipe => answer_out(self.pipe2(task, Default::default())),
+            Syscall::Pipe2 { flags } => answer_out(self.pipe2(task, flags)),
+            Syscall::Eventfd { initval } => {
+                answer_fd(self.eventfd2(task, initval, Default::default()))
+            }
+            Syscall::Eventfd2 { initval, flags } => answer_fd(self.eventfd2(task, initval, flags)),
+            Syscall::Openat {
+                dirfd,
+                pathname,
+                flags,
+                ..
+            } => answer_fd(self.openat(task, dirfd, &pathname, flags)?),
+            Syscall::Lseek { fd, offset, whence } => answer(self.lseek(task, fd, offset, whence)),
+            Syscall::Ioctl { fd, op, arg } => answer_out(self.ioctl(task, fd, op, arg)),
+            Syscall::Close { fd } => {
+                let begun = self.close(task, fd);
+                self.go(task, begun)
+            }
+            Syscall::CloseRange { first, last, flags } => {
+                let begun = self.close_range(task, first, last, flags);
+                self.go(task, begun)
+            }
+            Syscall::Dup { oldfd } => answer_fd(self.dup(task, oldfd)),
+            Syscall::Dup2 { oldfd, newfd } => {
+                let begun = self.dup2(task, oldfd, newfd);
+                self.go(task, begun)
+            }
+            Syscall::Dup3 {
+                oldfd,
+                newfd,
+                flags,
+            } => {
+                let begun = self.dup3(task, oldfd, newfd, flags);
+                self.go(task, begun)
+            }
+            Syscall::Fcntl { fd, cmd } => answer(self.fcntl(task, fd, cmd)),
+            Syscall::KcmpFile {
+                pid1,
+                pid2,
+                fd1,
+                fd2,
+            } => answer(self.kcmp_file(task, (pid1, fd1), (pid2, fd2))),
+            Syscall::KcmpEpollTfd {
+                pid1,
+                pid2,
+                fd1,
+                efd,
+                tfd,
+                toff,
+            } => answer(self.kcmp_epoll_tfd(task, (pid1, fd1), (pid2, efd), tfd, toff)),
+            Syscall::Fork => Answer::ret(i64::from(self.fork(task).pid())),
+            Syscall::Execve => {
+                let mut exec = self.execve(task);
+                self.run(task, &mut exec)
+            }
+            Syscall::ExitGroup { status } => self.run(task, &mut Exit::group(status)),
+            Syscall::Wait4 { pid, options } => {
+                let begun = Wait4::begin(pid, options);
+                self.go(task, begun)
+            }
+            Syscall::Kill { pid } => answer(self.kill(task, pid)),
+            Syscall::PrlimitNofile { new_limit } => {
+                answer_out(self.prlimit_nofile(task, new_limit))
+            }
+            Syscall::Setresuid { uid } => answer(self.setresuid(task, uid)),
+            Syscall::Fdinfo { fd } => {
+                let begun = self.begin_fdinfo(task, fd);
+                self.go(task, begun)
+            }
+        })
+    }
+
+    /// `ksys_read` up to the file's own method.
+    #[inline]
+    fn check_read(
+        &mut self,
+        task: TaskId,
+        fd: Fd,
+        buf: OutPtr,
+        count: u64,
+    ) -> Result<FileId, Errno> {
+        let file = self.m.fget(task, fd).ok_or(Errno::EBADF)?;
+        if !self.m.files[file].flags.readable() {
+            return Err(Errno::EBADF);
+        }
+        if self.m.files[file].epoll().is_some() || i64::try_from(count).is_err() {
+            return Err(Errno::EINVAL);
+        }
+        if !buf.in_user_space(count) {
+            return Err(Errno::EFAULT);
+        }
+        Ok(file)
+    }
+
+    /// `ksys_write` up to the file's own method.
+    #[inline]
+    fn check_write(
+        &mut self,
+        task: TaskId,
+        fd: Fd,
+        buf: &Ptr<Bytes>,
+        count: u64,
+    ) -> Result<FileId, Errno> {
+        let file = self.m.fget(task, fd).ok_or(Errno::EBADF)?;
+        if !self.m.files[file].flags.writable() {
+            return Err(Errno::EBADF);
+        }
+        if self.m.files[file].epoll().is_some() || i64::try_from(count).is_err() {
+            return Err(Errno::EINVAL);
+        }
+        let in_user_space = match buf {
+            Ptr::To(_) => true,
+            Ptr::Addr(addr) => OutPtr::Addr(*addr).in_user_space(count),
+        };
+        if !in_user_space {
+            return Err(Errno::EFAULT);
+        }
+        Ok(file)
+    }
+
+    /// The deadline of a timeout behind a pointer, of which `NULL` is none.
+    fn deadline_ptr(&self, timeout: Ptr<Timespec>) -> Result<Deadline, Errno> {
+        match timeout {
+            Ptr::Addr(0) => Ok(Deadline::Never),
+            Ptr::Addr(_) => Err(Errno::EFAULT),
+            Ptr::To(timeout) => Ok(self
+                .m
+                .deadline_after(timeout.nanoseconds().ok_or(Errno::EINVAL)?)),
+        }
+    }
+
+    /// Whether the file behind `fd` is of the sort that a call asks for.
+    fn kind(&self, task: TaskId, fd: Fd) -> Result<&Kind, Errno> {
+        let file = self.m.fget(task, fd).ok_or(Errno::EBADF)?;
+        Ok(&self.m.files[file].kind)
+    }
+}
+
+/// `set_user_sigmask`: without a mask its size does not matter.
+fn check_sigmask(sigmask: Ptr<SigSet>, sigsetsize: u64) -> Result<(), Errno> {
+    match sigmask {
+        Ptr::Addr(0) => Ok(()),
+        _ if sigsetsize != SIGSET_SIZE => Err(Errno::EINVAL),
+        Ptr::Addr(_) => Err(Errno::EFAULT),
+        Ptr::To(_) => Ok(()),
+    }
+}
+
+fn refuse_frozen(buf: OutPtr) -> Result<(), LabError> {
+    if buf == OutPtr::Memory(Room::Frozen) {
+        return Err(LabError::new(
+            "only the events of an epoll_wait can lie on a frozen page",
+        ));
+    }
+    Ok(())
+}
+
+fn answer(result: Result<i64, Errno>) -> Answer {
+    match result {
+        Ok(value) => Answer::ret(value),
+        Err(errno) => Answer::err(errno),
+    }
+}
+
+fn answer_fd(result: Result<Fd, Errno>) -> Answer {
+    answer(result.map(|fd| i64::from(fd.0)))
+}
+
+fn answer_out(result: Result<Out, Errno>) -> Answer {
+    match result {
+        Ok(out) => Answer::Done(0, out),
+        Err(errno) => Answer::err(errno),
+    }
+}

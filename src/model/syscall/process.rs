@@ -1,0 +1,297 @@
+//! Calls about processes: fork(2), execve(2), exit_group(2), wait4(2), kill(2), prlimit(2), setresuid(2).
+
+use super::super::Kernel;
+use super::super::call::{Flow, Steps};
+use super::super::task::{Life, ProcessStatus};
+use super::super::wait_queue::{Nr, Wake, WakeFn, Walked, Walks};
+use super::release::Release;
+use crate::abi::{Answer, Errno, EventMask, Out, Rlimit, TaskId, WaitStatus};
+use crate::model::arena::{Id, ProcId, WaitId};
+use crate::trace::{Observer, Place};
+
+const WNOHANG: i32 = 1;
+const SIGKILL: i32 = 9;
+/// Every option that wait4(2) knows (`WNOHANG|WUNTRACED|WCONTINUED|__WNOTHREAD|__WALL|__WCLONE`).
+const WAIT_OPTIONS: i32 = 0x1 | 0x2 | 0x8 | 0x2000_0000 | 0x4000_0000 | i32::MIN;
+/// The most descriptors that anybody may ask for (`fs.nr_open`).
+const NR_OPEN: u64 = 1 << 20;
+
+impl<O: Observer> Kernel<'_, O> {
+    /// fork(2): the child has the same numbers for the same files, epolls among them.
+    pub(super) fn fork(&mut self, task: TaskId) -> TaskId {
+        let parent = self.m.task(task).process;
+        let process = self.m.process(task);
+        let (fds, uid, nofile) = (process.fds.clone(), process.uid, process.nofile);
+        for (_, slot) in fds.iter() {
+            self.m.files[slot.file].refs += 1;
+        }
+        let child = self.m.new_process(fds, uid, nofile, Some(parent));
+        self.m.processes[child.index()].leader
+    }
+
+    /// execve(2) of something that only sleeps: of the process remain its number and its files.
+    pub(super) fn execve(&mut self, task: TaskId) -> Release {
+        let closed = self.close_on_exec(task);
+        self.m.task_mut(task).life = Life::Elsewhere;
+        Release::new(Answer::ret(0), closed)
+    }
+
+    /// The living process that a pid names.
+    pub(super) fn find_process(&self, pid: i32) -> Option<TaskId> {
+        let leader = TaskId::from_pid(pid)?;
+        let process = self
+            .m
+            .processes
+            .iter()
+            .find(|process| process.leader == leader)?;
+        (process.status == ProcessStatus::Running).then_some(leader)
+    }
+
+    /// kill(2) with SIGKILL. A process that has ended but was not waited for can still be killed.
+    pub(super) fn kill(&mut self, task: TaskId, pid: i32) -> Result<i64, Errno> {
+        let leader = if pid == 0 {
+            Some(task)
+        } else {
+            TaskId::from_pid(pid)
+        };
+        let process = leader
+            .and_then(|leader| {
+                self.m
+                    .processes
+                    .iter()
+                    .find(|process| process.leader == leader)
+            })
+            .filter(|process| process.status != ProcessStatus::Reaped)
+            .ok_or(Errno::ESRCH)?;
+        let id = self.m.task(process.leader).process;
+        self.kill_threads(id);
+        Ok(0)
+    }
+
+    /// Makes every thread of a process end as soon as it can: at once, out of its sleep, or after what
+    /// it cannot be disturbed in.
+    fn kill_threads(&mut self, process: ProcId) {
+        let threads: Vec<TaskId> = self.m.threads(process).collect();
+        for thread in threads {
+            let thread = self.m.task_mut(thread);
+            thread.fatal_signal = true;
+            if thread.call.is_none() {
+                thread.call = Some(Exit::killed().into());
+            }
+        }
+    }
+
+    /// prlimit(2) of `RLIMIT_NOFILE`, as root.
+    pub(super) fn prlimit_nofile(
+        &mut self,
+        task: TaskId,
+        new: Option<Rlimit>,
+    ) -> Result<Out, Errno> {
+        let process = self.m.process_mut(task);
+        let old = process.nofile;
+        if let Some(new) = new {
+            if new.rlim_cur > new.rlim_max {
+                return Err(Errno::EINVAL);
+            }
+            if new.rlim_max > NR_OPEN || (new.rlim_max > old.rlim_max && process.uid != 0) {
+                return Err(Errno::EPERM);
+            }
+            process.nofile = new;
+        }
+        Ok(Out::Rlimit(old))
+    }
+
+    /// setresuid(2) to one number for all three.
+    pub(super) fn setresuid(&mut self, task: TaskId, uid: u32) -> Result<i64, Errno> {
+        let process = self.m.process_mut(task);
+        if process.uid != 0 && process.uid != uid {
+            return Err(Errno::EPERM);
+        }
+        process.uid = uid;
+        Ok(0)
+    }
+}
+
+/// The end of a task (`do_exit`), and of its process if it is the last.
+#[derive(Clone, Debug)]
+pub(crate) struct Exit {
+    status: WaitStatus,
+    at: ExitAt,
+    release: Release,
+    walks: Walks,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum ExitAt {
+    /// About to stop the other threads.
+    Begin,
+    /// The last thread closes the files.
+    Files,
+    /// Telling the parent.
+    Wake,
+}
+
+impl Exit {
+    /// exit_group(2)
+    pub(super) fn group(status: i32) -> Exit {
+        Exit::with(WaitStatus::Exited(status & 0xff))
+    }
+
+    /// By SIGKILL.
+    pub(crate) fn killed() -> Exit {
+        Exit::with(WaitStatus::Signaled(SIGKILL))
+    }
+
+    fn with(status: WaitStatus) -> Exit {
+        let release = Release::new(Answer::Gone, Vec::new());
+        Exit {
+            status,
+            at: ExitAt::Begin,
+            release,
+            walks: Walks::default(),
+        }
+    }
+}
+
+impl<O: Observer> Kernel<'_, O> {
+    fn exit_begin(&mut self, task: TaskId, call: &mut Exit) -> Flow {
+        let id = self.m.task(task).process;
+        let process = &mut self.m.processes[id.index()];
+        // Whoever ends the process first decides how it ended.
+        call.status = *process.exit_status.get_or_insert(call.status);
+        self.m.task_mut(task).life = Life::Dead;
+        self.kill_threads(id);
+        if self.m.threads(id).next().is_some() {
+            return Flow::Done(Answer::Gone);
+        }
+        call.release = Release::new(Answer::Gone, self.close_all(task));
+        call.at = ExitAt::Files;
+        Flow::Next
+    }
+
+    fn exit_files(&mut self, task: TaskId, call: &mut Exit) -> Flow {
+        match call.release.step(self, task) {
+            Flow::Done(_) => {}
+            more => return more,
+        }
+        let id = self.m.task(task).process;
+        if let Some(head) = self.process_exited(id, call.status) {
+            let key = EventMask::empty();
+            self.wake_up(
+                &mut call.walks,
+                Wake {
+                    head,
+                    key,
+                    nr: Nr::One,
+                },
+            );
+        }
+        call.at = ExitAt::Wake;
+        Flow::Next
+    }
+}
+
+impl Steps for Exit {
+    fn step<O: Observer>(&mut self, kernel: &mut Kernel<'_, O>, task: TaskId) -> Flow {
+        match self.at {
+            ExitAt::Begin => kernel.exit_begin(task, self),
+            ExitAt::Files => kernel.exit_files(task, self),
+            ExitAt::Wake => match kernel.wake_step(task, &mut self.walks) {
+                Walked::More => Flow::Next,
+                Walked::Blocked => Flow::Blocked,
+                Walked::Done => Flow::Done(Answer::Gone),
+            },
+        }
+    }
+
+    fn at(&self) -> String {
+        format!("do_exit: {:?}", self.at)
+    }
+}
+
+/// wait4(2): sleeps until a child has ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Wait4 {
+    pid: i32,
+    nohang: bool,
+    waiter: Option<WaitId>,
+}
+
+impl Wait4 {
+    pub(super) fn begin(pid: i32, options: i32) -> Result<Wait4, Errno> {
+        if options & !WAIT_OPTIONS != 0 {
+            return Err(Errno::EINVAL);
+        }
+        Ok(Wait4 {
+            pid,
+            nohang: options & WNOHANG != 0,
+            waiter: None,
+        })
+    }
+}
+
+impl<O: Observer> Kernel<'_, O> {
+    /// `do_wait`: stand on the queue first, then look, so that no child's end is missed in between.
+    fn wait4_step(&mut self, task: TaskId, call: &mut Wait4) -> Flow {
+        let state = self.m.task(task);
+        if call.waiter.is_some() && state.sleeping && !state.fatal_signal {
+            return Flow::Blocked;
+        }
+        let fatal = state.fatal_signal;
+        let parent = state.process;
+        self.m.task_mut(task).sleeping = false;
+        let answer = if fatal {
+            Some(Answer::err(Errno::EINTR))
+        } else {
+            self.reap(parent, call)
+        };
+        let Some(answer) = answer else {
+            if call.waiter.is_none() {
+                let head = self.m.processes[parent.index()].wait_chldexit;
+                let func = WakeFn::Default(task);
+                call.waiter = Some(self.add_wait_entry(head, func, false, Place::Head));
+            }
+            self.m.task_mut(task).sleeping = true;
+            return Flow::Next;
+        };
+        if let Some(waiter) = call.waiter.take() {
+            self.remove_wait_entry(waiter);
+        }
+        Flow::Done(answer)
+    }
+
+    /// One ended child, or why there is none to wait for.
+    fn reap(&mut self, parent: ProcId, call: &Wait4) -> Option<Answer> {
+        let mut children = false;
+        for process in &mut self.m.processes {
+            let wanted = call.pid == -1 || call.pid == process.leader.pid();
+            if process.parent != Some(parent) || !wanted {
+                continue;
+            }
+            match process.status {
+                ProcessStatus::Reaped => {}
+                ProcessStatus::Running => children = true,
+                ProcessStatus::Zombie(status) => {
+                    process.status = ProcessStatus::Reaped;
+                    let pid = i64::from(process.leader.pid());
+                    return Some(Answer::Done(pid, Out::Status(status)));
+                }
+            }
+        }
+        match (children, call.nohang) {
+            (false, _) => Some(Answer::err(Errno::ECHILD)),
+            (true, true) => Some(Answer::ret(0)),
+            (true, false) => None,
+        }
+    }
+}
+
+impl Steps for Wait4 {
+    fn step<O: Observer>(&mut self, kernel: &mut Kernel<'_, O>, task: TaskId) -> Flow {
+        kernel.wait4_step(task, self)
+    }
+
+    fn at(&self) -> String {
+        "do_wait".to_owned()
+    }
+}

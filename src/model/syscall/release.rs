@@ -1,0 +1,101 @@
+//! The end of files that have lost their last reference (`__fput`): first every epoll lets go of them,
+//! then their own kind does what it does.
+
+use super::super::Kernel;
+use super::super::call::{Flow, Steps};
+use super::super::eventpoll::Unhooked;
+use super::super::file::Wakes;
+use super::super::wait_queue::{Walked, Walks};
+use crate::abi::{Answer, TaskId};
+use crate::model::arena::FileId;
+use crate::trace::{Observer, Trace};
+
+/// A call that has done its work but for this.
+#[derive(Clone, Debug)]
+pub(crate) struct Release {
+    /// How the call will end.
+    answer: Option<Answer>,
+    /// The files still to go. The last is the next: they queue up as task work, which is a stack.
+    files: Vec<FileId>,
+    at: At,
+    wakes: Wakes,
+    walks: Walks,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum At {
+    /// About to begin with the next file.
+    Next,
+    /// About to remove one registration of it (`eventpoll_release_file`).
+    Items,
+    /// It is an epoll: about to remove one of its own items (`ep_clear_and_put`).
+    OwnItems,
+    /// About to call the kind's `release`.
+    Fops,
+    /// Walking the queues that this wakes.
+    Wake,
+}
+
+impl Release {
+    pub(crate) fn new(answer: Answer, files: Vec<FileId>) -> Release {
+        Release {
+            answer: Some(answer),
+            files,
+            at: At::Next,
+            wakes: Wakes::default(),
+            walks: Walks::default(),
+        }
+    }
+}
+
+impl<O: Observer> Kernel<'_, O> {
+    fn release_step(&mut self, task: TaskId, call: &mut Release) -> Flow {
+        let Some(&file) = call.files.last() else {
+            return Flow::Done(call.answer.take().expect("a call ends once"));
+        };
+        match call.at {
+            At::Next => {
+                self.trace(|k| Trace::Release(k.m.files[file].label));
+                call.at = At::Items;
+            }
+            At::Items => match self.eventpoll_release_file(task, file) {
+                Unhooked::Blocked => return Flow::Blocked,
+                Unhooked::One => {}
+                Unhooked::NoneLeft => call.at = At::OwnItems,
+            },
+            At::OwnItems => match self.m.files[file].epoll().map(|ep| self.ep_clear(task, ep)) {
+                Some(Unhooked::Blocked) => return Flow::Blocked,
+                Some(Unhooked::One) => {}
+                Some(Unhooked::NoneLeft) | None => call.at = At::Fops,
+            },
+            At::Fops => {
+                call.wakes = self.file_release(file);
+                call.at = At::Wake;
+            }
+            At::Wake => {
+                if call.walks.outer.is_none() {
+                    let Some(wake) = call.wakes.pop() else {
+                        call.files.pop();
+                        call.at = At::Next;
+                        return Flow::Next;
+                    };
+                    self.wake_up(&mut call.walks, wake);
+                }
+                if self.wake_step(task, &mut call.walks) == Walked::Blocked {
+                    return Flow::Blocked;
+                }
+            }
+        }
+        Flow::Next
+    }
+}
+
+impl Steps for Release {
+    fn step<O: Observer>(&mut self, kernel: &mut Kernel<'_, O>, task: TaskId) -> Flow {
+        kernel.release_step(task, self)
+    }
+
+    fn at(&self) -> String {
+        format!("__fput: {:?}", self.at)
+    }
+}

@@ -1,0 +1,239 @@
+//! Tasks and processes: who makes calls, and what threads of one process share.
+
+use super::arena::FileId;
+use super::call::Call;
+use super::fdtable::{FdTable, Slot};
+use super::file::{File, Kind, Plain};
+use super::wait_queue::WaitHead;
+use super::{HeadId, Kernel, Machine, ProcId, WaitId};
+use crate::abi::{
+    Answer, Errno, EventMask, Fd, OpenFlags, OutPtr, Rlimit, Room, TaskId, WaitStatus,
+};
+use crate::backend::Thaw;
+use crate::model::arena::Id;
+use crate::trace::{Observer, QueueRef};
+
+/// A thread (`struct task_struct`). It is in at most one system call.
+#[derive(Clone, Debug)]
+pub(crate) struct Task {
+    pub(crate) process: ProcId,
+    pub(crate) life: Life,
+    /// The call in flight.
+    pub(crate) call: Option<Call>,
+    /// Files that the call in flight keeps from being released.
+    pub(crate) pinned: Vec<FileId>,
+    /// How the last call ended, until somebody asks.
+    pub(crate) answer: Option<Answer>,
+    /// Whether it waits to be woken (`TASK_INTERRUPTIBLE`).
+    pub(crate) sleeping: bool,
+    /// A SIGKILL is pending (`fatal_signal_pending`).
+    pub(crate) fatal_signal: bool,
+    /// In poll(2): its hooks, each with the events that a wake-up must concern (`poll_table_entry`).
+    pub(crate) poll_hooks: Vec<(WaitId, EventMask)>,
+    /// In poll(2): a hook was called since the last round (`pwq->triggered`).
+    pub(crate) poll_triggered: bool,
+    /// The last step could not be taken. Keeps the trace from repeating itself; no part of the state.
+    pub(crate) stuck: bool,
+}
+
+/// Whether a task can make calls.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Life {
+    Alive,
+    /// It runs another program since execve(2): alive, but not ours to direct.
+    Elsewhere,
+    Dead,
+}
+
+/// What the threads of a process share.
+#[derive(Clone, Debug)]
+pub(crate) struct Process {
+    pub(crate) fds: FdTable,
+    pub(crate) uid: u32,
+    /// `RLIMIT_NOFILE`
+    pub(crate) nofile: Rlimit,
+    pub(crate) parent: Option<ProcId>,
+    /// The task by whose number the process is known.
+    pub(crate) leader: TaskId,
+    pub(crate) status: ProcessStatus,
+    /// How it is going to end, once a thread of it has said so.
+    pub(crate) exit_status: Option<WaitStatus>,
+    /// Where its threads wait for its children (`signal->wait_chldexit`).
+    pub(crate) wait_chldexit: HeadId,
+}
+
+/// How far a process has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ProcessStatus {
+    Running,
+    /// Ended, and its parent does not know yet.
+    Zombie(WaitStatus),
+    /// Ended and waited for.
+    Reaped,
+}
+
+/// Numbers below it belong to files that were there before.
+const FIRST_INODE: u32 = 20_000;
+
+impl Task {
+    pub(crate) fn new(process: ProcId) -> Task {
+        Task {
+            process,
+            life: Life::Alive,
+            call: None,
+            pinned: Vec::new(),
+            answer: None,
+            sleeping: false,
+            fatal_signal: false,
+            poll_hooks: Vec::new(),
+            poll_triggered: false,
+            stuck: false,
+        }
+    }
+}
+
+impl Machine {
+    /// The first process, with /dev/null as its standard input, output and error.
+    pub(super) fn boot(&mut self) {
+        let nofile = Rlimit {
+            rlim_cur: 1 << 20,
+            rlim_max: 1 << 20,
+        };
+        let process = self.new_process(FdTable::default(), 0, nofile, None);
+        for fd in 0..3 {
+            let kind = Kind::Plain(Plain::Null);
+            let file = self.files.insert(File::new(kind, OpenFlags::RDWR, Fd(fd)));
+            let number = usize::try_from(fd).expect("0 to 2");
+            self.processes[process.index()].fds.put(
+                number,
+                Slot {
+                    file,
+                    cloexec: false,
+                },
+            );
+        }
+    }
+
+    /// A process with one task.
+    pub(super) fn new_process(
+        &mut self,
+        fds: FdTable,
+        uid: u32,
+        nofile: Rlimit,
+        parent: Option<ProcId>,
+    ) -> ProcId {
+        let id = ProcId::from_index(self.processes.len());
+        let leader = self.next_task();
+        let wait_chldexit = self.heads.insert(WaitHead::new(QueueRef::Children(leader)));
+        let status = ProcessStatus::Running;
+        let process = Process {
+            fds,
+            uid,
+            nofile,
+            parent,
+            leader,
+            status,
+            exit_status: None,
+            wait_chldexit,
+        };
+        self.processes.push(process);
+        self.tasks.push(Task::new(id));
+        id
+    }
+
+    /// One more thread in the process of `task`.
+    pub(super) fn new_thread(&mut self, task: TaskId) -> TaskId {
+        let id = self.next_task();
+        let process = self.task(task).process;
+        self.tasks.push(Task::new(process));
+        id
+    }
+
+    fn next_task(&self) -> TaskId {
+        TaskId(u32::try_from(self.tasks.len()).expect("far fewer than 2^32 tasks"))
+    }
+
+    /// A number that no other file shows, for those that have one of their own.
+    pub(crate) fn next_inode(&mut self) -> u32 {
+        self.inodes += 1;
+        FIRST_INODE + self.inodes
+    }
+
+    /// Every task, in the order of creation.
+    pub(crate) fn task_ids(&self) -> impl Iterator<Item = TaskId> + use<> {
+        let count = u32::try_from(self.tasks.len()).unwrap_or(u32::MAX);
+        (0..count).map(TaskId)
+    }
+
+    /// Gives the page that a task stands at, as [`Thaw`] says. `false` if it stands at none.
+    pub(crate) fn thaw(&mut self, task: TaskId, page: Thaw) -> bool {
+        let Some(Call::EpollWait(call)) = &mut self.task_mut(task).call else {
+            return false;
+        };
+        if call.buf != OutPtr::Memory(Room::Frozen) {
+            return false;
+        }
+        call.buf = match page {
+            Thaw::Writable => OutPtr::PLENTY,
+            // Where the first byte cannot be stored.
+            Thaw::ReadOnly => OutPtr::Memory(Room::Bytes(0)),
+        };
+        true
+    }
+
+    /// The living threads of a process.
+    pub(crate) fn threads(&self, process: ProcId) -> impl Iterator<Item = TaskId> + '_ {
+        self.task_ids().filter(move |task| {
+            let task = self.task(*task);
+            task.process == process && task.life != Life::Dead
+        })
+    }
+
+    /// Charges one watch to a user (`percpu_counter_add` in `ep_insert`).
+    #[inline]
+    pub(crate) fn charge_watch(&mut self, user: u32) -> Result<(), Errno> {
+        let max = self.max_user_watches;
+        let count = match self.watches.iter_mut().find(|(uid, _)| *uid == user) {
+            Some((_, count)) => count,
+            None => {
+                self.watches.push((user, 0));
+                &mut self.watches.last_mut().expect("just pushed").1
+            }
+        };
+        if *count >= max {
+            return Err(Errno::ENOSPC);
+        }
+        *count += 1;
+        Ok(())
+    }
+
+    pub(crate) fn uncharge_watch(&mut self, user: u32) {
+        if let Some((_, count)) = self.watches.iter_mut().find(|(uid, _)| *uid == user) {
+            *count -= 1;
+        }
+    }
+}
+
+impl<O: Observer> Kernel<'_, O> {
+    /// The process ended: tells the parent, or nobody if there is none left.
+    pub(super) fn process_exited(&mut self, id: ProcId, status: WaitStatus) -> Option<HeadId> {
+        let parent = self.m.processes[id.index()].parent;
+        let parent = parent
+            .filter(|parent| self.m.processes[parent.index()].status == ProcessStatus::Running);
+        // Children of a process that has ended belong to init, which waits for everyone at once.
+        for process in &mut self.m.processes {
+            if process.parent == Some(id) {
+                process.parent = None;
+                if let ProcessStatus::Zombie(_) = process.status {
+                    process.status = ProcessStatus::Reaped;
+                }
+            }
+        }
+        let process = &mut self.m.processes[id.index()];
+        process.status = match parent {
+            Some(_) => ProcessStatus::Zombie(status),
+            None => ProcessStatus::Reaped,
+        };
+        parent.map(|parent| self.m.processes[parent.index()].wait_chldexit)
+    }
+}

@@ -1,0 +1,235 @@
+//! The machine as [`State`]: plain data for pictures.
+
+use super::Machine;
+use super::arena::{EpId, FileId, HeadId, ItemId};
+use super::eventpoll::{Ovflist, OvflistNext};
+use super::file::{EventFd, Kind, Plain};
+use super::rbtree::Side;
+use super::task::Life;
+use super::wait_queue::WakeFn;
+use crate::abi::{EventMask, Fd, TaskId};
+use crate::trace::{
+    EpollState, FileState, ItemRef, NodeState, QueueRef, State, TaskState, WaiterState,
+};
+
+impl Machine {
+    /// Everything that can be drawn.
+    pub(crate) fn view(&self) -> State {
+        let files = self.open_files();
+        State {
+            now: self.now,
+            epolls: files
+                .iter()
+                .filter_map(|(id, _)| self.files[*id].epoll())
+                .map(|ep| self.view_epoll(ep))
+                .collect(),
+            files: files
+                .iter()
+                .filter(|(id, _)| self.files[*id].epoll().is_none())
+                .map(|(id, fds)| self.view_file(*id, fds.clone()))
+                .collect(),
+            tasks: self.view_tasks(),
+        }
+    }
+
+    /// Every file that a descriptor or a call in flight refers to, the oldest name first.
+    pub(super) fn open_files(&self) -> Vec<(FileId, Vec<(TaskId, Fd)>)> {
+        let mut files: Vec<(FileId, Vec<(TaskId, Fd)>)> = Vec::new();
+        let mut meet = |file: FileId, fd: Option<(TaskId, Fd)>| {
+            let known = files.iter().position(|(id, _)| *id == file);
+            let index = known.unwrap_or_else(|| {
+                files.push((file, Vec::new()));
+                files.len() - 1
+            });
+            files[index].1.extend(fd);
+        };
+        for process in &self.processes {
+            for (fd, slot) in process.fds.iter() {
+                meet(slot.file, Some((process.leader, fd)));
+            }
+        }
+        for task in &self.tasks {
+            for file in &task.pinned {
+                meet(*file, None);
+            }
+        }
+        files
+    }
+
+    fn item_name(&self, item: ItemId) -> ItemRef {
+        let item = &self.items[item];
+        ItemRef {
+            ep: self.epolls[item.ep].label,
+            tfd: item.fd,
+        }
+    }
+
+    fn view_epoll(&self, id: EpId) -> EpollState {
+        let ep = &self.epolls[id];
+        let names =
+            |items: Vec<ItemId>| items.into_iter().map(|item| self.item_name(item)).collect();
+        EpollState {
+            ep: ep.label,
+            tree: self.view_tree(id),
+            rdllist: names(ep.rdllist.iter(&self.items).collect()),
+            txlist: names(ep.txlist.iter(&self.items).collect()),
+            ovflist: match ep.ovflist {
+                Ovflist::Closed => None,
+                Ovflist::Open(newest) => Some(names(self.ovflist(newest).collect())),
+            },
+            mtx: ep.mtx,
+            wq: self.view_queue(ep.wq),
+            poll_wait: self.view_queue(ep.poll_wait),
+        }
+    }
+
+    /// The items on an overflow list, newest first.
+    pub(super) fn ovflist(&self, newest: Option<ItemId>) -> impl Iterator<Item = ItemId> + '_ {
+        std::iter::successors(newest, |item| match self.items[*item].ovflist_next {
+            OvflistNext::On(next) => next,
+            OvflistNext::Off => None,
+        })
+    }
+
+    fn view_tree(&self, ep: EpId) -> Vec<NodeState> {
+        let tree = self.epolls[ep].rbr;
+        let mut nodes: Vec<NodeState> = Vec::new();
+        // A stack of what is to be drawn, each with the place that is to point at it.
+        let mut todo: Vec<(ItemId, u32, Option<(usize, Side)>)> = tree
+            .root()
+            .map(|root| (root, 0, None))
+            .into_iter()
+            .collect();
+        while let Some((id, depth, above)) = todo.pop() {
+            let index = nodes.len();
+            match above {
+                Some((parent, Side::Left)) => nodes[parent].left = Some(index),
+                Some((parent, Side::Right)) => nodes[parent].right = Some(index),
+                None => {}
+            }
+            let item = &self.items[id];
+            nodes.push(NodeState {
+                item: self.item_name(id),
+                file: self.files[item.file].label,
+                interest: item.interest,
+                data: item.data,
+                red: self.rb.is_red(id),
+                depth,
+                left: None,
+                right: None,
+            });
+            for side in [Side::Right, Side::Left] {
+                if let Some(child) = self.rb.child(id, side) {
+                    todo.push((child, depth + 1, Some((index, side))));
+                }
+            }
+        }
+        nodes
+    }
+
+    fn view_queue(&self, head: HeadId) -> Vec<WaiterState> {
+        let entries = self.heads[head].entries.iter(&self.waits);
+        entries
+            .map(|id| {
+                let entry = &self.waits[id];
+                let exclusive = entry.exclusive;
+                match entry.func {
+                    WakeFn::EpPollCallback(item) => WaiterState::Hook {
+                        item: self.item_name(item),
+                        exclusive,
+                    },
+                    WakeFn::Autoremove(task)
+                    | WakeFn::EpAutoremove(task)
+                    | WakeFn::PollWake(task)
+                    | WakeFn::Default(task) => WaiterState::Task { task, exclusive },
+                }
+            })
+            .collect()
+    }
+
+    fn view_file(&self, id: FileId, fds: Vec<(TaskId, Fd)>) -> FileState {
+        let file = &self.files[id];
+        let queue = |head: HeadId| (self.heads[head].label, self.view_queue(head));
+        let (kind, content, ready, queues): (_, _, _, Vec<(QueueRef, Vec<WaiterState>)>) =
+            match &file.kind {
+                Kind::EventFd(EventFd {
+                    count,
+                    wqh,
+                    semaphore,
+                }) => {
+                    let eventfd = EventFd {
+                        count: *count,
+                        wqh: *wqh,
+                        semaphore: *semaphore,
+                    };
+                    (
+                        "eventfd",
+                        format!("count {count}"),
+                        eventfd.poll(),
+                        vec![queue(*wqh)],
+                    )
+                }
+                Kind::Pipe(end) => {
+                    // Asking leaves a mark on a pipe, so a copy is asked.
+                    let mut pipe = self.pipes[end.pipe].clone();
+                    let content = format!(
+                        "{} bytes in {} of {} slots, {} readers, {} writers",
+                        pipe.unread(),
+                        pipe.bufs.len(),
+                        pipe.max_usage,
+                        pipe.readers,
+                        pipe.writers
+                    );
+                    let head = if end.reads {
+                        pipe.rd_wait
+                    } else {
+                        pipe.wr_wait
+                    };
+                    let kind = if end.reads {
+                        "pipe, read end"
+                    } else {
+                        "pipe, write end"
+                    };
+                    (kind, content, pipe.poll(*end), vec![queue(head)])
+                }
+                Kind::Plain(plain) => (
+                    plain_name(*plain),
+                    String::new(),
+                    EventMask::empty(),
+                    vec![],
+                ),
+                Kind::EventPoll(_) => ("epoll", String::new(), EventMask::empty(), vec![]),
+            };
+        FileState {
+            file: file.label,
+            kind,
+            content,
+            ready,
+            fds,
+            queues,
+        }
+    }
+
+    fn view_tasks(&self) -> Vec<TaskState> {
+        self.task_ids()
+            .filter(|task| self.task(*task).life != Life::Dead)
+            .map(|task| TaskState {
+                task,
+                call: self.task(task).call.as_ref().map(|call| call.at()),
+            })
+            .collect()
+    }
+}
+
+fn plain_name(plain: Plain) -> &'static str {
+    match plain {
+        Plain::Null => "/dev/null",
+        Plain::Zero => "/dev/zero",
+        Plain::Full => "/dev/full",
+        Plain::Urandom => "/dev/urandom",
+        Plain::Regular(_) => "regular file",
+        Plain::Directory => "directory",
+        Plain::ProcAlways | Plain::MaxUserWatches => "procfs file",
+        Plain::Path => "path",
+    }
+}
