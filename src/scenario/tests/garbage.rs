@@ -95,6 +95,7 @@ fn mutated_files_and_noise_do_not_panic() {
         for _ in 0..=random.below(6) {
             let at = random.below(bytes.len());
             match random.below(3) {
+                _ if bytes.is_empty() => {}
                 0 => bytes[at] = u8::try_from(random.below(256)).expect("a byte"),
                 1 => drop(bytes.drain(at..(at + random.below(200)).min(bytes.len()))),
                 _ => bytes.truncate(at.max(1)),
@@ -134,7 +135,7 @@ fn large_files_take_time_in_proportion() {
         assert!(Scenario::parse(&text).is_err());
     }
     assert!(
-        started.elapsed() < Duration::from_secs(20),
+        started.elapsed() < Duration::from_secs(60),
         "{:?}",
         started.elapsed()
     );
