@@ -41,9 +41,10 @@ pub(super) fn read_output(c: &mut Cursor<'_>, kind: Kind) -> Result<Output> {
     {
         let place = match addr {
             addr if MAPPABLE.contains(&addr) => Place::Plenty,
-            addr if has_pointer || addr == 0 => Place::Addr(addr),
+            // Where `NULL` means that nothing is wanted, nothing need be passed on.
+            addr if has_pointer || (addr == 0 && !matches!(kind, Kind::Pipe)) => Place::Addr(addr),
             _ => {
-                let message = "only `NULL` is possible here";
+                let message = "the lab cannot pass an address here";
                 return Err(ScenarioError::new(
                     c.since(start),
                     message,

@@ -62,9 +62,15 @@ pub(super) fn read_result(c: &mut Cursor<'_>, returns: Returns) -> Result<Expect
 
 /// `-1 EAGAIN (Resource temporarily unavailable)`
 pub(super) fn read_error(c: &mut Cursor<'_>) -> Result<Expect> {
-    let Some((-1, _)) = c.number()? else {
-        return Err(c.unexpected("`-1` and the name of an error"));
-    };
+    match c.number()? {
+        Some((-1, _)) => {}
+        Some((_, span)) => {
+            let message = "a call that fails returns -1";
+            return Err(ScenarioError::new(span, message, "not -1")
+                .help("write `= -1 EBADF`, with the name of the error"));
+        }
+        None => return Err(c.unexpected("`-1` and the name of an error")),
+    }
     let Some((word, span)) = c.ident() else {
         return Err(c.unexpected("the name of an error"));
     };

@@ -93,6 +93,22 @@ fn syntax_errors_point_at_what_was_not_expected() {
 }
 
 #[test]
+fn memory_that_the_lab_cannot_choose_is_refused() {
+    assert_error(
+        "pipe2(NULL, 0) = -1 EFAULT",
+        "1:7: the lab cannot pass an address here [not this address]",
+    );
+    assert_error(
+        "wait4(-1, @room(2) ..., 0, NULL)",
+        "1:11: the lab cannot choose the memory of this argument [not possible here]",
+    );
+    assert_error(
+        "close(3) = -7",
+        "1:12: a call that fails returns -1 [not -1] (write `= -1 EBADF`, with the name of the error)",
+    );
+}
+
+#[test]
 fn names_must_stand_for_something() {
     assert_error(
         "evfd = eventfd(0)\nclose(efd)",
