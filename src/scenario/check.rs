@@ -10,9 +10,9 @@ use super::ast::{
     Text, Value,
 };
 use super::env::unbound;
-use super::parse::arguments;
+use super::read::arguments;
+use super::read::check_name;
 use super::signature::{Kind, Param, Returns};
-use super::value::check_name;
 use super::{ScenarioError, Span};
 
 /// The most calls that a scenario may make, all rounds of its loops counted.

@@ -45,21 +45,14 @@ impl Header {
             return Ok(());
         };
         match word {
-            "law" => match argument.parse() {
-                Ok(id) if !sentence.is_empty() => {
-                    self.laws.push(Law {
-                        id,
-                        sentence: sentence.to_owned(),
-                    });
+            "law" => {
+                if !is_law_id(argument) || sentence.is_empty() {
+                    let example = "# law 37: An edge is reported once.";
+                    return Err(malformed(span, "law", example));
                 }
-                _ => {
-                    return Err(malformed(
-                        span,
-                        "law",
-                        "# law 37: An edge is reported once.",
-                    ));
-                }
-            },
+                let (id, sentence) = (argument.to_owned(), sentence.to_owned());
+                self.laws.push(Law { id, sentence });
+            }
             "confusion" => {
                 if argument.is_empty() || sentence.is_empty() {
                     let example = "# confusion et-partial-read: One read is not enough.";

@@ -34,11 +34,11 @@ mod lower;
 mod needs;
 mod parse;
 mod print;
+mod read;
 mod run;
 mod signature;
 mod span;
 mod transcript;
-mod value;
 mod words;
 
 pub use ast::{Line, Scenario};

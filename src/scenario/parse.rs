@@ -7,22 +7,19 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::backend::Thaw;
-
-use super::ast::{Arg, Call, Expect, Form, Line, LineKind, Name, Repeat, Scenario, Shown, Value};
-use super::calls::{self, OTHERWISE};
+use super::ast::{Call, Form, Line, LineKind, Name, Repeat, Scenario, Shown};
 use super::cursor::Cursor;
 use super::header::is_directive;
-use super::signature::{Returns, Signature};
-use super::value::{check_name, read_arg, read_result};
+use super::read::{
+    check_name, complete, read_call, read_comment, read_expectation, read_task, read_thaw,
+    read_time,
+};
 use super::{Header, ScenarioError, Span, check};
 
 /// After this many errors the rest of the text is not looked at.
 const MOST_ERRORS: usize = 20;
 /// More than a person writes, and little enough for everything that walks over loops by recursion.
 const DEEPEST: usize = 8;
-/// The longest time that may pass at once.
-const LONGEST: Duration = Duration::from_secs(3600);
 
 impl Scenario {
     /// Reads a scenario, in strace's dialects and in the canonical form, and checks it.
@@ -68,7 +65,12 @@ struct Opening {
 /// What a line turned out to be.
 enum Read {
     Line(LineKind),
-    Open { count: u64, var: Option<Name> },
+    /// A loop, with where its count stands.
+    Open {
+        count: u64,
+        var: Option<Name>,
+        counted: Span,
+    },
     Close,
 }
 
@@ -142,17 +144,28 @@ impl<'t> Parser<'t> {
         let span = c.since(start);
         let comment = read_comment(&mut c)?;
         match read {
-            Read::Line(kind) => self.block().lines.push(Line {
-                number,
-                span,
-                kind,
-                comment,
-            }),
-            Read::Open { count, var } => {
-                if self.blocks.len() > DEEPEST {
-                    let message = format!("loops nest at most {DEEPEST} deep");
-                    return Err(ScenarioError::new(span, message, "one too many"));
+            Read::Line(kind) => {
+                let block = self.block();
+                if let LineKind::Call(call) = &kind
+                    && call.form == Form::Unfinished
+                {
+                    block
+                        .asleep
+                        .insert(call.task_name().into(), block.lines.len());
                 }
+                block.lines.push(Line {
+                    number,
+                    span,
+                    kind,
+                    comment,
+                });
+            }
+            Read::Open {
+                count,
+                var,
+                counted,
+            } => {
+                // It is opened also if it is wrong, so that its end is not wrong too.
                 let opening = Some(Opening {
                     number,
                     span,
@@ -164,6 +177,14 @@ impl<'t> Parser<'t> {
                     opening,
                     ..Block::default()
                 });
+                if count == 0 {
+                    let message = "a loop runs at least once";
+                    return Err(ScenarioError::new(counted, message, "not once"));
+                }
+                if self.blocks.len() > DEEPEST + 1 {
+                    let message = format!("loops nest at most {DEEPEST} deep");
+                    return Err(ScenarioError::new(span, message, "one too many"));
+                }
             }
             Read::Close => self.close_block(span, comment)?,
         }
@@ -314,9 +335,9 @@ impl<'t> Parser<'t> {
         Ok(LineKind::Comment(text.into()))
     }
 
-    /// Notes a call that sleeps, and refuses one of a task that does.
+    /// Refuses the call of a task that sleeps.
     fn place_call(
-        &mut self,
+        &self,
         call: Call,
         start: usize,
         c: &Cursor<'_>,
@@ -338,12 +359,6 @@ impl<'t> Parser<'t> {
                     called(line)
                 )),
             );
-        }
-        let block = self.block();
-        if call.form == Form::Unfinished {
-            block
-                .asleep
-                .insert(call.task_name().into(), block.lines.len());
         }
         Ok(LineKind::Call(Box::new(call)))
     }
@@ -408,40 +423,6 @@ impl<'t> Parser<'t> {
     }
 }
 
-/// Reads the arguments that a resumed line shows: all from the first output on, or those that the
-/// unfinished line left out. Arguments that both show must agree.
-fn complete(
-    args: &mut Vec<Arg>,
-    c: &mut Cursor<'_>,
-    signature: &'static Signature,
-) -> Result<(), ScenarioError> {
-    let from = signature.first_output().min(args.len());
-    let mut place = from;
-    while !c.eat(")") {
-        if place > from {
-            c.expect(",")?;
-        }
-        let Some(param) = signature.params.get(place) else {
-            return Err(c.unexpected("`)`"));
-        };
-        let mut arg = read_arg(c, param)?;
-        match args.get_mut(place) {
-            None => args.push(arg),
-            Some(begun) => {
-                if let (Value::Out(begun), Value::Out(ended)) = (&begun.value, &mut arg.value) {
-                    ended.place = begun.place;
-                } else if begun.value != arg.value {
-                    let message = format!("the call began with another `{}`", param.name);
-                    return Err(ScenarioError::new(arg.span, message, "not what it was"));
-                }
-                *begun = arg;
-            }
-        }
-        place += 1;
-    }
-    Ok(())
-}
-
 fn called(line: &Line) -> &'static str {
     match &line.kind {
         LineKind::Call(call) => call.signature.name,
@@ -449,201 +430,12 @@ fn called(line: &Line) -> &'static str {
     }
 }
 
-/// Reads a call from behind its name.
-fn read_call(c: &mut Cursor<'_>, name: &str, span: Span) -> Result<Call, ScenarioError> {
-    let rows = calls::named(name);
-    let Some(mut signature) = rows.first() else {
-        let message = format!("`{name}` is not a call that the lab knows");
-        return Err(ScenarioError::new(span, message, "unknown call")
-            .meant(name, calls::names().chain(["repeat", "thaw"])));
-    };
-    c.expect("(")?;
-    let mut args = Vec::new();
-    let mut form = Form::Plain;
-    loop {
-        if c.eat("<unfinished ...>") {
-            form = Form::Unfinished;
-            break;
-        }
-        if c.eat(")") {
-            break;
-        }
-        if !args.is_empty() {
-            c.expect(",")?;
-            if c.eat("<unfinished ...>") {
-                form = Form::Unfinished;
-                break;
-            }
-        }
-        let Some(param) = signature.params.get(args.len()) else {
-            let message = format!("{name} takes {}", arguments(signature.params.len()));
-            return Err(ScenarioError::new(
-                c.unexpected("`)`").span(),
-                message,
-                "one too many",
-            ));
-        };
-        args.push(read_arg(c, param)?);
-        if let Some((place, _)) = signature.selector
-            && args.len() == place + 1
-        {
-            signature = select(rows, &args[place])?;
-        }
-    }
-    let expect = match form {
-        Form::Unfinished => {
-            if signature
-                .selector
-                .is_some_and(|(place, _)| args.len() <= place)
-            {
-                let message = format!("{name} must show here which of its kinds it is");
-                return Err(ScenarioError::new(span, message, "too little is shown"));
-            }
-            Expect::Record
-        }
-        _ => read_expectation(c, signature)?,
-    };
-    Ok(Call {
-        time: None,
-        task: None,
-        bind: None,
-        signature,
-        args,
-        expect,
-        form,
-    })
-}
-
-/// The row for the value of the argument that tells the rows apart.
-fn select(rows: &'static [Signature], arg: &Arg) -> Result<&'static Signature, ScenarioError> {
-    let Value::Bits(bits) = arg.value else {
-        unreachable!("a row is selected by a constant");
-    };
-    let is = |value: u32| {
-        rows.iter()
-            .find(|row| row.selector.is_some_and(|(_, v)| v == value))
-    };
-    is(bits).or_else(|| is(OTHERWISE)).ok_or_else(|| {
-        let message = format!(
-            "{} with this argument is not something the lab knows",
-            rows[0].name
-        );
-        ScenarioError::new(arg.span, message, "unknown here")
-    })
-}
-
-pub(super) fn arguments(count: usize) -> String {
-    match count {
-        0 => "no arguments".to_owned(),
-        1 => "1 argument".to_owned(),
-        _ => format!("{count} arguments"),
-    }
-}
-
-/// What follows the closing bracket.
-fn read_expectation(
-    c: &mut Cursor<'_>,
-    signature: &'static Signature,
-) -> Result<Expect, ScenarioError> {
-    let expect = if c.eat("=") {
-        read_result(c, signature.returns)?
-    } else if signature.returns == Returns::Never {
-        Expect::Open
-    } else {
-        Expect::Record
-    };
-    // strace's option `-T` adds how long it took.
-    if c.sees("<") && c.rest()[1..].starts_with(|c: char| c.is_ascii_digit()) {
-        c.skip_past(">")?;
-    }
-    Ok(expect)
-}
-
-fn read_comment(c: &mut Cursor<'_>) -> Result<Option<Box<str>>, ScenarioError> {
-    if c.is_at_end() {
-        return Ok(None);
-    }
-    if c.eat("#") {
-        return Ok(Some(c.until(&[]).into()));
-    }
-    Err(c.unexpected("the end of the line"))
-}
-
-/// `+10ms`
-fn read_time(c: &mut Cursor<'_>) -> Result<Option<Duration>, ScenarioError> {
-    if c.sees("+++") || !c.eat("+") {
-        return Ok(None);
-    }
-    let start = c.at();
-    let digits = c.rest().bytes().take_while(u8::is_ascii_digit).count();
-    let number: Option<u64> = c.rest()[..digits].parse().ok();
-    let unit = c.rest()[digits..]
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .next();
-    c.until(&[' ', '\t', '#']);
-    let from = match unit {
-        Some("us") => Duration::from_micros,
-        Some("ms") => Duration::from_millis,
-        Some("s") => Duration::from_secs,
-        _ => {
-            let message = "a time is a whole number of us, ms or s";
-            return Err(
-                ScenarioError::new(c.since(start), message, "not a time").help("as in `+10ms`")
-            );
-        }
-    };
-    match number.map(from).filter(|time| *time <= LONGEST) {
-        Some(time) => Ok(Some(time)),
-        None => {
-            let message = "at most an hour can pass at once";
-            Err(ScenarioError::new(c.since(start), message, "too long"))
-        }
-    }
-}
-
-/// `[A]`, or strace's `[pid 123]`.
-fn read_task(c: &mut Cursor<'_>) -> Result<Option<Name>, ScenarioError> {
-    if !c.eat("[") {
-        return Ok(None);
-    }
-    c.skip_space();
-    let start = c.at();
-    let is_pid = c.eat_word("pid") && !c.sees("]");
-    if is_pid {
-        let Some((pid, span)) = c.number()? else {
-            return Err(c.unexpected("the number of a task"));
-        };
-        c.expect("]")?;
-        return Ok(Some(Name {
-            text: pid.to_string().into(),
-            span,
-        }));
-    }
-    let span = c.since(start);
-    let name = if span.start < span.end {
-        Some(("pid", span))
-    } else {
-        c.ident()
-    };
-    let Some((text, span)) = name else {
-        return Err(c.unexpected("the name of a task"));
-    };
-    c.expect("]")?;
-    Ok(Some(Name {
-        text: text.into(),
-        span,
-    }))
-}
-
 /// `repeat 500 as i {`, from behind the first word.
 fn read_repeat(c: &mut Cursor<'_>) -> Result<Read, ScenarioError> {
     let Some((count, span)) = c.number()? else {
         return Err(c.unexpected("how many times to repeat"));
     };
-    let Some(count) = u64::try_from(count).ok().filter(|count| *count > 0) else {
-        let message = "a loop runs at least once";
-        return Err(ScenarioError::new(span, message, "not once"));
-    };
+    let count = u64::try_from(count).unwrap_or(0);
     let mut var = None;
     if c.eat_word("as") {
         let Some((text, span)) = c.ident() else {
@@ -656,26 +448,9 @@ fn read_repeat(c: &mut Cursor<'_>) -> Result<Read, ScenarioError> {
         });
     }
     c.expect("{")?;
-    Ok(Read::Open { count, var })
-}
-
-/// `thaw(A, PROT_READ)`, from behind the first word.
-fn read_thaw(c: &mut Cursor<'_>) -> Result<LineKind, ScenarioError> {
-    c.expect("(")?;
-    let Some((text, span)) = c.ident() else {
-        return Err(c.unexpected("the name of a task"));
-    };
-    let task = Name {
-        text: text.into(),
-        span,
-    };
-    let mut page = Thaw::Writable;
-    if c.eat(",") {
-        if !c.eat_word("PROT_READ") {
-            return Err(c.unexpected("`PROT_READ`"));
-        }
-        page = Thaw::ReadOnly;
-    }
-    c.expect(")")?;
-    Ok(LineKind::Thaw { task, page })
+    Ok(Read::Open {
+        count,
+        var,
+        counted: span,
+    })
 }

@@ -3,7 +3,7 @@
 use crate::scenario::Scenario;
 
 /// Lines in canonical form: each prints as itself.
-const CANONICAL: &str = r##"# A line or two for every call.
+pub(super) const CANONICAL: &str = r##"# A line or two for every call.
 # law 37: An edge is reported once.
 # confusion et-partial-read: One read is not enough.
 # needs: linux >= 6.15, root

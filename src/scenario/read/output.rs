@@ -1,0 +1,147 @@
+//! What a call stores: the memory that it is given, and the content that it shall have.
+
+use crate::abi::WaitStatus;
+use crate::scenario::ScenarioError;
+use crate::scenario::ast::{Output, Place, Shown};
+use crate::scenario::cursor::Cursor;
+use crate::scenario::lower::{low_u32, low_u64};
+use crate::scenario::signature::Kind;
+use crate::scenario::words;
+
+use super::number::{MAPPABLE, read_address, read_bits, read_num};
+use super::structure::{Torn, read_event, read_int_cell, read_list, read_params, read_rlimit};
+use super::text::read_text;
+
+type Result<T> = std::result::Result<T, ScenarioError>;
+
+pub(super) fn read_output(c: &mut Cursor<'_>, kind: Kind) -> Result<Output> {
+    let start = c.at();
+    let has_pointer = !matches!(kind, Kind::Pipe | Kind::Status | Kind::RlimitOut);
+    let mut place = Place::Plenty;
+    if c.eat("@") {
+        place = read_place(c)?;
+        if !has_pointer {
+            let message = "the lab cannot choose the memory of this argument";
+            return Err(ScenarioError::new(
+                c.since(start),
+                message,
+                "not possible here",
+            ));
+        }
+    }
+    if c.eat("...") || (place != Place::Plenty && (c.sees(",") || c.sees("<") || c.sees(")"))) {
+        return Ok(Output {
+            place,
+            shown: Shown::Open,
+        });
+    }
+    // An address in user space is where some program had its buffer, which is no matter here.
+    if place == Place::Plenty
+        && let Some(addr) = read_address(c)?
+    {
+        let place = match addr {
+            addr if MAPPABLE.contains(&addr) => Place::Plenty,
+            // Where `NULL` means that nothing is wanted, nothing need be passed on.
+            addr if has_pointer || (addr == 0 && !matches!(kind, Kind::Pipe)) => Place::Addr(addr),
+            _ => {
+                let message = "the lab cannot pass an address here";
+                return Err(ScenarioError::new(
+                    c.since(start),
+                    message,
+                    "not this address",
+                ));
+            }
+        };
+        return Ok(Output {
+            place,
+            shown: Shown::Open,
+        });
+    }
+    let shown = match kind {
+        Kind::Events => {
+            let unordered = c.eat_word("unordered");
+            let events = read_list(c, |c| read_event(c, Torn::Yes))?;
+            Shown::Events { unordered, events }
+        }
+        Kind::Pipe => {
+            c.expect("[")?;
+            let read_end = read_num(c, Kind::Fd, "the read end")?;
+            c.expect(",")?;
+            let write_end = read_num(c, Kind::Fd, "the write end")?;
+            c.expect("]")?;
+            Shown::Pipe(read_end, write_end)
+        }
+        Kind::Bytes => Shown::Bytes(read_text(c)?),
+        Kind::IntOut => Shown::Int(read_int_cell(c)?),
+        Kind::ParamsOut => Shown::Params(read_params(c)?),
+        Kind::Status => Shown::Status(read_status(c)?),
+        _ => Shown::Rlimit(read_rlimit(c)?),
+    };
+    Ok(Output { place, shown })
+}
+
+/// The largest memory that a scenario may ask for.
+const LARGEST_ROOM: i128 = 1 << 26;
+
+/// Behind `@`: `room(24)`, `room(2 entries)`, `frozen`.
+pub(super) fn read_place(c: &mut Cursor<'_>) -> Result<Place> {
+    match c.ident() {
+        Some(("frozen", _)) => Ok(Place::Frozen),
+        Some(("room", _)) => {
+            c.expect("(")?;
+            let Some((size, span)) = c.number()? else {
+                return Err(c.unexpected("a number of bytes"));
+            };
+            if !(0..=LARGEST_ROOM).contains(&size) {
+                let message = format!("a room holds from 0 to {LARGEST_ROOM} bytes");
+                return Err(ScenarioError::new(span, message, "not this many"));
+            }
+            let entries = c.eat_word("entries") || c.eat_word("entry");
+            c.expect(")")?;
+            let size = low_u64(size);
+            Ok(if entries {
+                Place::Entries(size)
+            } else {
+                Place::Bytes(size)
+            })
+        }
+        Some((word, span)) => {
+            let message = format!("`@{word}` is no kind of memory");
+            Err(ScenarioError::new(span, message, "unknown")
+                .meant(word, ["room", "frozen"])
+                .help("there are @room(24), @room(2 entries) and @frozen"))
+        }
+        None => Err(c.unexpected("`room` or `frozen`")),
+    }
+}
+
+/// `[{WIFEXITED(s) && WEXITSTATUS(s) == 0}]`
+pub(super) fn read_status(c: &mut Cursor<'_>) -> Result<WaitStatus> {
+    c.expect("[")?;
+    c.expect("{")?;
+    let exited = c.eat_word("WIFEXITED");
+    if !exited && !c.eat_word("WIFSIGNALED") {
+        return Err(c.unexpected("`WIFEXITED(s)` or `WIFSIGNALED(s)`"));
+    }
+    c.expect("(s)")?;
+    c.expect("&&")?;
+    c.expect(if exited { "WEXITSTATUS" } else { "WTERMSIG" })?;
+    c.expect("(s)")?;
+    c.expect("==")?;
+    let number = if exited {
+        match c.number()? {
+            Some((number, _)) => low_u32(number),
+            None => return Err(c.unexpected("a number")),
+        }
+    } else {
+        read_bits(c, &words::SIGNALS)?
+    };
+    c.expect("}")?;
+    c.expect("]")?;
+    let number = number.cast_signed();
+    Ok(if exited {
+        WaitStatus::Exited(number)
+    } else {
+        WaitStatus::Signaled(number)
+    })
+}

@@ -1,0 +1,250 @@
+//! What pointers lead to: structures, arrays and sets.
+
+use crate::abi::{EpollParams, Rlimit};
+use crate::scenario::ScenarioError;
+use crate::scenario::ast::{Event, Num, PollEntry, Value};
+use crate::scenario::cursor::Cursor;
+use crate::scenario::lower::{low_u32, low_u64};
+use crate::scenario::signature::Kind;
+use crate::scenario::words;
+
+use super::number::{expect_field, named_num, read_flags, read_num};
+
+type Result<T> = std::result::Result<T, ScenarioError>;
+
+/// Whether an event may end behind its mask, as one does that a fault tore.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Torn {
+    Yes,
+    No,
+}
+
+pub(super) fn read_event(c: &mut Cursor<'_>, torn: Torn) -> Result<Event> {
+    c.expect("{")?;
+    // Old versions of strace print no field names.
+    if c.eat_word("events") {
+        c.expect("=")?;
+    }
+    let events = read_flags(c, &words::EPOLL_EVENTS)?;
+    if torn == Torn::Yes && c.eat("}") {
+        return Ok(Event { events, data: None });
+    }
+    c.expect(",")?;
+    if c.eat_word("data") {
+        c.expect("=")?;
+    }
+    let data = read_data(c)?;
+    c.expect("}")?;
+    Ok(Event {
+        events,
+        data: Some(data),
+    })
+}
+
+/// `epoll_data_t`: a number, or some of the members of the union.
+pub(super) fn read_data(c: &mut Cursor<'_>) -> Result<Num> {
+    if !c.sees("{") {
+        return read_num(c, Kind::Size, "data");
+    }
+    let start = c.at();
+    c.expect("{")?;
+    let mut low: Option<Num> = None;
+    let mut whole: Option<Num> = None;
+    loop {
+        let Some((member, span)) = c.ident() else {
+            return Err(c.unexpected("a member of `epoll_data_t`"));
+        };
+        let (kind, half) = match member {
+            "u64" | "ptr" => (Kind::Size, &mut whole),
+            "u32" => (Kind::Uint, &mut low),
+            "fd" => (Kind::Fd, &mut low),
+            _ => {
+                let message = format!("`{member}` is not a member of `epoll_data_t`");
+                return Err(ScenarioError::new(span, message, "no such member")
+                    .meant(member, ["u32", "u64", "fd", "ptr"])
+                    .help("its members are ptr, fd, u32 and u64"));
+            }
+        };
+        c.expect("=")?;
+        let num = match kind {
+            Kind::Size if c.eat_word("NULL") => Num::Lit(0),
+            _ => read_num(c, kind, member)?,
+        };
+        *half = Some(match num {
+            Num::Lit(number) if !matches!(kind, Kind::Size) => Num::Lit(low_u32(number).into()),
+            num => num,
+        });
+        if !c.eat(",") {
+            break;
+        }
+    }
+    c.expect("}")?;
+    let agree = match (&low, &whole) {
+        (Some(Num::Lit(low)), Some(Num::Lit(whole))) => low_u32(*low) == low_u32(*whole),
+        (Some(Num::Name(low)), Some(Num::Name(whole))) => low.text == whole.text,
+        (Some(_), Some(_)) => false,
+        _ => true,
+    };
+    if !agree {
+        let message = "the members of `data` are views of one number, and these disagree";
+        return Err(
+            ScenarioError::new(c.since(start), message, "two different numbers")
+                .help("write one of them: data={u64=7}"),
+        );
+    }
+    // The loop ran at least once, so one of them is there.
+    Ok(whole.or(low).unwrap_or(Num::Lit(0)))
+}
+
+/// A list in brackets, its members separated by commas or blanks.
+pub(super) fn read_list<T>(
+    c: &mut Cursor<'_>,
+    mut read: impl FnMut(&mut Cursor<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
+    c.expect("[")?;
+    let mut list = Vec::new();
+    while !c.eat("]") {
+        if c.is_at_end() {
+            return Err(c.unexpected("`]`"));
+        }
+        list.push(read(c)?);
+        c.eat(",");
+    }
+    Ok(list)
+}
+
+pub(super) fn read_fd_list(c: &mut Cursor<'_>) -> Result<Vec<Num>> {
+    read_list(c, |c| read_num(c, Kind::Fd, "a member of the set"))
+}
+
+pub(super) fn read_poll_entries(c: &mut Cursor<'_>, mask: &str) -> Result<Vec<PollEntry>> {
+    read_list(c, |c| {
+        c.expect("{")?;
+        let fd = named_num(c, "fd", Kind::Fd)?;
+        let bits = if c.eat(",") {
+            expect_field(c, mask)?;
+            read_flags(c, &words::POLL_EVENTS)?
+        } else {
+            // strace leaves the mask of a negative descriptor out.
+            0
+        };
+        c.expect("}")?;
+        Ok(PollEntry { fd, mask: bits })
+    })
+}
+
+pub(super) fn read_sigset(c: &mut Cursor<'_>) -> Result<Value> {
+    let negated = c.eat("~");
+    let bits = read_list(c, |c| {
+        let Some((word, span)) = c.ident() else {
+            return Err(c.unexpected("a signal"));
+        };
+        let signal = words::signal_number(word).ok_or_else(|| {
+            let all = (words::SIGNALS.all)();
+            ScenarioError::new(span, format!("`{word}` is not a signal"), "unknown signal")
+                .meant(word, all.iter().map(|name| &name[3..]))
+        })?;
+        Ok(1_u64 << (signal - 1))
+    })?
+    .into_iter()
+    .fold(0, |set, bit| set | bit);
+    Ok(Value::SigSet(if negated { !bits } else { bits }))
+}
+
+pub(super) fn read_time(c: &mut Cursor<'_>, rest: &str) -> Result<Value> {
+    c.expect("{")?;
+    let sec = named_num(c, "tv_sec", Kind::Long)?;
+    c.expect(",")?;
+    let rest = named_num(c, rest, Kind::Long)?;
+    c.expect("}")?;
+    Ok(Value::Time(sec, rest))
+}
+
+pub(super) fn read_int_cell(c: &mut Cursor<'_>) -> Result<Num> {
+    c.expect("[")?;
+    let num = read_num(c, Kind::Int, "the int pointed to")?;
+    c.expect("]")?;
+    Ok(num)
+}
+
+pub(super) fn read_params(c: &mut Cursor<'_>) -> Result<EpollParams> {
+    let mut params = EpollParams::default();
+    c.expect("{")?;
+    loop {
+        let Some((field, span)) = c.ident() else {
+            return Err(c.unexpected("a field of `struct epoll_params`"));
+        };
+        c.expect("=")?;
+        let Some((number, at)) = c.number()? else {
+            return Err(c.unexpected("a number"));
+        };
+        let too_large = || {
+            let message = format!("{number} does not fit into `{field}`");
+            ScenarioError::new(at, message, "too large")
+        };
+        let byte = || u8::try_from(number).map_err(|_| too_large());
+        match field {
+            "busy_poll_usecs" => {
+                params.busy_poll_usecs = u32::try_from(number).map_err(|_| too_large())?;
+            }
+            "busy_poll_budget" => {
+                params.busy_poll_budget = u16::try_from(number).map_err(|_| too_large())?;
+            }
+            "prefer_busy_poll" => params.prefer_busy_poll = byte()?,
+            "__pad" => params.pad = byte()?,
+            _ => {
+                let message = format!("`struct epoll_params` has no field `{field}`");
+                let fields = [
+                    "busy_poll_usecs",
+                    "busy_poll_budget",
+                    "prefer_busy_poll",
+                    "__pad",
+                ];
+                return Err(ScenarioError::new(span, message, "no such field").meant(field, fields));
+            }
+        }
+        if !c.eat(",") {
+            break;
+        }
+    }
+    c.expect("}")?;
+    Ok(params)
+}
+
+pub(super) fn read_rlimit(c: &mut Cursor<'_>) -> Result<Rlimit> {
+    c.expect("{")?;
+    let rlim_cur = read_limit(c, "rlim_cur")?;
+    c.expect(",")?;
+    let rlim_max = read_limit(c, "rlim_max")?;
+    c.expect("}")?;
+    Ok(Rlimit { rlim_cur, rlim_max })
+}
+
+/// `20000`, `8192*1024`, `RLIM64_INFINITY`
+pub(super) fn read_limit(c: &mut Cursor<'_>, field: &str) -> Result<u64> {
+    expect_field(c, field)?;
+    if c.eat_word("RLIM64_INFINITY") || c.eat_word("RLIM_INFINITY") {
+        return Ok(u64::MAX);
+    }
+    let mut product: u64 = 1;
+    loop {
+        let Some((factor, _)) = c.number()? else {
+            return Err(c.unexpected("a number"));
+        };
+        product = product.saturating_mul(low_u64(factor));
+        if !c.eat("*") {
+            return Ok(product);
+        }
+    }
+}
+
+pub(super) fn read_slot(c: &mut Cursor<'_>) -> Result<Value> {
+    c.expect("{")?;
+    let efd = named_num(c, "efd", Kind::Fd)?;
+    c.expect(",")?;
+    let tfd = named_num(c, "tfd", Kind::Fd)?;
+    c.expect(",")?;
+    let toff = named_num(c, "toff", Kind::Uint)?;
+    c.expect("}")?;
+    Ok(Value::Slot { efd, tfd, toff })
+}
