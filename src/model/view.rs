@@ -95,7 +95,8 @@ impl Machine {
         let tree = self.epolls[ep].rbr;
         let mut nodes: Vec<NodeState> = Vec::new();
         // A stack of what is to be drawn, each with the place that is to point at it.
-        let mut todo: Vec<(ItemId, u32, Option<(usize, Side)>)> = tree
+        type Above = Option<(usize, Side)>;
+        let mut todo: Vec<(ItemId, u32, Above)> = tree
             .root()
             .map(|root| (root, 0, None))
             .into_iter()

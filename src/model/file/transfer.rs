@@ -191,10 +191,10 @@ impl<O: Observer> Kernel<'_, O> {
     /// Step: one entry of the walk at hand, or the beginning of the next walk.
     #[inline]
     fn transfer_wake(&mut self, task: TaskId, call: &mut Transfer) -> Flow {
-        if call.io.walks.outer.is_none() {
-            if let Some(wake) = call.io.wakes.pop() {
-                self.wake_up(&mut call.io.walks, wake);
-            }
+        if call.io.walks.outer.is_none()
+            && let Some(wake) = call.io.wakes.pop()
+        {
+            self.wake_up(&mut call.io.walks, wake);
         }
         if self.wake_step(task, &mut call.io.walks) == Walked::Blocked {
             return Flow::Blocked;
