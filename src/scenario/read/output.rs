@@ -16,7 +16,7 @@ type Result<T> = std::result::Result<T, ScenarioError>;
 
 pub(super) fn read_output(c: &mut Cursor<'_>, kind: Kind) -> Result<Output> {
     let start = c.at();
-    let has_pointer = !matches!(kind, Kind::Pipe | Kind::Status | Kind::RlimitOut);
+    let has_pointer = !matches!(kind, Kind::Status | Kind::RlimitOut);
     let mut place = Place::Plenty;
     if c.eat("@") {
         place = read_place(c)?;
@@ -42,7 +42,7 @@ pub(super) fn read_output(c: &mut Cursor<'_>, kind: Kind) -> Result<Output> {
         let place = match addr {
             addr if MAPPABLE.contains(&addr) => Place::Plenty,
             // Where `NULL` means that nothing is wanted, nothing need be passed on.
-            addr if has_pointer || (addr == 0 && !matches!(kind, Kind::Pipe)) => Place::Addr(addr),
+            addr if has_pointer || addr == 0 => Place::Addr(addr),
             _ => {
                 let message = "the lab cannot pass an address here";
                 return Err(ScenarioError::new(
