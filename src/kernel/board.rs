@@ -39,8 +39,7 @@ pub(super) const FROZEN: u64 = 16 << 10;
 const DATA: u64 = INPUT + OUTPUT + GUARD + FROZEN;
 
 /// The whole mapping.
-pub(super) const BYTES: usize =
-    HEADER_BYTES + SLOTS * CONTROL_BYTES + TASK_SLOTS * (DATA as usize);
+pub(super) const BYTES: usize = HEADER_BYTES + SLOTS * CONTROL_BYTES + TASK_SLOTS * (DATA as usize);
 
 /// Words that belong to no slot.
 #[repr(C)]

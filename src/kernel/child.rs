@@ -19,7 +19,10 @@ const LIFETIME: u64 = 3600;
 
 /// The first process of a scenario: descriptors 0, 1 and 2 are /dev/null, and there are no others.
 pub(super) fn first(board: Board, parent: i32) -> ! {
-    call(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG as u64, libc::SIGKILL as u64]);
+    call(
+        libc::SYS_prctl,
+        [libc::PR_SET_PDEATHSIG as u64, libc::SIGKILL as u64],
+    );
     if call(libc::SYS_getppid, []) != i64::from(parent) {
         // The controller died before we could ask to be told.
         ffi::quit(1);
@@ -54,7 +57,10 @@ pub(super) fn serve(board: Board, mut slot: usize) -> ! {
             Kind::Spawn => ffi::start_thread(board, order.args[0] as usize),
             Kind::Fork => {
                 if slot == 0 {
-                    call(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG as u64, LAST_WILL as u64]);
+                    call(
+                        libc::SYS_prctl,
+                        [libc::PR_SET_PDEATHSIG as u64, LAST_WILL as u64],
+                    );
                 }
                 let pid = ffi::fork();
                 if pid == 0 {

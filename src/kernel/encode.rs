@@ -139,29 +139,67 @@ impl Encoder<'_> {
             Syscall::EpollCreate1 { flags } => {
                 plain(libc::SYS_epoll_create1, words([flags.bits().into()]))
             }
-            Syscall::EpollCtl { epfd, op, fd, event } => {
+            Syscall::EpollCtl {
+                epfd,
+                op,
+                fd,
+                event,
+            } => {
                 let event = self.input(event, |event| event_bytes(event).to_vec())?;
                 plain(
                     libc::SYS_epoll_ctl,
                     words([int(epfd.0), int(op.0), int(fd.0), event]),
                 )
             }
-            Syscall::EpollWait { epfd, events, maxevents, timeout } => {
+            Syscall::EpollWait {
+                epfd,
+                events,
+                maxevents,
+                timeout,
+            } => {
                 let (events, stored) = self.events(events, maxevents)?;
                 let args = words([int(epfd.0), events, int(maxevents), int(timeout)]);
                 Ok((libc::SYS_epoll_wait, args, stored))
             }
-            Syscall::EpollPwait { epfd, events, maxevents, timeout, sigmask, sigsetsize } => {
+            Syscall::EpollPwait {
+                epfd,
+                events,
+                maxevents,
+                timeout,
+                sigmask,
+                sigsetsize,
+            } => {
                 let (events, stored) = self.events(events, maxevents)?;
                 let sigmask = self.sigmask(sigmask)?;
-                let args = [int(epfd.0), events, int(maxevents), int(timeout), sigmask, sigsetsize];
+                let args = [
+                    int(epfd.0),
+                    events,
+                    int(maxevents),
+                    int(timeout),
+                    sigmask,
+                    sigsetsize,
+                ];
                 Ok((libc::SYS_epoll_pwait, args, stored))
             }
-            Syscall::EpollPwait2 { epfd, events, maxevents, timeout, sigmask, sigsetsize } => {
+            Syscall::EpollPwait2 {
+                epfd,
+                events,
+                maxevents,
+                timeout,
+                sigmask,
+                sigsetsize,
+            } => {
                 let (events, stored) = self.events(events, maxevents)?;
                 let timeout = self.input(timeout, |t| pair_bytes(t.tv_sec, t.tv_nsec).to_vec())?;
                 let sigmask = self.sigmask(sigmask)?;
-                let args = [int(epfd.0), events, int(maxevents), timeout, sigmask, sigsetsize];
+                let args = [
+                    int(epfd.0),
+                    events,
+                    int(maxevents),
+                    timeout,
+                    sigmask,
+                    sigsetsize,
+                ];
                 Ok((libc::SYS_epoll_pwait2, args, stored))
             }
             Syscall::Poll { fds, timeout } => self.poll(fds, timeout),
@@ -193,7 +231,12 @@ impl Encoder<'_> {
                 libc::SYS_lseek,
                 words([int(fd.0), offset.cast_unsigned(), int(whence)]),
             ),
-            Syscall::Openat { dirfd, pathname, flags, mode } => {
+            Syscall::Openat {
+                dirfd,
+                pathname,
+                flags,
+                mode,
+            } => {
                 let pathname = self.c_string(&pathname)?;
                 plain(
                     libc::SYS_openat,
@@ -213,7 +256,11 @@ impl Encoder<'_> {
             Syscall::Dup2 { oldfd, newfd } => {
                 plain(libc::SYS_dup2, words([int(oldfd.0), int(newfd.0)]))
             }
-            Syscall::Dup3 { oldfd, newfd, flags } => plain(
+            Syscall::Dup3 {
+                oldfd,
+                newfd,
+                flags,
+            } => plain(
                 libc::SYS_dup3,
                 words([int(oldfd.0), int(newfd.0), flags.bits().into()]),
             ),
@@ -221,7 +268,12 @@ impl Encoder<'_> {
                 let (cmd, arg) = fcntl_words(cmd);
                 plain(libc::SYS_fcntl, words([int(fd.0), int(cmd), arg]))
             }
-            Syscall::KcmpFile { pid1, pid2, fd1, fd2 } => {
+            Syscall::KcmpFile {
+                pid1,
+                pid2,
+                fd1,
+                fd2,
+            } => {
                 const KCMP_FILE: u64 = 0;
                 let (pid1, pid2) = (self.kcmp_pid(pid1), self.kcmp_pid(pid2));
                 plain(
@@ -229,7 +281,14 @@ impl Encoder<'_> {
                     words([pid1, pid2, KCMP_FILE, int(fd1.0), int(fd2.0)]),
                 )
             }
-            Syscall::KcmpEpollTfd { pid1, pid2, fd1, efd, tfd, toff } => {
+            Syscall::KcmpEpollTfd {
+                pid1,
+                pid2,
+                fd1,
+                efd,
+                tfd,
+                toff,
+            } => {
                 const KCMP_EPOLL_TFD: u64 = 7;
                 let (pid1, pid2) = (self.kcmp_pid(pid1), self.kcmp_pid(pid2));
                 let slot = [efd.0.cast_unsigned(), tfd.0.cast_unsigned(), toff];
@@ -244,7 +303,9 @@ impl Encoder<'_> {
             Syscall::ExitGroup { status } => plain(libc::SYS_exit_group, words([int(status)])),
             Syscall::Wait4 { pid, options } => {
                 if pid < -1 {
-                    return Err(LabError::new("wait4 for a process group is not part of the lab"));
+                    return Err(LabError::new(
+                        "wait4 for a process group is not part of the lab",
+                    ));
                 }
                 let status = self.put(&[0; 4])?;
                 let pid = self.pids.real_pid(pid);
@@ -261,9 +322,7 @@ impl Encoder<'_> {
                 plain(libc::SYS_kill, words([int(pid), int(libc::SIGKILL)]))
             }
             Syscall::PrlimitNofile { new_limit } => self.prlimit(new_limit),
-            Syscall::Setresuid { uid } => {
-                plain(libc::SYS_setresuid, words([uid.into(); 3]))
-            }
+            Syscall::Setresuid { uid } => plain(libc::SYS_setresuid, words([uid.into(); 3])),
             Syscall::Fdinfo { .. } => Err(LabError::new("fdinfo is no system call")),
         }
     }
@@ -280,11 +339,7 @@ impl Encoder<'_> {
         Ok(addr)
     }
 
-    fn input<T>(
-        &mut self,
-        ptr: Ptr<T>,
-        bytes: impl FnOnce(T) -> Vec<u8>,
-    ) -> Result<u64, LabError> {
+    fn input<T>(&mut self, ptr: Ptr<T>, bytes: impl FnOnce(T) -> Vec<u8>) -> Result<u64, LabError> {
         match ptr {
             Ptr::To(value) => self.put(&bytes(value)),
             Ptr::Addr(addr) => nowhere(addr),
@@ -305,7 +360,11 @@ impl Encoder<'_> {
                 claimed,
                 room: claimed.min(OUTPUT),
                 // Too large for the lab, but only few calls use all that they are given.
-                kind: if claimed > OUTPUT { Behind::Edge } else { Behind::Output },
+                kind: if claimed > OUTPUT {
+                    Behind::Edge
+                } else {
+                    Behind::Output
+                },
             },
             OutPtr::Memory(Room::Bytes(room)) => {
                 if room > OUTPUT {
@@ -512,7 +571,11 @@ fn nowhere(addr: u64) -> Result<u64, LabError> {
         0..0x1_0000 => true,
         LAST..END => {
             let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-            !maps.is_empty() && maps.lines().filter_map(end_of_mapping).all(|end| end <= addr)
+            !maps.is_empty()
+                && maps
+                    .lines()
+                    .filter_map(end_of_mapping)
+                    .all(|end| end <= addr)
         }
         _ => addr >= END,
     };
@@ -528,7 +591,9 @@ fn nowhere(addr: u64) -> Result<u64, LabError> {
 /// "7ffe1000-7ffe2000 rw-p ..."; the vsyscall page lies in the kernel's half and does not count.
 fn end_of_mapping(line: &str) -> Option<u64> {
     let end = line.split_once('-')?.1.split_once(' ')?.0;
-    u64::from_str_radix(end, 16).ok().filter(|end| *end < 1 << 47)
+    u64::from_str_radix(end, 16)
+        .ok()
+        .filter(|end| *end < 1 << 47)
 }
 
 /// What a call has to say, once it ended.
@@ -583,9 +648,9 @@ impl Stored {
                 }
                 Out::PollFds(fds)
             }
-            Stored::Sets(addrs) => {
-                Out::FdSets(Box::new(addrs.map(|addr| addr.map(|addr| fd_set(board, addr)))))
-            }
+            Stored::Sets(addrs) => Out::FdSets(Box::new(
+                addrs.map(|addr| addr.map(|addr| fd_set(board, addr))),
+            )),
             Stored::Status(addr) if ret > 0 => {
                 let status = i32::from_ne_bytes(load(board, addr));
                 let Some(task) = lab_pid(ret) else {
@@ -679,7 +744,9 @@ impl Place {
     fn too_small(self, used: u64) -> Result<(), LabError> {
         let ours = self.kind == Behind::Edge && self.room == OUTPUT && self.claimed > OUTPUT;
         if ours && used + EVENT > OUTPUT {
-            return Err(LabError::new("the lab's buffer of 1 MiB is too small for this call"));
+            return Err(LabError::new(
+                "the lab's buffer of 1 MiB is too small for this call",
+            ));
         }
         Ok(())
     }

@@ -96,11 +96,7 @@ impl Board {
         let offset = self.offset(addr, bytes.len());
         // SAFETY: checked to lie in the mapping, which no Rust reference covers there.
         unsafe {
-            std::ptr::copy_nonoverlapping(
-                bytes.as_ptr(),
-                self.0.as_ptr().add(offset),
-                bytes.len(),
-            );
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.0.as_ptr().add(offset), bytes.len());
         }
     }
 
@@ -128,13 +124,8 @@ impl Board {
     pub(super) fn punch(self, addr: u64, len: usize) -> io::Result<()> {
         let offset = self.offset(addr, len);
         // SAFETY: whole pages inside the mapping, in which the lab keeps no value that it still wants.
-        let ret = unsafe {
-            libc::madvise(
-                self.0.as_ptr().add(offset).cast(),
-                len,
-                libc::MADV_REMOVE,
-            )
-        };
+        let ret =
+            unsafe { libc::madvise(self.0.as_ptr().add(offset).cast(), len, libc::MADV_REMOVE) };
         checked(ret.into()).map(drop)
     }
 }
@@ -168,7 +159,15 @@ pub(super) fn futex_wait(word: &AtomicU32, value: u32, limit: Option<Duration>) 
     });
     let limit: *const libc::timespec = limit.as_ref().map_or(null(), |limit| limit);
     // SAFETY: word and time live across the call. Not FUTEX_PRIVATE: the waker is another process.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, value, limit) };
+    unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAIT,
+            value,
+            limit,
+        )
+    };
 }
 
 /// Wakes who sleeps on `word`.

@@ -56,7 +56,8 @@ impl Linux {
     }
 
     fn make_uffd(&mut self, task: TaskId, slot: usize) -> Result<(), LabError> {
-        let refused = |error: std::io::Error| LabError::new(facts::uffd_sentence(&error.to_string()));
+        let refused =
+            |error: std::io::Error| LabError::new(facts::uffd_sentence(&error.to_string()));
         let flags = ffi::USERFAULTFD_FLAGS as u64;
         let number = self.errand(slot, libc::SYS_userfaultfd, [flags, 0, 0])?;
         if number < 0 {
@@ -65,9 +66,8 @@ impl Linux {
         let tid = self.tasks.process_of(task)?.pid;
         let taken = ffi::take_fd(tid, number as i32);
         self.errand(slot, libc::SYS_close, [number as u64, 0, 0])?;
-        let uffd = taken.map_err(|error| {
-            LabError::new(format!("pidfd_getfd is refused: {error}"))
-        })?;
+        let uffd =
+            taken.map_err(|error| LabError::new(format!("pidfd_getfd is refused: {error}")))?;
         ffi::uffd_start(&uffd).map_err(refused)?;
         self.tasks.process_of_mut(task)?.uffd = Some(uffd);
         Ok(())

@@ -183,7 +183,8 @@ impl Linux {
                     }
                 }
                 Doing::Reading(reader) if reader.is_done() => {
-                    let doing = std::mem::replace(&mut self.tasks.tasks[index].doing, Doing::Nothing);
+                    let doing =
+                        std::mem::replace(&mut self.tasks.tasks[index].doing, Doing::Nothing);
                     if let Doing::Reading(reader) = doing {
                         let ticket = self.board.header().tickets.fetch_add(1, SeqCst);
                         let answer = reader.finish()?;
@@ -210,7 +211,9 @@ impl Linux {
             return Err(LabError::new(format!("task {} is not in a call", task.0)));
         };
         let ret = self.board.control(slot).ret.load(SeqCst);
-        let Flight { nr, stored, ice, .. } = flight;
+        let Flight {
+            nr, stored, ice, ..
+        } = flight;
         let mut reaped = None;
         let answer = stored.answer(
             self.board,
@@ -294,7 +297,10 @@ impl Linux {
             return Ok(false);
         }
         let syscall = fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
-        let nr = syscall.split(' ').next().and_then(|nr| nr.parse::<i64>().ok());
+        let nr = syscall
+            .split(' ')
+            .next()
+            .and_then(|nr| nr.parse::<i64>().ok());
         let sleeps = [
             libc::SYS_nanosleep,
             libc::SYS_clock_nanosleep,
@@ -331,7 +337,11 @@ impl Linux {
         }
         let frozen = self.tasks.any_frozen();
         rest &= frozen || all.iter().all(|asleep| !asleep.uninterruptible);
-        rest &= self.tasks.processes.iter().all(|process| process.life != Life::Dying);
+        rest &= self
+            .tasks
+            .processes
+            .iter()
+            .all(|process| process.life != Life::Dying);
         Ok(rest.then_some(all))
     }
 
@@ -357,7 +367,9 @@ impl Linux {
                 return Ok(Seen::Missing);
             }
             Err(error) => {
-                return Err(LabError::new(format!("cannot read /proc/{tid}/syscall: {error}")));
+                return Err(LabError::new(format!(
+                    "cannot read /proc/{tid}/syscall: {error}"
+                )));
             }
         };
         let Ok(status) = read(&files.status, &mut buffer) else {
@@ -395,7 +407,11 @@ impl Linux {
                 Ok("" | "0") | Err(_) => "",
                 Ok(place) => place,
             };
-            let (before, after) = if place.is_empty() { ("", "") } else { (", waiting in ", place) };
+            let (before, after) = if place.is_empty() {
+                ("", "")
+            } else {
+                (", waiting in ", place)
+            };
             text += &format!("; task {} is in {name}{before}{after}", task.0);
         }
         text

@@ -44,7 +44,9 @@ impl Sysctl {
                     thread::sleep(Duration::from_millis(5));
                 }
                 Err(TryLockError::WouldBlock) => {
-                    return Err(LabError::new(format!("another scenario keeps {PATH} locked")));
+                    return Err(LabError::new(format!(
+                        "another scenario keeps {PATH} locked"
+                    )));
                 }
             }
         }

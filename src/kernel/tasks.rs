@@ -222,7 +222,10 @@ impl Tasks {
 
     /// A free slot for a helper.
     pub(super) fn take_helper_slot(&mut self) -> Result<usize, LabError> {
-        self.take(TASK_SLOTS..SLOTS, "processes with sleeping calls at the same time")
+        self.take(
+            TASK_SLOTS..SLOTS,
+            "processes with sleeping calls at the same time",
+        )
     }
 
     fn take(&mut self, range: std::ops::Range<usize>, what: &str) -> Result<usize, LabError> {
@@ -242,10 +245,12 @@ impl Tasks {
 
     /// A thread of this process that waits for orders, scenario's or ours.
     pub(super) fn idle_slot(&self, process: usize) -> Option<usize> {
-        let idle = self.tasks.iter().find(|task| {
-            task.process == process && matches!(task.doing, Doing::Nothing)
-        });
-        idle.map(|task| task.slot).or(self.processes[process].helper)
+        let idle = self
+            .tasks
+            .iter()
+            .find(|task| task.process == process && matches!(task.doing, Doing::Nothing));
+        idle.map(|task| task.slot)
+            .or(self.processes[process].helper)
     }
 
     /// Whether another thread of the same process waits for orders.

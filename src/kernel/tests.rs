@@ -30,18 +30,21 @@ fn settle(linux: &mut Linux) -> Vec<(TaskId, Answer)> {
 
 fn eventfd(linux: &mut Linux, initval: u32) -> Fd {
     let mut t = Thread::main(linux);
-    t.eventfd2(initval, OpenFlags::NONBLOCK).expect("an eventfd")
+    t.eventfd2(initval, OpenFlags::NONBLOCK)
+        .expect("an eventfd")
 }
 
 fn epoll(linux: &mut Linux) -> Fd {
     let mut t = Thread::main(linux);
-    t.epoll_create1(EpollCreateFlags::empty()).expect("an epoll")
+    t.epoll_create1(EpollCreateFlags::empty())
+        .expect("an epoll")
 }
 
 fn add(linux: &mut Linux, ep: Fd, fd: Fd, events: EventMask) {
     let data = u64::from(fd.0.cast_unsigned());
     let mut t = Thread::main(linux);
-    t.epoll_add(ep, fd, EpollEvent::new(events, data)).expect("a registration");
+    t.epoll_add(ep, fd, EpollEvent::new(events, data))
+        .expect("a registration");
 }
 
 fn wait_call(epfd: Fd, room: Room, maxevents: i32, timeout: i32) -> Syscall {
@@ -62,7 +65,9 @@ fn bump(fd: Fd) -> Syscall {
 }
 
 fn reported(fds: &[Fd]) -> Answer {
-    let events = fds.iter().map(|fd| EpollEvent::new(EventMask::IN, u64::from(fd.0.cast_unsigned())));
+    let events = fds
+        .iter()
+        .map(|fd| EpollEvent::new(EventMask::IN, u64::from(fd.0.cast_unsigned())));
     Answer::Done(fds.len() as i64, Out::Events(events.collect()))
 }
 
@@ -74,18 +79,28 @@ fn first_descriptor_is_3_and_edges_are_reported_once() {
     assert_eq!((ep, fd), (Fd(3), Fd(4)));
     add(&mut linux, ep, fd, IN_ET);
     let mut t = Thread::main(&mut linux);
-    assert_eq!(t.epoll_wait(ep, 8, 0), Ok(vec![EpollEvent::new(EventMask::IN, 4)]));
+    assert_eq!(
+        t.epoll_wait(ep, 8, 0),
+        Ok(vec![EpollEvent::new(EventMask::IN, 4)])
+    );
     assert_eq!(t.epoll_wait(ep, 8, 0), Ok(vec![]));
     assert_eq!(t.read(fd, 8).map(|bytes| bytes.to_u64()), Ok(Some(1)));
     assert_eq!(t.read(fd, 8), Err(Errno::EAGAIN));
-    assert_eq!(t.epoll_ctl(ep, CtlOp(99), fd, Ptr::NULL), Err(Errno::EFAULT));
+    assert_eq!(
+        t.epoll_ctl(ep, CtlOp(99), fd, Ptr::NULL),
+        Err(Errno::EFAULT)
+    );
     assert_eq!(t.close(Fd(-1)), Err(Errno::EBADF));
 }
 
 #[test]
 fn bad_addresses_fault_and_possible_ones_are_refused() {
     let mut linux = linux();
-    let (ep, a, b) = (epoll(&mut linux), eventfd(&mut linux, 1), eventfd(&mut linux, 1));
+    let (ep, a, b) = (
+        epoll(&mut linux),
+        eventfd(&mut linux, 1),
+        eventfd(&mut linux, 1),
+    );
     add(&mut linux, ep, a, EventMask::IN);
     add(&mut linux, ep, b, EventMask::IN);
     let at = |addr| Syscall::EpollWait {
@@ -107,12 +122,19 @@ fn bad_addresses_fault_and_possible_ones_are_refused() {
         let next = call(&mut linux, MAIN, wait_call(ep, Room::Plenty, 8, 0));
         assert_eq!(next, reported(&[b, a]));
         let torn = call(&mut linux, MAIN, wait_call(ep, Room::Bytes(4), 8, 0));
-        assert_eq!(torn, Answer::Failed(Errno::EFAULT, Out::TornEvent(EventMask::IN)));
+        assert_eq!(
+            torn,
+            Answer::Failed(Errno::EFAULT, Out::TornEvent(EventMask::IN))
+        );
         let none = call(&mut linux, MAIN, wait_call(ep, Room::Bytes(3), 8, 0));
         assert_eq!(none, Answer::err(Errno::EFAULT));
         let one = call(&mut linux, MAIN, wait_call(ep, Room::Plenty, 1, 0));
         assert_eq!(one, reported(&[b]));
-        let most = call(&mut linux, MAIN, wait_call(ep, Room::Plenty, crate::abi::EP_MAX_EVENTS, 0));
+        let most = call(
+            &mut linux,
+            MAIN,
+            wait_call(ep, Room::Plenty, crate::abi::EP_MAX_EVENTS, 0),
+        );
         assert_eq!(most, reported(&[a, b]));
     }
 }
@@ -127,7 +149,11 @@ fn sleeper_is_woken(rounds: u32) {
         assert_eq!(waits, Answer::Blocked, "round {round}");
         assert_eq!(settle(&mut linux), []);
         assert_eq!(call(&mut linux, MAIN, bump(fd)), Answer::ret(8));
-        assert_eq!(settle(&mut linux), [(other, reported(&[fd]))], "round {round}");
+        assert_eq!(
+            settle(&mut linux),
+            [(other, reported(&[fd]))],
+            "round {round}"
+        );
     }
 }
 
@@ -155,7 +181,9 @@ fn the_last_sleeper_is_woken_first() {
     let mut linux = linux();
     let (ep, fd) = (epoll(&mut linux), eventfd(&mut linux, 0));
     add(&mut linux, ep, fd, IN_ET);
-    let sleepers: Vec<TaskId> = (0..4).map(|_| linux.spawn(MAIN).expect("a thread")).collect();
+    let sleepers: Vec<TaskId> = (0..4)
+        .map(|_| linux.spawn(MAIN).expect("a thread"))
+        .collect();
     for _ in 0..50 {
         for task in &sleepers {
             let waits = call(&mut linux, *task, wait_call(ep, Room::Plenty, 8, -1));
@@ -244,7 +272,9 @@ fn users_of_the_mutex_wait_for_a_frozen_scan() {
         let (a, b) = (eventfd(&mut linux, 1), eventfd(&mut linux, 0));
         add(&mut linux, ep, a, IN_ET);
         add(&mut linux, ep, b, IN_ET);
-        let tasks: Vec<TaskId> = (0..5).map(|_| linux.spawn(MAIN).expect("a thread")).collect();
+        let tasks: Vec<TaskId> = (0..5)
+            .map(|_| linux.spawn(MAIN).expect("a thread"))
+            .collect();
         let frozen = call(&mut linux, tasks[0], wait_call(ep, Room::Frozen, 8, 0));
         assert_eq!(frozen, Answer::Blocked);
         let del = Syscall::EpollCtl {
@@ -254,17 +284,30 @@ fn users_of_the_mutex_wait_for_a_frozen_scan() {
             event: Ptr::To(EpollEvent::new(EventMask::OUT, 0)),
         };
         let poll = Syscall::Poll {
-            fds: vec![PollFd { fd: ep, events: EventMask::IN, revents: EventMask::empty() }],
+            fds: vec![PollFd {
+                fd: ep,
+                events: EventMask::IN,
+                revents: EventMask::empty(),
+            }],
             timeout: 0,
         };
         assert_eq!(call(&mut linux, tasks[1], del), Answer::Blocked);
-        assert_eq!(call(&mut linux, tasks[2], Syscall::Close { fd: b }), Answer::Blocked);
+        assert_eq!(
+            call(&mut linux, tasks[2], Syscall::Close { fd: b }),
+            Answer::Blocked
+        );
         assert_eq!(call(&mut linux, tasks[3], poll), Answer::Blocked);
-        assert_eq!(call(&mut linux, tasks[4], Syscall::Fdinfo { fd: ep }), Answer::Blocked);
+        assert_eq!(
+            call(&mut linux, tasks[4], Syscall::Fdinfo { fd: ep }),
+            Answer::Blocked
+        );
         assert_eq!(call(&mut linux, MAIN, bump(a)), Answer::ret(8));
         assert_eq!(settle(&mut linux), []);
         linux.thaw(tasks[0], Thaw::Writable).expect("it is frozen");
-        let mut ended: Vec<TaskId> = settle(&mut linux).into_iter().map(|(task, _)| task).collect();
+        let mut ended: Vec<TaskId> = settle(&mut linux)
+            .into_iter()
+            .map(|(task, _)| task)
+            .collect();
         ended.sort();
         assert_eq!(ended, tasks);
     }
@@ -318,7 +361,10 @@ fn a_forked_child_shares_files_and_is_reaped() {
         } else {
             assert_eq!(call(&mut linux, MAIN, wait4(-1)), status);
         }
-        assert_eq!(call(&mut linux, MAIN, wait4(-1)), Answer::err(Errno::ECHILD));
+        assert_eq!(
+            call(&mut linux, MAIN, wait4(-1)),
+            Answer::err(Errno::ECHILD)
+        );
         let kill = Syscall::Kill { pid: child.pid() };
         assert_eq!(call(&mut linux, MAIN, kill), Answer::err(Errno::ESRCH));
         assert!(linux.submit(child, Syscall::Pipe).is_err());
@@ -339,11 +385,22 @@ fn execve_closes_what_is_marked() {
             let (r, w) = pipe(&mut linux, OpenFlags::NONBLOCK | marked);
             let child = fork(&mut linux, MAIN);
             Thread::main(&mut linux).close(w).expect("it is open");
-            let read = Syscall::Read { fd: r, buf: OutPtr::PLENTY, count: 10 };
-            assert_eq!(call(&mut linux, MAIN, read.clone()), Answer::err(Errno::EAGAIN));
+            let read = Syscall::Read {
+                fd: r,
+                buf: OutPtr::PLENTY,
+                count: 10,
+            };
+            assert_eq!(
+                call(&mut linux, MAIN, read.clone()),
+                Answer::err(Errno::EAGAIN)
+            );
             assert_eq!(call(&mut linux, child, Syscall::Execve), Answer::ret(0));
             let eof = Answer::Done(0, Out::Bytes(Bytes::default()));
-            let after = if marked.is_empty() { Answer::err(Errno::EAGAIN) } else { eof.clone() };
+            let after = if marked.is_empty() {
+                Answer::err(Errno::EAGAIN)
+            } else {
+                eof.clone()
+            };
             assert_eq!(call(&mut linux, MAIN, read.clone()), after);
             assert!(linux.submit(child, Syscall::Pipe).is_err());
             let kill = Syscall::Kill { pid: child.pid() };
@@ -362,7 +419,11 @@ fn execve_ends_the_other_threads() {
     let (r, _) = pipe(&mut linux, OpenFlags::empty());
     let child = fork(&mut linux, MAIN);
     let thread = linux.spawn(child).expect("a thread");
-    let read = Syscall::Read { fd: r, buf: OutPtr::PLENTY, count: 10 };
+    let read = Syscall::Read {
+        fd: r,
+        buf: OutPtr::PLENTY,
+        count: 10,
+    };
     assert_eq!(call(&mut linux, child, read), Answer::Blocked);
     assert_eq!(call(&mut linux, thread, Syscall::Execve), Answer::ret(0));
     assert_eq!(settle(&mut linux), [(child, Answer::Gone)]);
@@ -375,7 +436,11 @@ fn a_reader_sleeps_until_the_write_or_the_hang_up() {
     let mut linux = linux();
     let (r, w) = pipe(&mut linux, OpenFlags::empty());
     let other = linux.spawn(MAIN).expect("a thread");
-    let read = Syscall::Read { fd: r, buf: OutPtr::PLENTY, count: 10 };
+    let read = Syscall::Read {
+        fd: r,
+        buf: OutPtr::PLENTY,
+        count: 10,
+    };
     for _ in 0..50 {
         assert_eq!(call(&mut linux, other, read.clone()), Answer::Blocked);
         assert_eq!(Thread::main(&mut linux).write(w, b"abc"), Ok(3));
@@ -396,12 +461,19 @@ fn a_large_write_sleeps_and_goes_on() {
     let mut linux = linux();
     let (r, w) = pipe(&mut linux, OpenFlags::empty());
     let bytes = vec![b'x'; 200_000];
-    let write = Syscall::Write { fd: w, buf: Ptr::To(Bytes::from(bytes)), count: 200_000 };
+    let write = Syscall::Write {
+        fd: w,
+        buf: Ptr::To(Bytes::from(bytes)),
+        count: 200_000,
+    };
     let other = linux.spawn(MAIN).expect("a thread");
     assert_eq!(call(&mut linux, other, write), Answer::Blocked);
     let mut got = 0;
     while got < 200_000 {
-        got += Thread::main(&mut linux).read(r, 65536).expect("bytes").len();
+        got += Thread::main(&mut linux)
+            .read(r, 65536)
+            .expect("bytes")
+            .len();
     }
     assert_eq!(settle(&mut linux), [(other, Answer::ret(200_000))]);
 }
@@ -414,7 +486,11 @@ fn killed_tasks_are_gone() {
         let child = fork(&mut linux, MAIN);
         let thread = linux.spawn(child).expect("a thread");
         let grandchild = fork(&mut linux, thread);
-        let read = Syscall::Read { fd: r, buf: OutPtr::PLENTY, count: 10 };
+        let read = Syscall::Read {
+            fd: r,
+            buf: OutPtr::PLENTY,
+            count: 10,
+        };
         assert_eq!(call(&mut linux, thread, read.clone()), Answer::Blocked);
         let kill = Syscall::Kill { pid: child.pid() };
         assert_eq!(call(&mut linux, MAIN, kill), Answer::ret(0));
@@ -422,7 +498,9 @@ fn killed_tasks_are_gone() {
         assert!(linux.submit(child, Syscall::Pipe).is_err());
         Thread::main(&mut linux).close(w).expect("it is open");
         assert_eq!(call(&mut linux, grandchild, read), Answer::Blocked);
-        let own = Syscall::Kill { pid: grandchild.pid() };
+        let own = Syscall::Kill {
+            pid: grandchild.pid(),
+        };
         let helper = linux.spawn(grandchild).expect("a thread");
         assert_eq!(call(&mut linux, helper, own), Answer::Gone);
         assert_eq!(settle(&mut linux), [(grandchild, Answer::Gone)]);
@@ -435,7 +513,10 @@ fn time_passes_until_a_timeout() {
     let mut linux = linux();
     let ep = epoll(&mut linux);
     let start = Instant::now();
-    assert_eq!(call(&mut linux, MAIN, wait_call(ep, Room::Plenty, 8, 20)), Answer::Blocked);
+    assert_eq!(
+        call(&mut linux, MAIN, wait_call(ep, Room::Plenty, 8, 20)),
+        Answer::Blocked
+    );
     let ended = linux.finish(MAIN).expect("it ends");
     assert_eq!(ended, [(MAIN, Answer::Done(0, Out::Events(vec![])))]);
     assert!(start.elapsed() >= Duration::from_millis(20));
@@ -444,7 +525,10 @@ fn time_passes_until_a_timeout() {
         epfd: ep,
         events: OutPtr::PLENTY,
         maxevents: 8,
-        timeout: Ptr::To(Timespec { tv_sec: 0, tv_nsec: 5_000_000 }),
+        timeout: Ptr::To(Timespec {
+            tv_sec: 0,
+            tv_nsec: 5_000_000,
+        }),
         sigmask: Ptr::To(SigSet(!0)),
         sigsetsize: 8,
     };
@@ -457,20 +541,34 @@ fn time_passes_until_a_timeout() {
 fn poll_and_select_convert() {
     let mut linux = linux();
     let (r, w) = pipe(&mut linux, OpenFlags::empty());
-    let ask = |fd, events| PollFd { fd, events, revents: EventMask::empty() };
-    let fds = vec![ask(r, EventMask::IN), ask(Fd(77), EventMask::IN), ask(w, EventMask::OUT)];
+    let ask = |fd, events| PollFd {
+        fd,
+        events,
+        revents: EventMask::empty(),
+    };
+    let fds = vec![
+        ask(r, EventMask::IN),
+        ask(Fd(77), EventMask::IN),
+        ask(w, EventMask::OUT),
+    ];
     let mut after = fds.clone();
     after[1].revents = EventMask::NVAL;
     after[2].revents = EventMask::OUT;
     let poll = Syscall::Poll { fds, timeout: 0 };
-    assert_eq!(call(&mut linux, MAIN, poll), Answer::Done(2, Out::PollFds(after)));
+    assert_eq!(
+        call(&mut linux, MAIN, poll),
+        Answer::Done(2, Out::PollFds(after))
+    );
     let set = |fds: &[Fd]| Some(fds.iter().copied().collect::<FdSet>());
     let select = Select {
         nfds: 5,
         readfds: set(&[r]),
         writefds: set(&[w]),
         exceptfds: None,
-        timeout: Some(Timeval { tv_sec: 0, tv_usec: 0 }),
+        timeout: Some(Timeval {
+            tv_sec: 0,
+            tv_usec: 0,
+        }),
     };
     let sets = Out::FdSets(Box::new([set(&[]), set(&[w]), None]));
     let answer = call(&mut linux, MAIN, Syscall::Select(Box::new(select)));
@@ -480,7 +578,10 @@ fn poll_and_select_convert() {
         readfds: set(&[r]),
         writefds: None,
         exceptfds: set(&[]),
-        timeout: Some(Timespec { tv_sec: 0, tv_nsec: 1000 }),
+        timeout: Some(Timespec {
+            tv_sec: 0,
+            tv_nsec: 1000,
+        }),
     };
     let answer = call(&mut linux, MAIN, Syscall::Pselect6(Box::new(pselect)));
     let answer = match answer {
@@ -504,11 +605,22 @@ fn small_calls_answer_as_documented() {
     is(fcntl(fd, FcntlCmd::Setfd(FdFlags::CLOEXEC)), Answer::ret(0));
     is(fcntl(fd, FcntlCmd::Getfd), Answer::ret(1));
     is(fcntl(fd, FcntlCmd::Dupfd(10)), Answer::ret(10));
-    is(Syscall::CloseRange { first: 10, last: u32::MAX, flags: 0 }, Answer::ret(0));
+    is(
+        Syscall::CloseRange {
+            first: 10,
+            last: u32::MAX,
+            flags: 0,
+        },
+        Answer::ret(0),
+    );
     is(Syscall::Pipe, Answer::Done(0, Out::Pipe(Fd(5), Fd(6))));
     is(fcntl(Fd(6), FcntlCmd::GetpipeSz), Answer::ret(65536));
     is(Syscall::EpollCreate { size: 0 }, Answer::err(Errno::EINVAL));
-    let bytes_to_read = |arg| Syscall::Ioctl { fd: Fd(5), op: request::FIONREAD, arg: IoctlArg::IntOut(arg) };
+    let bytes_to_read = |arg| Syscall::Ioctl {
+        fd: Fd(5),
+        op: request::FIONREAD,
+        arg: IoctlArg::IntOut(arg),
+    };
     is(bytes_to_read(OutPtr::PLENTY), Answer::Done(0, Out::Int(0)));
     is(bytes_to_read(OutPtr::NULL), Answer::err(Errno::EFAULT));
     let open = Syscall::Openat {
@@ -519,13 +631,38 @@ fn small_calls_answer_as_documented() {
     };
     is(open, Answer::ret(7));
     is(fcntl(Fd(7), FcntlCmd::Getfl), Answer::ret(0o100000));
-    is(Syscall::Dup2 { oldfd: Fd(7), newfd: Fd(20) }, Answer::ret(20));
-    is(Syscall::Lseek { fd: Fd(7), offset: 1, whence: 0 }, Answer::ret(1));
+    is(
+        Syscall::Dup2 {
+            oldfd: Fd(7),
+            newfd: Fd(20),
+        },
+        Answer::ret(20),
+    );
+    is(
+        Syscall::Lseek {
+            fd: Fd(7),
+            offset: 1,
+            whence: 0,
+        },
+        Answer::ret(1),
+    );
     is(Syscall::Fdinfo { fd: Fd(99) }, Answer::err(Errno::EBADF));
-    let limit = Rlimit { rlim_cur: 30, rlim_max: 30 };
-    is(Syscall::PrlimitNofile { new_limit: Some(limit) }, Answer::ret(0));
-    is(Syscall::PrlimitNofile { new_limit: None }, Answer::Done(0, Out::Rlimit(limit)));
-    let Answer::Done(0, Out::Text(text)) = call(&mut linux, MAIN, Syscall::Fdinfo { fd: ep }) else {
+    let limit = Rlimit {
+        rlim_cur: 30,
+        rlim_max: 30,
+    };
+    is(
+        Syscall::PrlimitNofile {
+            new_limit: Some(limit),
+        },
+        Answer::ret(0),
+    );
+    is(
+        Syscall::PrlimitNofile { new_limit: None },
+        Answer::Done(0, Out::Rlimit(limit)),
+    );
+    let Answer::Done(0, Out::Text(text)) = call(&mut linux, MAIN, Syscall::Fdinfo { fd: ep })
+    else {
         panic!("no text");
     };
     let items = parse_fdinfo(&text).expect("well-formed");
@@ -534,10 +671,22 @@ fn small_calls_answer_as_documented() {
         eprintln!("skipped: {why}");
         return;
     }
-    let kcmp = |fd1, fd2| Syscall::KcmpFile { pid1: 0, pid2: MAIN.pid(), fd1, fd2 };
+    let kcmp = |fd1, fd2| Syscall::KcmpFile {
+        pid1: 0,
+        pid2: MAIN.pid(),
+        fd1,
+        fd2,
+    };
     assert_eq!(call(&mut linux, MAIN, kcmp(Fd(7), Fd(20))), Answer::ret(0));
     assert_ne!(call(&mut linux, MAIN, kcmp(ep, fd)), Answer::ret(0));
-    let watched = Syscall::KcmpEpollTfd { pid1: 0, pid2: 0, fd1: fd, efd: ep, tfd: fd, toff: 0 };
+    let watched = Syscall::KcmpEpollTfd {
+        pid1: 0,
+        pid2: 0,
+        fd1: fd,
+        efd: ep,
+        tfd: fd,
+        toff: 0,
+    };
     assert_eq!(call(&mut linux, MAIN, watched), Answer::ret(0));
 }
 
@@ -556,14 +705,30 @@ fn another_user_still_answers_and_the_setting_comes_back() {
         flags,
         mode: 0,
     };
-    assert_eq!(call(&mut linux, MAIN, open(PATH, OpenFlags::RDWR)), Answer::ret(3));
+    assert_eq!(
+        call(&mut linux, MAIN, open(PATH, OpenFlags::RDWR)),
+        Answer::ret(3)
+    );
     let higher = format!("{}", before.trim().parse::<u64>().expect("a number") + 1);
-    assert_eq!(Thread::main(&mut linux).write(Fd(3), higher.as_bytes()), Ok(higher.len()));
-    assert_eq!(std::fs::read_to_string(PATH).expect("the setting").trim(), higher);
+    assert_eq!(
+        Thread::main(&mut linux).write(Fd(3), higher.as_bytes()),
+        Ok(higher.len())
+    );
+    assert_eq!(
+        std::fs::read_to_string(PATH).expect("the setting").trim(),
+        higher
+    );
     let (r, _) = pipe(&mut linux, OpenFlags::empty());
     let child = fork(&mut linux, MAIN);
-    assert_eq!(call(&mut linux, child, Syscall::Setresuid { uid: 65534 }), Answer::ret(0));
-    let read = Syscall::Read { fd: r, buf: OutPtr::PLENTY, count: 10 };
+    assert_eq!(
+        call(&mut linux, child, Syscall::Setresuid { uid: 65534 }),
+        Answer::ret(0)
+    );
+    let read = Syscall::Read {
+        fd: r,
+        buf: OutPtr::PLENTY,
+        count: 10,
+    };
     assert_eq!(call(&mut linux, child, read), Answer::Blocked);
     drop(linux);
     assert_eq!(std::fs::read_to_string(PATH).expect("the setting"), before);
@@ -574,12 +739,23 @@ fn nothing_is_left_behind() {
     let mut linux = linux();
     let child = fork(&mut linux, MAIN);
     let grandchild = fork(&mut linux, child);
-    assert_eq!(call(&mut linux, grandchild, Syscall::Execve), Answer::ret(0));
-    let pids: Vec<i32> = linux.tasks.processes.iter().map(|process| process.pid).collect();
+    assert_eq!(
+        call(&mut linux, grandchild, Syscall::Execve),
+        Answer::ret(0)
+    );
+    let pids: Vec<i32> = linux
+        .tasks
+        .processes
+        .iter()
+        .map(|process| process.pid)
+        .collect();
     drop(linux);
     for pid in pids {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        assert!(status.is_empty() || status.contains("State:\tZ"), "{status}");
+        assert!(
+            status.is_empty() || status.contains("State:\tZ"),
+            "{status}"
+        );
     }
 }
 
@@ -612,9 +788,25 @@ fn figures() {
     let mut time = Duration::ZERO;
     for _ in 0..2000 {
         let start = Instant::now();
-        call(&mut linux, other, Syscall::Read { fd: r, buf: OutPtr::PLENTY, count: 1 });
+        call(
+            &mut linux,
+            other,
+            Syscall::Read {
+                fd: r,
+                buf: OutPtr::PLENTY,
+                count: 1,
+            },
+        );
         time += start.elapsed();
-        call(&mut linux, MAIN, Syscall::Write { fd: w, buf: Ptr::To(Bytes::from(&b"x"[..])), count: 1 });
+        call(
+            &mut linux,
+            MAIN,
+            Syscall::Write {
+                fd: w,
+                buf: Ptr::To(Bytes::from(&b"x"[..])),
+                count: 1,
+            },
+        );
         settle(&mut linux);
     }
     eprintln!("a read that falls asleep: {:?}", time / 2000);

@@ -7,7 +7,7 @@
 
 use super::arena::FileId;
 use super::eventpoll::{EpollCtl, EpollWait, FdinfoRead};
-use super::file::Transfer;
+use super::file::{PipeResize, Transfer};
 use super::syscall::{Exit, Poll, Release, Wait4};
 use super::{Kernel, TaskId};
 use crate::abi::Answer;
@@ -84,6 +84,8 @@ calls! {
     EpollCtl(EpollCtl);
     /// read(2) or write(2)
     Transfer(Transfer);
+    /// fcntl(2) with `F_SETPIPE_SZ`.
+    PipeResize(PipeResize);
     /// poll(2), select(2), pselect(2)
     Poll(Poll);
     /// wait4(2)

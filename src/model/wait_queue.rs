@@ -353,11 +353,4 @@ impl<O: Observer> Kernel<'_, O> {
     pub(crate) fn try_to_wake_up(&mut self, task: TaskId) -> bool {
         std::mem::take(&mut self.m.task_mut(task).sleeping)
     }
-
-    /// A whole wake-up in one step, for wakers that hold a lock over it which keeps others out.
-    pub(crate) fn wake_now(&mut self, task: TaskId, wake: Wake) {
-        let mut walks = Walks::default();
-        self.wake_up(&mut walks, wake);
-        while self.wake_step(task, &mut walks) == Walked::More {}
-    }
 }

@@ -195,7 +195,7 @@ impl<O: Observer> Kernel<'_, O> {
     #[inline]
     fn ctl_hook(&mut self, task: TaskId, call: &mut EpollCtl) -> Flow {
         let id = call.expect_item();
-        let heads = self.poll_heads(call.file);
+        let heads = self.m.poll_heads(call.file);
         if heads
             .iter()
             .flatten()

@@ -154,7 +154,7 @@ impl<O: Observer> Kernel<'_, O> {
             return call.answered(index, closed);
         };
         if call.hooking {
-            let heads = self.poll_heads(file);
+            let heads = self.m.poll_heads(file);
             if heads
                 .iter()
                 .flatten()

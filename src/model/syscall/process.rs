@@ -75,6 +75,8 @@ impl<O: Observer> Kernel<'_, O> {
         for thread in threads {
             let thread = self.m.task_mut(thread);
             thread.fatal_signal = true;
+            // It runs from here on: a wake-up that comes now is for the next sleeper.
+            thread.sleeping = false;
             if thread.call.is_none() {
                 thread.call = Some(Exit::killed().into());
             }
@@ -239,6 +241,10 @@ impl<O: Observer> Kernel<'_, O> {
         }
         let fatal = state.fatal_signal;
         let parent = state.process;
+        let head = self.m.processes[parent.index()].wait_chldexit;
+        if self.walked_by_another(task, head) {
+            return Flow::Blocked;
+        }
         self.m.task_mut(task).sleeping = false;
         let answer = if fatal {
             Some(Answer::err(Errno::EINTR))
@@ -247,7 +253,6 @@ impl<O: Observer> Kernel<'_, O> {
         };
         let Some(answer) = answer else {
             if call.waiter.is_none() {
-                let head = self.m.processes[parent.index()].wait_chldexit;
                 let func = WakeFn::Default(task);
                 call.waiter = Some(self.add_wait_entry(head, func, false, Place::Head));
             }

@@ -10,7 +10,7 @@ use crate::abi::{Answer, TaskId};
 use crate::model::arena::FileId;
 use crate::trace::{Observer, Trace};
 
-/// A call that has done its work but for this.
+/// A call that has done its work but for this: files to release, wake-ups to make.
 #[derive(Clone, Debug)]
 pub(crate) struct Release {
     /// How the call will end.
@@ -50,43 +50,52 @@ impl Release {
 
 impl<O: Observer> Kernel<'_, O> {
     fn release_step(&mut self, task: TaskId, call: &mut Release) -> Flow {
-        let Some(&file) = call.files.last() else {
-            return Flow::Done(call.answer.take().expect("a call ends once"));
-        };
-        match call.at {
-            At::Next => {
+        // Only at `Wake` there may be none: other calls too end with wake-ups.
+        let file = call.files.last().copied();
+        match (call.at, file) {
+            (At::Wake, _) => {
+                if self.wake_step(task, &mut call.walks) == Walked::Blocked {
+                    return Flow::Blocked;
+                }
+                if !self.wake_next(&mut call.walks, &mut call.wakes) {
+                    self.release_done(call);
+                }
+            }
+            (_, None) => return Flow::Done(call.answer.take().expect("a call ends once")),
+            (At::Next, Some(file)) => {
                 self.trace(|k| Trace::Release(k.m.files[file].label));
                 call.at = At::Items;
             }
-            At::Items => match self.eventpoll_release_file(task, file) {
+            (At::Items, Some(file)) => match self.eventpoll_release_file(task, file) {
                 Unhooked::Blocked => return Flow::Blocked,
                 Unhooked::One => {}
                 Unhooked::NoneLeft => call.at = At::OwnItems,
             },
-            At::OwnItems => match self.m.files[file].epoll().map(|ep| self.ep_clear(task, ep)) {
-                Some(Unhooked::Blocked) => return Flow::Blocked,
-                Some(Unhooked::One) => {}
-                Some(Unhooked::NoneLeft) | None => call.at = At::Fops,
-            },
-            At::Fops => {
-                call.wakes = self.file_release(file);
-                call.at = At::Wake;
-            }
-            At::Wake => {
-                if call.walks.outer.is_none() {
-                    let Some(wake) = call.wakes.pop() else {
-                        call.files.pop();
-                        call.at = At::Next;
-                        return Flow::Next;
-                    };
-                    self.wake_up(&mut call.walks, wake);
+            (At::OwnItems, Some(file)) => {
+                match self.m.files[file].epoll().map(|ep| self.ep_clear(task, ep)) {
+                    Some(Unhooked::Blocked) => return Flow::Blocked,
+                    Some(Unhooked::One) => {}
+                    Some(Unhooked::NoneLeft) | None => call.at = At::Fops,
                 }
-                if self.wake_step(task, &mut call.walks) == Walked::Blocked {
-                    return Flow::Blocked;
+            }
+            (At::Fops, Some(file)) => {
+                call.wakes = self.file_release(file);
+                if self.wake_next(&mut call.walks, &mut call.wakes) {
+                    call.at = At::Wake;
+                } else {
+                    self.release_done(call);
                 }
             }
         }
         Flow::Next
+    }
+
+    /// The file at hand is gone, and with it what nobody else shares.
+    fn release_done(&mut self, call: &mut Release) {
+        if let Some(file) = call.files.pop() {
+            self.m.free_file(file);
+        }
+        call.at = At::Next;
     }
 }
 
