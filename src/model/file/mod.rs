@@ -22,6 +22,7 @@ pub(crate) use plain::Plain;
 pub(crate) use transfer::{Transfer, Wakes};
 
 use super::arena::{EpId, FileId, HeadId, ItemId};
+use super::encode::{Encode, Encoder};
 use super::eventpoll::{EventPoll, Fllink};
 use super::list::List;
 use super::{Kernel, Machine};
@@ -164,5 +165,40 @@ impl Machine {
         let file = &mut self.files[file];
         file.refs -= 1;
         file.refs == 0
+    }
+}
+
+impl Encode for File {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let File {
+            refs: _, // descriptors and calls in flight
+            flags,
+            pos,
+            f_ep: _, // written before, as items get their numbers from it
+            kind,
+            inode: _,
+            label: _,
+        } = self;
+        let machine = to.machine;
+        flags.bits().encode(to);
+        pos.encode(to);
+        match kind {
+            Kind::EventPoll(ep) => {
+                to.byte(0);
+                machine.epolls[*ep].encode(to);
+            }
+            Kind::Pipe(end) => {
+                to.byte(1);
+                end.encode(to);
+            }
+            Kind::EventFd(eventfd) => {
+                to.byte(2);
+                eventfd.encode(to);
+            }
+            Kind::Plain(plain) => {
+                to.byte(3);
+                plain.encode(to);
+            }
+        }
     }
 }

@@ -15,7 +15,8 @@ use super::transfer::{Attempt, Io, Wakes};
 use super::{Kernel, Kind, Machine};
 use crate::abi::{Answer, Bytes, Errno, EventMask, OpenFlags, OutPtr, Ptr, Room, TaskId};
 use crate::model::arena::{FileId, HeadId, PipeId};
-use crate::model::call::{Flow, Steps};
+use crate::model::call::{Flow, Held, Steps};
+use crate::model::encode::{Encode, Encoder};
 use crate::model::wait_queue::{Nr, Wake, Walked, Walks};
 use crate::trace::Observer;
 
@@ -54,7 +55,7 @@ pub(crate) struct Pipe {
 }
 
 /// A slot (`struct pipe_buffer`).
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct PipeBuffer {
     /// What was written, from the page's start on.
     pub(crate) page: Vec<u8>,
@@ -415,7 +416,84 @@ impl Steps for PipeResize {
         files.push(self.file);
     }
 
+    fn held(&self, held: &mut Held) {
+        held.walks.extend(self.walks.iter());
+    }
+
     fn at(&self) -> String {
         "pipe_set_size".to_owned()
+    }
+}
+
+impl Encode for PipeEnd {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let PipeEnd {
+            pipe,
+            reads,
+            writes,
+        } = self;
+        to.flags([*reads, *writes]);
+        to.pipe(*pipe);
+    }
+}
+
+impl Encode for Pipe {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Pipe {
+            bufs,
+            max_usage,
+            readers,
+            writers,
+            files: _, // as many as name it
+            poll_usage,
+            rd_wait,
+            wr_wait,
+        } = self;
+        bufs.len().encode(to);
+        for buf in bufs {
+            buf.encode(to);
+        }
+        max_usage.encode(to);
+        readers.encode(to);
+        writers.encode(to);
+        poll_usage.encode(to);
+        to.queue(*rd_wait);
+        to.queue(*wr_wait);
+    }
+}
+
+impl Encode for PipeBuffer {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let PipeBuffer {
+            page,
+            offset,
+            packet,
+        } = self;
+        // What has been read is gone, but its room is not free again.
+        offset.encode(to);
+        packet.encode(to);
+        page[*offset..].encode(to);
+    }
+}
+
+impl Encode for PipeResize {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let PipeResize {
+            file,
+            bytes,
+            capacity,
+            walks,
+        } = self;
+        file.encode(to);
+        match capacity {
+            None => {
+                to.none();
+                bytes.encode(to);
+            }
+            Some(_) => {
+                capacity.encode(to);
+                walks.encode(to);
+            }
+        }
     }
 }

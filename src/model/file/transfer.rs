@@ -4,7 +4,8 @@
 use super::{Kernel, Kind};
 use crate::abi::{Answer, Bytes, Errno, Out, OutPtr, Ptr, TaskId};
 use crate::model::arena::{FileId, HeadId, WaitId};
-use crate::model::call::{Flow, Steps};
+use crate::model::call::{Flow, Held, Steps};
+use crate::model::encode::{Encode, Encoder, encode_as_number};
 use crate::model::wait_queue::{Wake, WakeFn, Walked, Walks};
 use crate::trace::{Observer, Place};
 
@@ -296,11 +297,78 @@ impl Steps for Transfer {
         files.push(self.file);
     }
 
+    fn held(&self, held: &mut Held) {
+        held.walks.extend(self.io.walks.iter());
+        held.waiter = self.waiter;
+        held.may_sleep = self.at == At::Sleep;
+    }
+
     fn at(&self) -> String {
         let call = match self.what {
             What::Read { .. } => "vfs_read",
             What::Write { .. } => "vfs_write",
         };
         format!("{call}: {:?}", self.at)
+    }
+}
+
+encode_as_number!(At);
+
+impl Encode for Transfer {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Transfer {
+            file,
+            what,
+            at,
+            io,
+            waiter: _, // there at `Sleep`; if it still stands on the queue, it is written there
+            result,
+        } = self;
+        at.encode(to);
+        file.encode(to);
+        let Io {
+            bytes,
+            wakes,
+            walks,
+            written,
+            slept,
+        } = io;
+        wakes.encode(to);
+        walks.encode(to);
+        if *at == At::Wake {
+            // Only the answer is left.
+            matches!(what, What::Read { .. }).encode(to);
+            result.ok().encode(to);
+            result.err().encode(to);
+            bytes.encode(to);
+        } else {
+            what.encode(to);
+            written.encode(to);
+            slept.encode(to);
+        }
+    }
+}
+
+impl Encode for What {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        match self {
+            What::Read { buf, count } => {
+                to.byte(0);
+                buf.encode(to);
+                count.encode(to);
+            }
+            What::Write { buf, count } => {
+                to.byte(1);
+                buf.encode(to);
+                count.encode(to);
+            }
+        }
+    }
+}
+
+impl Encode for Wakes {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Wakes(wakes) = self;
+        wakes.encode(to);
     }
 }

@@ -179,7 +179,7 @@ impl<O: Observer> Kernel<'_, O> {
         if flags.contains(OpenFlags::DIRECTORY) && !plain.is_directory() && plain != Plain::Path {
             return Err(Errno::ENOTDIR);
         }
-        let kept = flags - OpenFlags::CLOEXEC - OpenFlags::EXCL | OpenFlags::LARGEFILE;
+        let kept = (flags - OpenFlags::CLOEXEC - OpenFlags::EXCL) | OpenFlags::LARGEFILE;
         let inode = self.m.next_inode();
         let file = File {
             inode,

@@ -1,12 +1,13 @@
 //! Calls about processes: fork(2), execve(2), exit_group(2), wait4(2), kill(2), prlimit(2), setresuid(2).
 
 use super::super::Kernel;
-use super::super::call::{Flow, Steps};
+use super::super::call::{Flow, Held, Steps};
+use super::super::encode::{Encode, Encoder, encode_as_number};
 use super::super::task::{Life, ProcessStatus};
 use super::super::wait_queue::{Nr, Wake, WakeFn, Walked, Walks};
 use super::release::Release;
 use crate::abi::{Answer, Errno, EventMask, Out, Rlimit, TaskId, WaitStatus};
-use crate::model::arena::{Id, ProcId, WaitId};
+use crate::model::arena::{FileId, Id, ProcId, WaitId};
 use crate::trace::{Observer, Place};
 
 const WNOHANG: i32 = 1;
@@ -206,6 +207,15 @@ impl Steps for Exit {
         }
     }
 
+    fn releasing(&self) -> &[FileId] {
+        self.release.releasing()
+    }
+
+    fn held(&self, held: &mut Held) {
+        self.release.held(held);
+        held.walks.extend(self.walks.iter());
+    }
+
     fn at(&self) -> String {
         format!("do_exit: {:?}", self.at)
     }
@@ -296,7 +306,44 @@ impl Steps for Wait4 {
         kernel.wait4_step(task, self)
     }
 
+    fn held(&self, held: &mut Held) {
+        held.waiter = self.waiter;
+        held.may_sleep = self.waiter.is_some();
+    }
+
     fn at(&self) -> String {
         "do_wait".to_owned()
+    }
+}
+
+encode_as_number!(ExitAt);
+
+impl Encode for Exit {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Exit {
+            status,
+            at,
+            release,
+            walks,
+        } = self;
+        at.encode(to);
+        status.encode(to);
+        match at {
+            ExitAt::Begin => {}
+            ExitAt::Files => release.encode(to),
+            ExitAt::Wake => walks.encode(to),
+        }
+    }
+}
+
+impl Encode for Wait4 {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Wait4 {
+            pid,
+            nohang,
+            waiter,
+        } = self;
+        pid.encode(to);
+        to.flags([*nohang, waiter.is_some()]);
     }
 }

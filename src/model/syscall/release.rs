@@ -2,7 +2,8 @@
 //! then their own kind does what it does.
 
 use super::super::Kernel;
-use super::super::call::{Flow, Steps};
+use super::super::call::{Flow, Held, Steps};
+use super::super::encode::{Encode, Encoder, encode_as_number};
 use super::super::eventpoll::Unhooked;
 use super::super::file::Wakes;
 use super::super::wait_queue::{Walked, Walks};
@@ -104,7 +105,36 @@ impl Steps for Release {
         kernel.release_step(task, self)
     }
 
+    fn releasing(&self) -> &[FileId] {
+        &self.files
+    }
+
+    fn held(&self, held: &mut Held) {
+        held.walks.extend(self.walks.iter());
+    }
+
     fn at(&self) -> String {
         format!("__fput: {:?}", self.at)
+    }
+}
+
+encode_as_number!(At);
+
+impl Encode for Release {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Release {
+            answer,
+            files,
+            at,
+            wakes,
+            walks,
+        } = self;
+        at.encode(to);
+        answer.encode(to);
+        files.encode(to);
+        if *at == At::Wake {
+            wakes.encode(to);
+            walks.encode(to);
+        }
     }
 }
