@@ -116,6 +116,27 @@ impl<I: Id, T> Arena<I, T> {
     pub(crate) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }
+
+    /// How many places there are, taken or free.
+    #[inline]
+    pub(crate) fn places(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The objects that are alive.
+    pub(crate) fn live(&self) -> Vec<I> {
+        let mut is_free = vec![false; self.slots.len()];
+        for id in &self.free {
+            is_free[id.index()] = true;
+        }
+        let places = (0..self.slots.len()).filter(|place| !is_free[*place]);
+        places.map(I::from_index).collect()
+    }
+
+    /// Memory in use and in reserve.
+    pub(crate) fn bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<T>() + self.free.capacity() * size_of::<I>()
+    }
 }
 
 /// Doubling would leave up to half of a million watches' memory unused; a quarter costs a few more

@@ -6,8 +6,7 @@
 
 use std::time::Duration;
 
-use super::call::Stepped;
-use super::task::Life;
+use super::call::{Pace, Stepped};
 use super::{Kernel, Machine};
 use crate::abi::{Answer, Syscall, TaskId};
 use crate::backend::{Backend, LabError, Thaw};
@@ -49,8 +48,24 @@ impl<O: Observer> Model<O> {
         &self.machine
     }
 
+    /// What a watch costs: bytes of items, wait-queue entries and tree nodes, those in reserve included,
+    /// for each item that there is; 0 without any. Files and tasks are not counted in.
+    #[expect(
+        clippy::as_conversions,
+        reason = "a figure for people; it may be rounded"
+    )]
+    pub fn bytes_per_watch(&self) -> f64 {
+        let Machine {
+            items, waits, rb, ..
+        } = &self.machine;
+        match items.len() {
+            0 => 0.0,
+            count => (items.bytes() + waits.bytes() + rb.bytes()) as f64 / count as f64,
+        }
+    }
+
     fn kernel(&mut self) -> Kernel<'_, O> {
-        Kernel::new(&mut self.machine, &mut self.observer)
+        Kernel::new(&mut self.machine, &mut self.observer, Pace::Whole)
     }
 
     /// Lets every call in flight take steps until none can.
@@ -79,27 +94,12 @@ impl<O: Observer> Model<O> {
                 moved = true;
             }
             any |= moved;
-            match self.machine.task_mut(task).answer.take() {
+            match self.machine.take_answer(task) {
                 Some(answer) => ended.push((task, answer)),
                 None => self.in_flight.push(task),
             }
         }
         any
-    }
-
-    /// The clock jumps to the next deadline. `false` if there is none.
-    fn jump(&mut self, no_later_than: u64) -> bool {
-        match self
-            .machine
-            .next_deadline()
-            .filter(|at| *at <= no_later_than)
-        {
-            Some(at) => {
-                self.machine.now = at;
-                true
-            }
-            None => false,
-        }
     }
 }
 
@@ -110,14 +110,7 @@ impl<O: Observer> Backend for Model<O> {
 
     #[inline]
     fn submit(&mut self, task: TaskId, call: Syscall) -> Result<Answer, LabError> {
-        let state = self
-            .machine
-            .tasks
-            .get(super::task_index(task))
-            .ok_or_else(|| LabError::new(format!("there is no task {}", task.0)))?;
-        if state.life != Life::Alive || state.call.is_some() {
-            return Err(unfit(task, state.life));
-        }
+        self.machine.check_fit(task)?;
         let answer = self.kernel().syscall(task, call);
         if matches!(answer, Ok(Answer::Blocked)) {
             self.in_flight.push(task);
@@ -132,7 +125,7 @@ impl<O: Observer> Backend for Model<O> {
     fn finish(&mut self, task: TaskId) -> Result<Vec<(TaskId, Answer)>, LabError> {
         let mut ended = self.run_all();
         while !ended.iter().any(|(other, _)| *other == task) {
-            if !self.jump(u64::MAX) {
+            if !self.machine.jump(u64::MAX) {
                 let at = self.machine.task(task).call.as_ref().map(|call| call.at());
                 let at = at.unwrap_or_else(|| "no call".to_owned());
                 return Err(LabError::new(format!(
@@ -149,7 +142,7 @@ impl<O: Observer> Backend for Model<O> {
         let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let until = self.machine.now.saturating_add(nanoseconds);
         let mut ended = self.run_all();
-        while self.jump(until) {
+        while self.machine.jump(until) {
             ended.extend(self.run_all());
         }
         self.machine.now = until;
@@ -178,14 +171,4 @@ impl<O: Observer> Backend for Model<O> {
     fn state(&self) -> Option<State> {
         Some(self.machine.view())
     }
-}
-
-#[cold]
-fn unfit(task: TaskId, life: Life) -> LabError {
-    let why = match life {
-        Life::Alive => "is in a call already",
-        Life::Elsewhere => "runs another program since its execve",
-        Life::Dead => "is gone",
-    };
-    LabError::new(format!("task {} cannot make a call: it {why}", task.0))
 }

@@ -5,10 +5,12 @@
 //! before. A step that cannot be taken, because the lock is held or the sleeper has no reason to wake,
 //! answers [`Flow::Blocked`] *and has changed nothing*.
 
-use super::arena::FileId;
+use super::arena::{EpId, FileId, ItemId, WaitId};
+use super::encode::Encode;
 use super::eventpoll::{EpollCtl, EpollWait, FdinfoRead};
-use super::file::Transfer;
+use super::file::{PipeResize, Transfer};
 use super::syscall::{Exit, Poll, Release, Wait4};
+use super::wait_queue::Walk;
 use super::{Kernel, TaskId};
 use crate::abi::Answer;
 use crate::trace::Observer;
@@ -25,7 +27,7 @@ pub(crate) enum Flow {
 }
 
 /// The calls that take steps.
-pub(crate) trait Steps: Clone + Into<Call> {
+pub(crate) trait Steps: Clone + Into<Call> + Encode {
     /// Takes the next step.
     fn step<O: Observer>(&mut self, kernel: &mut Kernel<'_, O>, task: TaskId) -> Flow;
 
@@ -36,6 +38,14 @@ pub(crate) trait Steps: Clone + Into<Call> {
     /// as `fdget` takes one in a process with several threads.
     fn files(&self, _: &mut Vec<FileId>) {}
 
+    /// Files without any reference that it is about to release.
+    fn releasing(&self) -> &[FileId] {
+        &[]
+    }
+
+    /// What it has in its hands at this step, for [`Machine::check`](super::Machine::check).
+    fn held(&self, _: &mut Held) {}
+
     /// When it will stop sleeping by itself, in virtual nanoseconds.
     fn deadline(&self) -> Option<u64> {
         None
@@ -43,6 +53,27 @@ pub(crate) trait Steps: Clone + Into<Call> {
 
     /// The name of the step at which the call stands.
     fn at(&self) -> String;
+}
+
+/// What a call in flight has in its hands.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Held {
+    /// Epolls whose `mtx` it has taken.
+    pub(crate) mutexes: Vec<EpId>,
+    /// Those among them whose ready list it is working through.
+    pub(crate) scans: Vec<EpId>,
+    /// An item that its scan has taken off every list.
+    pub(crate) in_hand: Option<ItemId>,
+    /// A new item that has not been hooked yet.
+    pub(crate) unhooked: Option<ItemId>,
+    /// Wake-ups under way.
+    pub(crate) walks: Vec<Walk>,
+    /// Its own entry on a wait queue, or several in poll(2), whose task keeps them.
+    pub(crate) waiter: Option<WaitId>,
+    /// It stands at a step at which it may be asleep.
+    pub(crate) may_sleep: bool,
+    /// It is on its way to look through this epoll's ready list, if it was not asleep.
+    pub(crate) looks_at: Option<EpId>,
 }
 
 macro_rules! calls {
@@ -68,8 +99,16 @@ macro_rules! calls {
                 match self { $(Call::$variant(call) => call.answer(),)* }
             }
 
-            fn files(&self, files: &mut Vec<FileId>) {
+            pub(crate) fn files(&self, files: &mut Vec<FileId>) {
                 match self { $(Call::$variant(call) => call.files(files),)* }
+            }
+
+            pub(crate) fn releasing(&self) -> &[FileId] {
+                match self { $(Call::$variant(call) => call.releasing(),)* }
+            }
+
+            pub(crate) fn held(&self, held: &mut Held) {
+                match self { $(Call::$variant(call) => call.held(held),)* }
             }
 
             pub(crate) fn deadline(&self) -> Option<u64> {
@@ -91,6 +130,8 @@ calls! {
     EpollCtl(EpollCtl);
     /// read(2) or write(2)
     Transfer(Transfer);
+    /// fcntl(2) with `F_SETPIPE_SZ`.
+    PipeResize(PipeResize);
     /// poll(2), select(2), pselect(2)
     Poll(Poll);
     /// wait4(2)
@@ -103,9 +144,18 @@ calls! {
     Exit(Exit);
 }
 
-/// What [`Kernel::step`] did.
+/// How far a call goes when it is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Stepped {
+pub(crate) enum Pace {
+    /// Until it is over or cannot go on.
+    Whole,
+    /// Past its argument checks, to its first step. A call without steps is over then.
+    Stepwise,
+}
+
+/// What a step came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stepped {
     /// The task is in no call.
     Idle,
     /// A step was taken.
@@ -115,9 +165,13 @@ pub(crate) enum Stepped {
 }
 
 impl<O: Observer> Kernel<'_, O> {
-    /// Makes the whole call: steps until it is over or sleeps. Only a sleeping call moves into its task.
+    /// Makes the whole call: steps until it is over or sleeps. Only a sleeping call moves into its task,
+    /// or one that is to be made step by step.
     #[inline]
     pub(crate) fn run<C: Steps>(&mut self, task: TaskId, call: &mut C) -> Answer {
+        if self.pace == Pace::Stepwise {
+            return self.park(task, call.clone().into());
+        }
         loop {
             match call.step(self, task) {
                 Flow::Next => {}
@@ -137,7 +191,7 @@ impl<O: Observer> Kernel<'_, O> {
         let task = self.m.task_mut(task);
         task.pinned = pinned;
         task.call = Some(call);
-        task.stuck = true;
+        task.stuck = self.pace == Pace::Whole;
         Answer::Blocked
     }
 

@@ -1,8 +1,6 @@
 //! Virtual time: it stands still while anybody can run, and jumps when a scenario says so or when
 //! everybody sleeps.
 
-use std::time::Duration;
-
 use super::Machine;
 use super::eventpoll::Deadline;
 
@@ -24,12 +22,6 @@ impl Machine {
         }
     }
 
-    /// Lets time pass.
-    pub(crate) fn advance(&mut self, time: Duration) {
-        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.now = self.now.saturating_add(nanoseconds);
-    }
-
     /// The next moment at which a sleeping call's time is up.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
         let deadlines = self
@@ -37,5 +29,16 @@ impl Machine {
             .iter()
             .filter_map(|task| task.call.as_ref()?.deadline());
         deadlines.filter(|at| *at > self.now).min()
+    }
+
+    /// Lets time pass up to the next such moment. `false` if there is none by then.
+    pub(crate) fn jump(&mut self, no_later_than: u64) -> bool {
+        match self.next_deadline().filter(|at| *at <= no_later_than) {
+            Some(at) => {
+                self.now = at;
+                true
+            }
+            None => false,
+        }
     }
 }

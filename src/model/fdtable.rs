@@ -4,6 +4,7 @@
 //! a moment later, and an epoll knows neither that a number was closed nor that it was given out again.
 
 use super::arena::FileId;
+use super::encode::{Encode, Encoder};
 use super::{Kernel, Machine};
 use crate::abi::{Errno, Fd, OpenFlags, TaskId};
 use crate::trace::Observer;
@@ -65,6 +66,16 @@ impl FdTable {
         Some(slot)
     }
 
+    /// The hint is right.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let known = self.slots.get(..self.next);
+        if known.is_some_and(|slots| slots.iter().all(Option::is_some)) {
+            Ok(())
+        } else {
+            Err(format!("a number below {} is free", self.next))
+        }
+    }
+
     /// Every open number, ascending.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Fd, Slot)> + '_ {
         (0_i32..)
@@ -109,5 +120,23 @@ impl<O: Observer> Kernel<'_, O> {
             .fds
             .put(number, Slot { file, cloexec });
         debug_assert!(before.is_none(), "the number was free");
+    }
+}
+
+impl Encode for FdTable {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let FdTable {
+            slots,
+            next: _, // the lowest free number, or a lower one
+        } = self;
+        let mut ahead = 0;
+        for slot in slots {
+            ahead += 1;
+            if let Some(Slot { file, cloexec }) = *slot {
+                to.descriptor(ahead, file, cloexec);
+                ahead = 0;
+            }
+        }
+        to.none();
     }
 }

@@ -24,13 +24,16 @@ mod arena;
 mod backend;
 mod call;
 mod clock;
+mod encode;
 
 mod eventpoll;
 mod fdtable;
 mod file;
+mod invariants;
 
 mod list;
 mod rbtree;
+mod stepwise;
 mod syscall;
 mod task;
 mod view;
@@ -38,7 +41,8 @@ mod wait_queue;
 
 use arena::{Arena, EpId, FileId, HeadId, Id, ItemId, PipeId, ProcId, WaitId};
 pub use backend::Model;
-use call::{Call, Flow};
+pub use call::Stepped;
+use call::{Call, Pace};
 use eventpoll::{Epitem, EventPoll};
 use file::{File, Pipe};
 use rbtree::RbNodes;
@@ -79,6 +83,8 @@ pub struct Machine {
 pub(crate) struct Kernel<'m, O> {
     pub(crate) m: &'m mut Machine,
     pub(crate) obs: &'m mut O,
+    /// How far a new call goes at once.
+    pace: Pace,
 }
 
 impl Machine {
@@ -176,8 +182,9 @@ impl Clone for Machine {
 }
 
 impl<O: Observer> Kernel<'_, O> {
-    pub(crate) fn new<'m>(m: &'m mut Machine, obs: &'m mut O) -> Kernel<'m, O> {
-        Kernel { m, obs }
+    #[inline]
+    pub(crate) fn new<'m>(m: &'m mut Machine, obs: &'m mut O, pace: Pace) -> Kernel<'m, O> {
+        Kernel { m, obs, pace }
     }
 
     /// Tells the observer, if there is one that listens.

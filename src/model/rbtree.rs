@@ -45,16 +45,18 @@ impl Key {
         Key((file.index() as u64) << 32 | u64::from(fd.0.cast_unsigned()))
     }
 
+    #[cfg(test)]
     #[expect(clippy::as_conversions, reason = "the upper half was an index before")]
-    pub(crate) fn file(self) -> FileId {
+    fn file(self) -> FileId {
         FileId::from_index((self.0 >> 32) as usize)
     }
 
+    #[cfg(test)]
     #[expect(
         clippy::as_conversions,
         reason = "the view of the lower half is the truncation"
     )]
-    pub(crate) fn fd(self) -> Fd {
+    fn fd(self) -> Fd {
         Fd((self.0 as u32).cast_signed())
     }
 }
@@ -456,13 +458,6 @@ impl RbTree {
 
 /// What a picture shows.
 impl RbNodes {
-    pub(crate) const fn new() -> RbNodes {
-        RbNodes {
-            nodes: Vec::new(),
-            ups: Vec::new(),
-        }
-    }
-
     /// Preconditions, here and below: `id` is in a tree.
     pub(crate) fn key(&self, id: ItemId) -> Key {
         self.node(id).key
@@ -880,7 +875,7 @@ mod tests {
     fn random_changes_agree_with_the_map_of_the_standard_library() {
         for seed in [1, 0x5eed, 0x9e37_79b9_7f4a_7c15] {
             let mut chance = Chance(seed);
-            let mut nodes = RbNodes::new();
+            let mut nodes = RbNodes::default();
             let mut twins = [Twin::default(), Twin::default()];
             let mut ids = (0..).map(ItemId::from_index);
             let mut free = Vec::new();

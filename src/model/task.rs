@@ -2,6 +2,7 @@
 
 use super::arena::FileId;
 use super::call::Call;
+use super::encode::{Encode, Encoder};
 use super::fdtable::{FdTable, Slot};
 use super::file::{File, Kind, Plain};
 use super::wait_queue::WaitHead;
@@ -89,6 +90,12 @@ impl Task {
             poll_triggered: false,
             stuck: false,
         }
+    }
+
+    /// In poll(2): the events that a wake-up through this hook must concern.
+    pub(crate) fn poll_filter(&self, hook: WaitId) -> Option<EventMask> {
+        let mut hooks = self.poll_hooks.iter();
+        hooks.find(|(id, _)| *id == hook).map(|(_, filter)| *filter)
     }
 }
 
@@ -235,5 +242,71 @@ impl<O: Observer> Kernel<'_, O> {
             None => ProcessStatus::Reaped,
         };
         parent.map(|parent| self.m.processes[parent.index()].wait_chldexit)
+    }
+}
+
+impl Encode for Task {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Task {
+            process,
+            life,
+            call,
+            pinned: _, // the call's files
+            answer,
+            sleeping,
+            fatal_signal,
+            poll_hooks: _, // the queues' entries
+            poll_triggered,
+            stuck: _,
+        } = self;
+        to.flags([
+            *life != Life::Alive,
+            *life == Life::Dead,
+            call.is_some(),
+            answer.is_some(),
+            *sleeping,
+            *fatal_signal,
+            *poll_triggered,
+        ]);
+        process.index().encode(to);
+        if let Some(call) = call {
+            call.encode(to);
+        }
+        if let Some(answer) = answer {
+            answer.encode(to);
+        }
+    }
+}
+
+impl Encode for Process {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Process {
+            fds,
+            uid,
+            nofile,
+            parent,
+            leader,
+            status,
+            exit_status,
+            wait_chldexit,
+        } = self;
+        fds.encode(to);
+        leader.encode(to);
+        to.queue(*wait_chldexit);
+        match status {
+            ProcessStatus::Running => {
+                to.byte(0);
+                uid.encode(to);
+                nofile.encode(to);
+                exit_status.encode(to);
+                parent.map(ProcId::index).encode(to);
+            }
+            ProcessStatus::Zombie(status) => {
+                to.byte(1);
+                status.encode(to);
+                parent.map(ProcId::index).encode(to);
+            }
+            ProcessStatus::Reaped => to.byte(2),
+        }
     }
 }

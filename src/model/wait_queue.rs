@@ -18,6 +18,7 @@
 
 use super::Kernel;
 use super::arena::{HeadId, ItemId, WaitId};
+use super::encode::{Encode, Encoder, encode_as_number};
 use super::list::{Link, List, Node};
 use crate::abi::{EventMask, TaskId};
 use crate::trace::{Observer, Place, QueueRef, Trace};
@@ -153,8 +154,8 @@ impl Walks {
     }
 
     /// Every walk, the outermost first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Walk> {
-        self.outer.iter().chain(&self.nested)
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Walk> {
+        self.outer.iter().chain(&self.nested).copied()
     }
 }
 
@@ -353,11 +354,82 @@ impl<O: Observer> Kernel<'_, O> {
     pub(crate) fn try_to_wake_up(&mut self, task: TaskId) -> bool {
         std::mem::take(&mut self.m.task_mut(task).sleeping)
     }
+}
 
-    /// A whole wake-up in one step, for wakers that hold a lock over it which keeps others out.
-    pub(crate) fn wake_now(&mut self, task: TaskId, wake: Wake) {
-        let mut walks = Walks::default();
-        self.wake_up(&mut walks, wake);
-        while self.wake_step(task, &mut walks) == Walked::More {}
+encode_as_number!(Nr);
+
+impl Encode for WaitHead {
+    #[inline]
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let WaitHead {
+            entries,
+            lock,
+            label: _,
+        } = self;
+        lock.encode(to);
+        let machine = to.machine;
+        for id in entries.iter(&machine.waits) {
+            machine.waits[id].encode_on_queue(id, to);
+        }
+        to.none();
+    }
+}
+
+impl WaitEntry {
+    /// Whom it wakes, and how. The first byte is not 0.
+    fn encode_on_queue(&self, id: WaitId, to: &mut Encoder<'_>) {
+        let WaitEntry {
+            link: _,
+            whead: _, // this queue
+            func,
+            exclusive,
+            next_hook: _, // all hooks of an item go together
+        } = self;
+        let number = match func {
+            WakeFn::EpPollCallback(_) => 1,
+            WakeFn::Autoremove(_) => 2,
+            WakeFn::EpAutoremove(_) => 3,
+            WakeFn::PollWake(_) => 4,
+            WakeFn::Default(_) => 5,
+        };
+        to.byte(number << 1 | u8::from(*exclusive));
+        match func {
+            WakeFn::EpPollCallback(item) => item.encode(to),
+            WakeFn::Autoremove(task) | WakeFn::EpAutoremove(task) | WakeFn::Default(task) => {
+                task.encode(to);
+            }
+            WakeFn::PollWake(task) => {
+                task.encode(to);
+                to.machine.task(*task).poll_filter(id).encode(to);
+            }
+        }
+    }
+}
+
+impl Encode for Wake {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Wake { head, key, nr } = self;
+        head.encode(to);
+        key.encode(to);
+        nr.encode(to);
+    }
+}
+
+impl Encode for Walk {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Walk { wake, locked, next } = self;
+        wake.encode(to);
+        locked.encode(to);
+        to.entry(wake.head, *next);
+    }
+}
+
+impl Encode for Walks {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Walks { outer, nested } = self;
+        outer.encode(to);
+        if outer.is_some() {
+            nested.encode(to);
+        }
     }
 }

@@ -8,7 +8,8 @@ use super::item_poll::{NestedPolls, Polled};
 use crate::abi::{Answer, CtlOp, EpollEvent, Errno, EventMask, Fd, Ptr, TaskId};
 use crate::model::Kernel;
 use crate::model::arena::{EpId, FileId, ItemId};
-use crate::model::call::{Flow, Steps};
+use crate::model::call::{Flow, Held, Steps};
+use crate::model::encode::{Encode, Encoder, encode_as_number};
 use crate::model::rbtree::Key;
 use crate::model::wait_queue::{Nr, Wake, WakeFn, Walked, Walks};
 use crate::trace::{Observer, Trace};
@@ -197,7 +198,7 @@ impl<O: Observer> Kernel<'_, O> {
     #[inline]
     fn ctl_hook(&mut self, task: TaskId, call: &mut EpollCtl) -> Flow {
         let id = call.expect_item();
-        let heads = self.poll_heads(call.file);
+        let heads = self.m.poll_heads(call.file);
         if heads
             .iter()
             .flatten()
@@ -377,7 +378,57 @@ impl Steps for EpollCtl {
         files.extend([self.epfile, self.file]);
     }
 
+    fn held(&self, held: &mut Held) {
+        if self.at != CtlAt::LockFind {
+            held.mutexes.push(self.ep);
+        }
+        held.unhooked = self.item.filter(|_| self.at == CtlAt::Hook);
+        self.polls.held(held);
+        held.walks.extend(self.walks.iter());
+    }
+
     fn at(&self) -> String {
         format!("do_epoll_ctl: {:?}", self.at)
+    }
+}
+
+encode_as_number!(CtlAt);
+
+impl Encode for EpollCtl {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let EpollCtl {
+            ep: _, // that of the file
+            epfile,
+            op,
+            file,
+            fd,
+            event,
+            at,
+            item,
+            ready,
+            polls,
+            walks,
+            result: _, // known at the end only
+        } = self;
+        at.encode(to);
+        epfile.encode(to);
+        file.encode(to);
+        match at {
+            CtlAt::LockFind => {
+                op.0.encode(to);
+                fd.encode(to);
+                event.encode(to);
+            }
+            CtlAt::Hook | CtlAt::Unhook => item.encode(to),
+            CtlAt::Poll => {
+                item.encode(to);
+                polls.encode(to);
+            }
+            CtlAt::Queue => {
+                item.encode(to);
+                ready.encode(to);
+            }
+            CtlAt::PollWake => walks.encode(to),
+        }
     }
 }

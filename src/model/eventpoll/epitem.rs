@@ -14,6 +14,7 @@
 use super::rdllist::Rdllink;
 use crate::abi::{EventMask, Fd};
 use crate::model::arena::{EpId, FileId, ItemId, WaitId};
+use crate::model::encode::{Encode, Encoder};
 use crate::model::list::{Link, Node};
 
 /// The list of all items that watch one file (`fllink` on `file->f_ep`).
@@ -104,3 +105,24 @@ const _: () = assert!(
     size_of::<Epitem>() <= 64,
     "a million of them should fit into a cache line each"
 );
+
+impl Encode for Epitem {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Epitem {
+            file: _, // the one under which it is written
+            fd,
+            ep,
+            interest,
+            data,
+            rdllink: _, // its epoll's lists
+            linked: _,
+            ovflist_next: _,
+            fllink: _,  // the order in which the file's items are written
+            pwqlist: _, // the queues' entries
+        } = self;
+        ep.encode(to);
+        fd.encode(to);
+        interest.encode(to);
+        data.encode(to);
+    }
+}

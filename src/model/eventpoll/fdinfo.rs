@@ -6,6 +6,7 @@ use crate::abi::{Answer, Errno, Fd, OpenFlags, Out, TaskId};
 use crate::model::Kernel;
 use crate::model::arena::FileId;
 use crate::model::call::{Flow, Steps};
+use crate::model::encode::{Encode, Encoder};
 use crate::trace::Observer;
 
 /// A read in flight: it takes `ep->mtx`, and so may wait.
@@ -86,5 +87,17 @@ impl Steps for FdinfoRead {
 
     fn at(&self) -> String {
         "ep_show_fdinfo".to_owned()
+    }
+}
+
+impl Encode for FdinfoRead {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let FdinfoRead {
+            file,
+            fd,
+            text: _, // known at the end only
+        } = self;
+        file.encode(to);
+        fd.encode(to);
     }
 }

@@ -10,6 +10,8 @@
 use crate::abi::{EventMask, TaskId};
 use crate::model::Kernel;
 use crate::model::arena::{EpId, FileId, ItemId};
+use crate::model::call::Held;
+use crate::model::encode::{Encode, Encoder};
 use crate::trace::{Observer, Trace};
 
 /// The scans of inner epolls that are under way, the outermost first.
@@ -47,6 +49,14 @@ pub(crate) enum Polled {
 }
 
 impl NestedPolls {
+    /// The scans hold their epolls' mutexes.
+    pub(crate) fn held(&self, held: &mut Held) {
+        for scan in self.0.iter().filter(|scan| scan.at != At::StartScan) {
+            held.mutexes.push(scan.ep);
+            held.scans.push(scan.ep);
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -148,5 +158,31 @@ impl<O: Observer> Kernel<'_, O> {
             ready,
         });
         ready
+    }
+}
+
+impl Encode for NestedPolls {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let NestedPolls(scans) = self;
+        scans.encode(to);
+    }
+}
+
+impl Encode for NestedPoll {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let NestedPoll { ep, at } = self;
+        ep.encode(to);
+        match at {
+            At::StartScan => to.byte(0),
+            At::PollItem => to.byte(1),
+            At::Inner(item) => {
+                to.byte(2);
+                item.encode(to);
+            }
+            At::DoneScan(mask) => {
+                to.byte(3);
+                mask.encode(to);
+            }
+        }
     }
 }

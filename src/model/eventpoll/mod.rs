@@ -36,7 +36,6 @@ mod release;
 mod send_events;
 mod wait;
 
-pub(crate) use callback::Called;
 pub(crate) use ctl::EpollCtl;
 pub(crate) use epitem::{Epitem, Fllink, OvflistNext};
 pub(crate) use fdinfo::FdinfoRead;
@@ -48,6 +47,7 @@ pub(crate) use wait::{Deadline, EpollWait};
 
 use super::Kernel;
 use super::arena::{EpId, FileId, HeadId, ItemId};
+use super::encode::{Encode, Encoder};
 use super::list::List;
 use super::rbtree::RbTree;
 use super::wait_queue::WaitHead;
@@ -144,5 +144,42 @@ impl<O: Observer> Kernel<'_, O> {
             ep: self.m.epolls[item.ep].label,
             tfd: item.fd,
         }
+    }
+}
+
+impl Encode for EventPoll {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let EventPoll {
+            mtx,
+            rbr: _, // every item that names this epoll
+            rdllist,
+            txlist,
+            ovflist,
+            wq,
+            poll_wait,
+            file: _, // the one whose part this is
+            user,
+            params,
+            label: _,
+        } = self;
+        let machine = to.machine;
+        mtx.encode(to);
+        to.list(rdllist.iter(&machine.items));
+        match *ovflist {
+            // Without a scan there is no list that it works on either.
+            Ovflist::Closed => to.flags([false]),
+            Ovflist::Open(newest) => {
+                to.flags([true]);
+                to.list(machine.ovflist(newest));
+                to.list(txlist.iter(&machine.items));
+            }
+        }
+        to.queue(*wq);
+        to.queue(*poll_wait);
+        user.encode(to);
+        // Hardly ever set.
+        Some(*params)
+            .filter(|params| *params != EpollParams::default())
+            .encode(to);
     }
 }

@@ -4,7 +4,6 @@
 //! An item holds no reference to its file, so it must be gone when the file is. Hence close(2) of a
 //! watched file takes the mutex of every epoll that watches it, and waits for a scan as epoll_ctl(2) does.
 
-use super::EventPoll;
 use crate::abi::TaskId;
 use crate::model::Kernel;
 use crate::model::arena::{EpId, FileId, ItemId};
@@ -30,21 +29,11 @@ impl<O: Observer> Kernel<'_, O> {
         }
     }
 
-    /// Step: removes one item of an epoll that has lost its last reference; in the end the epoll.
+    /// Step: removes one item of an epoll that has lost its last reference.
     pub(crate) fn ep_clear(&mut self, task: TaskId, ep: EpId) -> Unhooked {
         match self.m.epolls[ep].rbr.first() {
             Some(item) => self.remove_under_mutex(task, item),
-            None => {
-                let EventPoll { wq, poll_wait, .. } = self.m.epolls[ep];
-                debug_assert!(
-                    self.m.heads[wq].entries.is_empty(),
-                    "a waiter holds a reference"
-                );
-                self.m.heads.remove(wq);
-                self.m.heads.remove(poll_wait);
-                self.m.epolls.remove(ep);
-                Unhooked::NoneLeft
-            }
+            None => Unhooked::NoneLeft,
         }
     }
 

@@ -16,7 +16,8 @@ use super::item_poll::NestedPolls;
 use crate::abi::{Answer, EP_MAX_EVENTS, EpollEvent, Errno, EventMask, Fd, Out, OutPtr, TaskId};
 use crate::model::Kernel;
 use crate::model::arena::{EpId, FileId, ItemId, WaitId};
-use crate::model::call::{Flow, Steps};
+use crate::model::call::{Flow, Held, Steps};
+use crate::model::encode::{Encode, Encoder, encode_as_number};
 use crate::model::wait_queue::WakeFn;
 use crate::trace::{Observer, Place, Trace};
 
@@ -265,11 +266,81 @@ impl Steps for EpollWait {
         files.push(self.file);
     }
 
+    fn held(&self, held: &mut Held) {
+        if matches!(
+            self.at,
+            WaitAt::PollItem | WaitAt::PutEvent | WaitAt::DoneScan
+        ) {
+            held.mutexes.push(self.ep);
+            held.scans.push(self.ep);
+        }
+        held.in_hand = self.item;
+        self.polls.held(held);
+        held.waiter = self.waiter;
+        held.may_sleep = self.at == WaitAt::Sleep;
+        held.looks_at = matches!(self.at, WaitAt::Sleep | WaitAt::StartScan).then_some(self.ep);
+    }
+
     fn deadline(&self) -> Option<u64> {
         self.deadline.moment()
     }
 
     fn at(&self) -> String {
         format!("ep_poll: {:?}", self.at)
+    }
+}
+
+encode_as_number!(WaitAt);
+
+impl Encode for Deadline {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        match self {
+            Deadline::Now => to.byte(0),
+            Deadline::Never => to.byte(1),
+            Deadline::At(moment) => {
+                to.byte(2);
+                to.moment(*moment);
+            }
+        }
+    }
+}
+
+impl Encode for EpollWait {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let EpollWait {
+            ep: _, // that of the file
+            file,
+            maxevents,
+            buf,
+            deadline,
+            at,
+            timed_out,
+            item,
+            ready,
+            polls,
+            events,
+            fault,
+            waiter: _, // there at `Sleep`; if it still stands on the queue, it is written there
+            result: _, // known at the end only
+        } = self;
+        at.encode(to);
+        file.encode(to);
+        maxevents.encode(to);
+        buf.encode(to);
+        deadline.encode(to);
+        timed_out.encode(to);
+        events.encode(to);
+        match at {
+            WaitAt::PollItem => {
+                item.encode(to);
+                polls.encode(to);
+            }
+            WaitAt::PutEvent => {
+                item.encode(to);
+                ready.encode(to);
+            }
+            WaitAt::DoneScan => fault.encode(to),
+            WaitAt::Look | WaitAt::StartScan | WaitAt::Idle | WaitAt::Enqueue | WaitAt::Sleep => {}
+        }
     }
 }

@@ -8,6 +8,7 @@ use super::transfer::{Attempt, Io};
 use super::{Kernel, Kind};
 use crate::abi::{Bytes, Errno, EventMask, OutPtr, Ptr, Room, TaskId};
 use crate::model::arena::{FileId, HeadId};
+use crate::model::encode::{Encode, Encoder};
 use crate::model::wait_queue::{Nr, Wake};
 use crate::trace::Observer;
 
@@ -127,5 +128,18 @@ impl<O: Observer> Kernel<'_, O> {
         } else {
             Attempt::Sleep
         }
+    }
+}
+
+impl Encode for EventFd {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let EventFd {
+            count,
+            semaphore,
+            wqh,
+        } = self;
+        count.encode(to);
+        semaphore.encode(to);
+        to.queue(*wqh);
     }
 }

@@ -4,6 +4,12 @@
 //! now (`poll`), which wait queues does somebody stand on who wants to hear of changes (`poll_heads`), what
 //! do read, write and close do, and whom do they wake with which key. Edge-triggering is decided here
 //! without a word about epoll: by which operations wake whom.
+//!
+//! How to add a kind of file: a module with its state, a variant of [`Kind`], and then the compiler asks
+//! for the rest, match by match. What is true now is [`Kernel::file_poll`]; whom to tell of changes,
+//! [`Machine::poll_heads`]. Read and write are arms of `transfer_attempt`, and with them come what a sleeper
+//! waits for and where (`transfer_ready`, `transfer_queue`). The end is [`Kernel::file_release`], which
+//! says whom it wakes, and [`Machine::free_file`]. What a later call could notice goes into `encode`.
 
 mod eventfd;
 mod pipe;
@@ -11,12 +17,13 @@ mod plain;
 mod transfer;
 
 pub(crate) use eventfd::EventFd;
-pub(crate) use pipe::{Pipe, PipeEnd};
+pub(crate) use pipe::{Pipe, PipeEnd, PipeResize};
 pub(crate) use plain::Plain;
 pub(crate) use transfer::{Transfer, Wakes};
 
 use super::arena::{EpId, FileId, HeadId, ItemId};
-use super::eventpoll::Fllink;
+use super::encode::{Encode, Encoder};
+use super::eventpoll::{EventPoll, Fllink};
 use super::list::List;
 use super::{Kernel, Machine};
 use crate::abi::{EventMask, Fd, OpenFlags};
@@ -112,41 +119,86 @@ impl<O: Observer> Kernel<'_, O> {
         }
     }
 
-    /// The wait queues on which a poller stands (`poll_wait`), in the order in which the kind's poll
-    /// method names them.
-    #[inline]
-    pub(crate) fn poll_heads(&self, file: FileId) -> [Option<HeadId>; 2] {
-        match &self.m.files[file].kind {
-            Kind::EventFd(eventfd) => [Some(eventfd.wqh), None],
-            Kind::Pipe(end) => self.m.pipes[end.pipe].poll_heads(*end),
-            Kind::EventPoll(ep) => [Some(self.m.epolls[*ep].poll_wait), None],
-            Kind::Plain(_) => [None, None],
-        }
-    }
-
     /// What the kind does when the last reference is gone (`f_op->release`), but for an epoll. Its
     /// wake-ups reach no item of its own: these have gone before.
     pub(crate) fn file_release(&mut self, file: FileId) -> Wakes {
-        let wakes = match self.m.files[file].kind {
-            Kind::Pipe(end) => self.pipe_release(end),
-            // Linux wakes the queue with EPOLLHUP here, but nobody can be left on it: whoever sleeps
-            // there holds a reference.
-            Kind::EventFd(EventFd { wqh, .. }) => {
-                self.m.heads.remove(wqh);
-                Wakes::default()
-            }
-            Kind::Plain(_) | Kind::EventPoll(_) => Wakes::default(),
-        };
-        self.m.files.remove(file);
-        wakes
+        match self.m.files[file].kind {
+            Kind::Pipe(end) => self.m.pipes[end.pipe].release(end),
+            // Linux wakes an eventfd's queue with EPOLLHUP here, but nobody can be left on it: whoever
+            // sleeps there holds a reference.
+            Kind::EventFd(_) | Kind::Plain(_) | Kind::EventPoll(_) => Wakes::default(),
+        }
     }
 }
 
 impl Machine {
+    /// Frees the file and what it does not share. Its wake-ups are made: they walk its queues.
+    pub(crate) fn free_file(&mut self, file: FileId) {
+        match self.files[file].kind {
+            Kind::Pipe(end) => self.put_pipe(end.pipe),
+            Kind::EventFd(EventFd { wqh, .. }) => self.heads.remove(wqh),
+            Kind::EventPoll(ep) => {
+                let EventPoll { wq, poll_wait, .. } = self.epolls[ep];
+                self.heads.remove(wq);
+                self.heads.remove(poll_wait);
+                self.epolls.remove(ep);
+            }
+            Kind::Plain(_) => {}
+        }
+        self.files.remove(file);
+    }
+
+    /// The wait queues on which a poller stands (`poll_wait`), in the order in which the kind's poll
+    /// method names them.
+    #[inline]
+    pub(crate) fn poll_heads(&self, file: FileId) -> [Option<HeadId>; 2] {
+        match &self.files[file].kind {
+            Kind::EventFd(eventfd) => [Some(eventfd.wqh), None],
+            Kind::Pipe(end) => self.pipes[end.pipe].poll_heads(*end),
+            Kind::EventPoll(ep) => [Some(self.epolls[*ep].poll_wait), None],
+            Kind::Plain(_) => [None, None],
+        }
+    }
+
     /// Drops a reference; `true` if it was the last and the file has to be released.
     pub(crate) fn put_file(&mut self, file: FileId) -> bool {
         let file = &mut self.files[file];
         file.refs -= 1;
         file.refs == 0
+    }
+}
+
+impl Encode for File {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let File {
+            refs: _, // descriptors and calls in flight
+            flags,
+            pos,
+            f_ep: _, // written before, as items get their numbers from it
+            kind,
+            inode: _,
+            label: _,
+        } = self;
+        let machine = to.machine;
+        flags.bits().encode(to);
+        pos.encode(to);
+        match kind {
+            Kind::EventPoll(ep) => {
+                to.byte(0);
+                machine.epolls[*ep].encode(to);
+            }
+            Kind::Pipe(end) => {
+                to.byte(1);
+                end.encode(to);
+            }
+            Kind::EventFd(eventfd) => {
+                to.byte(2);
+                eventfd.encode(to);
+            }
+            Kind::Plain(plain) => {
+                to.byte(3);
+                plain.encode(to);
+            }
+        }
     }
 }

@@ -12,10 +12,12 @@
 use std::collections::VecDeque;
 
 use super::transfer::{Attempt, Io, Wakes};
-use super::{Kernel, Kind};
-use crate::abi::{Bytes, Errno, EventMask, OpenFlags, OutPtr, Ptr, Room};
+use super::{Kernel, Kind, Machine};
+use crate::abi::{Answer, Bytes, Errno, EventMask, OpenFlags, OutPtr, Ptr, Room, TaskId};
 use crate::model::arena::{FileId, HeadId, PipeId};
-use crate::model::wait_queue::{Nr, Wake};
+use crate::model::call::{Flow, Held, Steps};
+use crate::model::encode::{Encode, Encoder};
+use crate::model::wait_queue::{Nr, Wake, Walked, Walks};
 use crate::trace::Observer;
 
 /// Bytes of a slot.
@@ -42,6 +44,8 @@ pub(crate) struct Pipe {
     pub(crate) readers: u32,
     /// Files open for writing.
     pub(crate) writers: u32,
+    /// Files that refer to it, those among them whose release is not over (`files`).
+    pub(crate) files: u32,
     /// Somebody has polled it (`poll_usage`): from then on every write wakes.
     pub(crate) poll_usage: bool,
     /// Readers, and those who poll the read end.
@@ -51,7 +55,7 @@ pub(crate) struct Pipe {
 }
 
 /// A slot (`struct pipe_buffer`).
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct PipeBuffer {
     /// What was written, from the page's start on.
     pub(crate) page: Vec<u8>,
@@ -72,6 +76,7 @@ impl Pipe {
             max_usage: DEFAULT_SLOTS,
             readers: 1,
             writers: 1,
+            files: 2,
             poll_usage: false,
             rd_wait,
             wr_wait,
@@ -206,6 +211,23 @@ impl Pipe {
         Ok((self.capacity(), self.wake_writers_keyless()))
     }
 
+    /// `pipe_release`: the last reader or the last writer tells both sides, unless the other side is gone.
+    pub(super) fn release(&mut self, end: PipeEnd) -> Wakes {
+        self.readers -= u32::from(end.reads);
+        self.writers -= u32::from(end.writes);
+        let mut wakes = Wakes::default();
+        if (self.readers == 0) != (self.writers == 0) {
+            for head in [self.rd_wait, self.wr_wait] {
+                wakes.push(Wake {
+                    head,
+                    key: EventMask::empty(),
+                    nr: Nr::All,
+                });
+            }
+        }
+        wakes
+    }
+
     /// Bytes that the ring holds at most.
     pub(crate) fn capacity(&self) -> i64 {
         i64::try_from(self.max_usage * PAGE_SIZE).unwrap_or(i64::MAX)
@@ -317,38 +339,168 @@ impl<O: Observer> Kernel<'_, O> {
         }
     }
 
-    /// `pipe_release`: the last reader or the last writer tells both sides, unless the other side is gone.
-    pub(super) fn pipe_release(&mut self, end: PipeEnd) -> Wakes {
-        let pipe = &mut self.m.pipes[end.pipe];
-        pipe.readers -= u32::from(end.reads);
-        pipe.writers -= u32::from(end.writes);
-        let mut wakes = Wakes::default();
-        match (pipe.readers, pipe.writers) {
-            (0, 0) => {
-                let (rd_wait, wr_wait) = (pipe.rd_wait, pipe.wr_wait);
-                self.m.heads.remove(rd_wait);
-                self.m.heads.remove(wr_wait);
-                self.m.pipes.remove(end.pipe);
-            }
-            (0, _) | (_, 0) => {
-                for head in [pipe.rd_wait, pipe.wr_wait] {
-                    wakes.push(Wake {
-                        head,
-                        key: EventMask::empty(),
-                        nr: Nr::All,
-                    });
-                }
-            }
-            _ => {}
-        }
-        wakes
-    }
-
     /// The pipe behind a file, if it is one.
     pub(crate) fn pipe_of(&self, file: FileId) -> Option<PipeId> {
         match self.m.files[file].kind {
             Kind::Pipe(end) => Some(end.pipe),
             _ => None,
+        }
+    }
+}
+
+impl Machine {
+    /// One file less refers to the pipe (`put_pipe_info`).
+    pub(super) fn put_pipe(&mut self, id: PipeId) {
+        let pipe = &mut self.pipes[id];
+        pipe.files -= 1;
+        if pipe.files == 0 {
+            let (rd_wait, wr_wait) = (pipe.rd_wait, pipe.wr_wait);
+            self.heads.remove(rd_wait);
+            self.heads.remove(wr_wait);
+            self.pipes.remove(id);
+        }
+    }
+}
+
+/// fcntl(2) with `F_SETPIPE_SZ` in flight: a larger ring may have room for a sleeping writer.
+#[derive(Clone, Debug)]
+pub(crate) struct PipeResize {
+    file: FileId,
+    bytes: i32,
+    /// The new capacity, once the ring has it. Then what is left is the wake-up.
+    result: Result<Option<i64>, Errno>,
+    walks: Walks,
+}
+
+impl PipeResize {
+    pub(crate) fn new(file: FileId, bytes: i32) -> PipeResize {
+        PipeResize {
+            file,
+            bytes,
+            result: Ok(None),
+            walks: Walks::default(),
+        }
+    }
+}
+
+impl<O: Observer> Kernel<'_, O> {
+    /// Step: `pipe_set_size`
+    fn pipe_resize(&mut self, call: &mut PipeResize) -> Flow {
+        let Some(pipe) = self.pipe_of(call.file) else {
+            call.result = Err(Errno::EBADF);
+            return Flow::Done;
+        };
+        match self.m.pipes[pipe].resize(call.bytes) {
+            Ok((capacity, wake)) => {
+                call.result = Ok(Some(capacity));
+                self.wake_up(&mut call.walks, wake);
+                Flow::Next
+            }
+            Err(errno) => {
+                call.result = Err(errno);
+                Flow::Done
+            }
+        }
+    }
+}
+
+impl Steps for PipeResize {
+    fn step<O: Observer>(&mut self, kernel: &mut Kernel<'_, O>, task: TaskId) -> Flow {
+        if self.result == Ok(None) {
+            return kernel.pipe_resize(self);
+        }
+        match kernel.wake_step(task, &mut self.walks) {
+            Walked::More => Flow::Next,
+            Walked::Blocked => Flow::Blocked,
+            Walked::Done => Flow::Done,
+        }
+    }
+
+    fn answer(&mut self) -> Answer {
+        match self.result {
+            Ok(capacity) => Answer::ret(capacity.unwrap_or_default()),
+            Err(errno) => Answer::err(errno),
+        }
+    }
+
+    fn files(&self, files: &mut Vec<FileId>) {
+        files.push(self.file);
+    }
+
+    fn held(&self, held: &mut Held) {
+        held.walks.extend(self.walks.iter());
+    }
+
+    fn at(&self) -> String {
+        "pipe_set_size".to_owned()
+    }
+}
+
+impl Encode for PipeEnd {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let PipeEnd {
+            pipe,
+            reads,
+            writes,
+        } = self;
+        to.flags([*reads, *writes]);
+        to.pipe(*pipe);
+    }
+}
+
+impl Encode for Pipe {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Pipe {
+            bufs,
+            max_usage,
+            readers,
+            writers,
+            files: _, // as many as name it
+            poll_usage,
+            rd_wait,
+            wr_wait,
+        } = self;
+        bufs.len().encode(to);
+        for buf in bufs {
+            buf.encode(to);
+        }
+        max_usage.encode(to);
+        readers.encode(to);
+        writers.encode(to);
+        poll_usage.encode(to);
+        to.queue(*rd_wait);
+        to.queue(*wr_wait);
+    }
+}
+
+impl Encode for PipeBuffer {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let PipeBuffer {
+            page,
+            offset,
+            packet,
+        } = self;
+        // What has been read is gone, but its room is not free again.
+        offset.encode(to);
+        packet.encode(to);
+        page[*offset..].encode(to);
+    }
+}
+
+impl Encode for PipeResize {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let PipeResize {
+            file,
+            bytes,
+            result,
+            walks,
+        } = self;
+        file.encode(to);
+        let capacity = result.unwrap_or(None);
+        capacity.encode(to);
+        match capacity {
+            None => bytes.encode(to),
+            Some(_) => walks.encode(to),
         }
     }
 }

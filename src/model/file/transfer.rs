@@ -4,7 +4,8 @@
 use super::{Kernel, Kind};
 use crate::abi::{Answer, Bytes, Errno, Out, OutPtr, Ptr, TaskId};
 use crate::model::arena::{FileId, HeadId, WaitId};
-use crate::model::call::{Flow, Steps};
+use crate::model::call::{Flow, Held, Steps};
+use crate::model::encode::{Encode, Encoder, encode_as_number};
 use crate::model::wait_queue::{Wake, WakeFn, Walked, Walks};
 use crate::trace::{Observer, Place};
 
@@ -56,11 +57,6 @@ impl Wakes {
         self.0.swap(0, 1);
         first
     }
-
-    #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0[0].is_none()
-    }
 }
 
 /// What an attempt at the operation came to.
@@ -97,11 +93,6 @@ pub(crate) struct Io {
 }
 
 impl Io {
-    #[inline]
-    fn nothing_to_wake(&self) -> bool {
-        self.walks.outer.is_none() && self.wakes.is_empty()
-    }
-
     /// The end of a read.
     pub(crate) fn stored(&mut self, bytes: Vec<u8>) -> Attempt {
         let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
@@ -147,6 +138,20 @@ impl Transfer {
 }
 
 impl<O: Observer> Kernel<'_, O> {
+    /// Announces the next wake-up that is owed, unless one is under way. `false` if there is none.
+    ///
+    /// It belongs to the step before the walk's first, which may have to wait for the queue's lock and
+    /// must not have changed anything then.
+    #[inline]
+    pub(crate) fn wake_next(&mut self, walks: &mut Walks, wakes: &mut Wakes) -> bool {
+        if walks.outer.is_none()
+            && let Some(wake) = wakes.pop()
+        {
+            self.wake_up(walks, wake);
+        }
+        walks.outer.is_some()
+    }
+
     #[inline]
     fn transfer_attempt(&mut self, task: TaskId, call: &mut Transfer) -> Attempt {
         let Transfer { file, what, io, .. } = call;
@@ -177,29 +182,26 @@ impl<O: Observer> Kernel<'_, O> {
             Attempt::Locked => return Flow::Blocked,
             Attempt::Over(result) => {
                 call.result = result;
-                if call.io.nothing_to_wake() {
+                if !self.wake_next(&mut call.io.walks, &mut call.io.wakes) {
                     return Flow::Done;
                 }
                 call.at = At::Wake;
             }
-            Attempt::Sleep if call.io.nothing_to_wake() => call.at = At::Enqueue,
-            Attempt::Sleep => call.at = At::WakeFirst,
+            Attempt::Sleep => {
+                let waking = self.wake_next(&mut call.io.walks, &mut call.io.wakes);
+                call.at = if waking { At::WakeFirst } else { At::Enqueue };
+            }
         }
         Flow::Next
     }
 
-    /// Step: one entry of the walk at hand, or the beginning of the next walk.
+    /// Step: one entry of the walk at hand.
     #[inline]
     fn transfer_wake(&mut self, task: TaskId, call: &mut Transfer) -> Flow {
-        if call.io.walks.outer.is_none()
-            && let Some(wake) = call.io.wakes.pop()
-        {
-            self.wake_up(&mut call.io.walks, wake);
-        }
         if self.wake_step(task, &mut call.io.walks) == Walked::Blocked {
             return Flow::Blocked;
         }
-        if !call.io.nothing_to_wake() {
+        if self.wake_next(&mut call.io.walks, &mut call.io.wakes) {
             return Flow::Next;
         }
         if call.at == At::Wake {
@@ -220,6 +222,11 @@ impl<O: Observer> Kernel<'_, O> {
             call.at = At::Change;
             return Flow::Next;
         }
+        // Asked in this order, so that who was woken for something takes it before it dies.
+        if self.m.task(task).fatal_signal {
+            call.result = Err(Errno::EINTR);
+            return Flow::Done;
+        }
         let func = WakeFn::Autoremove(task);
         call.waiter = Some(self.add_wait_entry(head, func, exclusive, Place::Tail));
         self.m.task_mut(task).sleeping = true;
@@ -230,8 +237,7 @@ impl<O: Observer> Kernel<'_, O> {
     /// Step: go on once woken, or to die.
     fn transfer_sleep(&mut self, task: TaskId, call: &mut Transfer) -> Flow {
         let state = self.m.task(task);
-        let fatal = state.fatal_signal;
-        if state.sleeping && !fatal {
+        if state.sleeping && !state.fatal_signal {
             return Flow::Blocked;
         }
         let queued_on = call.waiter.and_then(|waiter| self.m.waits[waiter].whead);
@@ -241,10 +247,6 @@ impl<O: Observer> Kernel<'_, O> {
         self.m.task_mut(task).sleeping = false;
         if let Some(waiter) = call.waiter.take() {
             self.remove_wait_entry(waiter);
-        }
-        if fatal {
-            call.result = Err(Errno::EINTR);
-            return Flow::Done;
         }
         call.at = At::Enqueue;
         Flow::Next
@@ -301,11 +303,78 @@ impl Steps for Transfer {
         files.push(self.file);
     }
 
+    fn held(&self, held: &mut Held) {
+        held.walks.extend(self.io.walks.iter());
+        held.waiter = self.waiter;
+        held.may_sleep = self.at == At::Sleep;
+    }
+
     fn at(&self) -> String {
         let call = match self.what {
             What::Read { .. } => "vfs_read",
             What::Write { .. } => "vfs_write",
         };
         format!("{call}: {:?}", self.at)
+    }
+}
+
+encode_as_number!(At);
+
+impl Encode for Transfer {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Transfer {
+            file,
+            what,
+            at,
+            io,
+            waiter: _, // there at `Sleep`; if it still stands on the queue, it is written there
+            result,
+        } = self;
+        at.encode(to);
+        file.encode(to);
+        let Io {
+            bytes,
+            wakes,
+            walks,
+            written,
+            slept,
+        } = io;
+        wakes.encode(to);
+        walks.encode(to);
+        if *at == At::Wake {
+            // Only the answer is left.
+            matches!(what, What::Read { .. }).encode(to);
+            result.ok().encode(to);
+            result.err().encode(to);
+            bytes.encode(to);
+        } else {
+            what.encode(to);
+            written.encode(to);
+            slept.encode(to);
+        }
+    }
+}
+
+impl Encode for What {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        match self {
+            What::Read { buf, count } => {
+                to.byte(0);
+                buf.encode(to);
+                count.encode(to);
+            }
+            What::Write { buf, count } => {
+                to.byte(1);
+                buf.encode(to);
+                count.encode(to);
+            }
+        }
+    }
+}
+
+impl Encode for Wakes {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Wakes(wakes) = self;
+        wakes.encode(to);
     }
 }

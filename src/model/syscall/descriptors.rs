@@ -2,7 +2,7 @@
 
 use super::super::Kernel;
 use super::super::fdtable::Slot;
-use super::super::file::{Kind, Plain};
+use super::super::file::{Kind, PipeResize, Plain};
 use super::release::Release;
 use crate::abi::{
     Answer, EpollParams, Errno, FcntlCmd, Fd, FdFlags, IoctlArg, OpenFlags, Out, OutPtr, Ptr, Room,
@@ -161,18 +161,23 @@ impl<O: Observer> Kernel<'_, O> {
                 file.flags = (file.flags - SETFL) | (flags & SETFL);
                 Ok(0)
             }
-            FcntlCmd::SetpipeSz(bytes) => {
-                let pipe = self.pipe_of(file).ok_or(Errno::EBADF)?;
-                let (capacity, wake) = self.m.pipes[pipe].resize(bytes)?;
-                // Made under the pipe's mutex: no other writer can come in between.
-                self.wake_now(task, wake);
-                Ok(capacity)
-            }
+            FcntlCmd::SetpipeSz(_) => unreachable!("a call of several steps"),
             FcntlCmd::GetpipeSz => {
                 let pipe = self.pipe_of(file).ok_or(Errno::EBADF)?;
                 Ok(self.m.pipes[pipe].capacity())
             }
         }
+    }
+
+    /// fcntl(2) with `F_SETPIPE_SZ`, which may have somebody to wake.
+    pub(super) fn fcntl_set_pipe_size(
+        &self,
+        task: TaskId,
+        fd: Fd,
+        bytes: i32,
+    ) -> Result<PipeResize, Errno> {
+        let file = self.m.fget(task, fd).ok_or(Errno::EBADF)?;
+        Ok(PipeResize::new(file, bytes))
     }
 
     fn fcntl_dupfd(

@@ -20,7 +20,7 @@ use super::call::Steps;
 use super::eventpoll::{Deadline, EpollWait};
 use super::file::{Kind, Transfer};
 use crate::abi::{
-    Answer, Bytes, Errno, Fd, Out, OutPtr, Ptr, Room, SigSet, Syscall, TaskId, Timespec,
+    Answer, Bytes, Errno, FcntlCmd, Fd, Out, OutPtr, Ptr, Room, SigSet, Syscall, TaskId, Timespec,
 };
 use crate::backend::LabError;
 use crate::trace::Observer;
@@ -165,6 +165,13 @@ impl<O: Observer> Kernel<'_, O> {
                 flags,
             } => {
                 let begun = self.dup3(task, oldfd, newfd, flags);
+                self.go(task, begun)
+            }
+            Syscall::Fcntl {
+                fd,
+                cmd: FcntlCmd::SetpipeSz(bytes),
+            } => {
+                let begun = self.fcntl_set_pipe_size(task, fd, bytes);
                 self.go(task, begun)
             }
             Syscall::Fcntl { fd, cmd } => answer(self.fcntl(task, fd, cmd)),

@@ -2,7 +2,8 @@
 //! as an epoll registration, hook and ask, but done for every file in every call and undone at its end.
 
 use super::super::Kernel;
-use super::super::call::{Flow, Steps};
+use super::super::call::{Flow, Held, Steps};
+use super::super::encode::{Encode, Encoder};
 use super::super::eventpoll::{Deadline, NestedPolls, Polled};
 use super::super::wait_queue::WakeFn;
 use crate::abi::{Answer, Errno, EventMask, Fd, FdSet, Out, PollFd, Select, TaskId};
@@ -154,7 +155,7 @@ impl<O: Observer> Kernel<'_, O> {
             return call.answered(index, closed);
         };
         if call.hooking {
-            let heads = self.poll_heads(file);
+            let heads = self.m.poll_heads(file);
             if heads
                 .iter()
                 .flatten()
@@ -233,11 +234,7 @@ impl<O: Observer> Kernel<'_, O> {
     /// `pollwake`: tells the poller, if the wake-up concerns what it asked this file for.
     pub(crate) fn pollwake(&mut self, task: TaskId, hook: WaitId, key: EventMask) -> bool {
         let state = self.m.task_mut(task);
-        let filter = state
-            .poll_hooks
-            .iter()
-            .find(|(id, _)| *id == hook)
-            .map(|(_, filter)| *filter);
+        let filter = state.poll_filter(hook);
         if !key.is_empty() && filter.is_some_and(|filter| !filter.intersects(key)) {
             return false;
         }
@@ -363,11 +360,69 @@ impl Steps for Poll {
         files.extend(self.entries.iter().filter_map(|entry| entry.hooked));
     }
 
+    fn held(&self, held: &mut Held) {
+        self.polls.held(held);
+        held.may_sleep = self.at == At::Sleep;
+    }
+
     fn deadline(&self) -> Option<u64> {
         self.deadline.moment()
     }
 
     fn at(&self) -> String {
         format!("do_poll: {:?}", self.at)
+    }
+}
+
+impl Encode for Poll {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Poll {
+            entries,
+            form,
+            deadline,
+            timed_out,
+            hooking,
+            at,
+            polls,
+            interrupted: _, // known at the end only
+        } = self;
+        // Answers from here on belong to the last round, and will be overwritten before they are read.
+        let (number, answered) = match at {
+            At::Ask(index) => (0, *index),
+            At::Nested(index) => (1, *index),
+            At::Decide => (2, entries.len()),
+            At::Sleep => (3, 0),
+            At::Unhook => (4, entries.len()),
+        };
+        to.byte(number);
+        answered.encode(to);
+        to.flags([*timed_out, *hooking]);
+        deadline.encode(to);
+        polls.encode(to);
+        match form {
+            Form::Poll(fds) => {
+                to.byte(0);
+                fds.encode(to);
+            }
+            Form::Select(sets) => {
+                to.byte(1);
+                sets.encode(to);
+            }
+        }
+        entries.len().encode(to);
+        for (index, entry) in entries.iter().enumerate() {
+            let Entry {
+                fd,
+                hooked,
+                filter,
+                answer,
+            } = entry;
+            fd.encode(to);
+            hooked.encode(to);
+            filter.encode(to);
+            if index < answered {
+                answer.encode(to);
+            }
+        }
     }
 }

@@ -1,12 +1,13 @@
 //! Calls about processes: fork(2), execve(2), exit_group(2), wait4(2), kill(2), prlimit(2), setresuid(2).
 
 use super::super::Kernel;
-use super::super::call::{Flow, Steps};
+use super::super::call::{Flow, Held, Steps};
+use super::super::encode::{Encode, Encoder, encode_as_number};
 use super::super::task::{Life, ProcessStatus};
 use super::super::wait_queue::{Nr, Wake, WakeFn, Walked, Walks};
 use super::release::Release;
 use crate::abi::{Answer, Errno, EventMask, Out, Rlimit, TaskId, WaitStatus};
-use crate::model::arena::{Id, ProcId, WaitId};
+use crate::model::arena::{FileId, Id, ProcId, WaitId};
 use crate::trace::{Observer, Place};
 
 const WNOHANG: i32 = 1;
@@ -75,6 +76,8 @@ impl<O: Observer> Kernel<'_, O> {
         for thread in threads {
             let thread = self.m.task_mut(thread);
             thread.fatal_signal = true;
+            // It runs from here on: a wake-up that comes now is for the next sleeper.
+            thread.sleeping = false;
             if thread.call.is_none() {
                 thread.call = Some(Exit::killed().into());
             }
@@ -208,6 +211,15 @@ impl Steps for Exit {
         Answer::Gone
     }
 
+    fn releasing(&self) -> &[FileId] {
+        self.release.releasing()
+    }
+
+    fn held(&self, held: &mut Held) {
+        self.release.held(held);
+        held.walks.extend(self.walks.iter());
+    }
+
     fn at(&self) -> String {
         format!("do_exit: {:?}", self.at)
     }
@@ -245,6 +257,10 @@ impl<O: Observer> Kernel<'_, O> {
         }
         let fatal = state.fatal_signal;
         let parent = state.process;
+        let head = self.m.processes[parent.index()].wait_chldexit;
+        if self.walked_by_another(task, head) {
+            return Flow::Blocked;
+        }
         self.m.task_mut(task).sleeping = false;
         let answer = if fatal {
             Some(Answer::err(Errno::EINTR))
@@ -253,7 +269,6 @@ impl<O: Observer> Kernel<'_, O> {
         };
         let Some(answer) = answer else {
             if call.waiter.is_none() {
-                let head = self.m.processes[parent.index()].wait_chldexit;
                 let func = WakeFn::Default(task);
                 call.waiter = Some(self.add_wait_entry(head, func, false, Place::Head));
             }
@@ -302,7 +317,45 @@ impl Steps for Wait4 {
         self.answer.take().expect("the wait is over")
     }
 
+    fn held(&self, held: &mut Held) {
+        held.waiter = self.waiter;
+        held.may_sleep = self.waiter.is_some();
+    }
+
     fn at(&self) -> String {
         "do_wait".to_owned()
+    }
+}
+
+encode_as_number!(ExitAt);
+
+impl Encode for Exit {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Exit {
+            status,
+            at,
+            release,
+            walks,
+        } = self;
+        at.encode(to);
+        status.encode(to);
+        match at {
+            ExitAt::Begin => {}
+            ExitAt::Files => release.encode(to),
+            ExitAt::Wake => walks.encode(to),
+        }
+    }
+}
+
+impl Encode for Wait4 {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Wait4 {
+            pid,
+            nohang,
+            waiter,
+            answer: _, // known at the end only
+        } = self;
+        pid.encode(to);
+        to.flags([*nohang, waiter.is_some()]);
     }
 }

@@ -2,7 +2,8 @@
 //! then their own kind does what it does.
 
 use super::super::Kernel;
-use super::super::call::{Flow, Steps};
+use super::super::call::{Flow, Held, Steps};
+use super::super::encode::{Encode, Encoder, encode_as_number};
 use super::super::eventpoll::Unhooked;
 use super::super::file::Wakes;
 use super::super::wait_queue::{Walked, Walks};
@@ -10,7 +11,7 @@ use crate::abi::{Answer, TaskId};
 use crate::model::arena::FileId;
 use crate::trace::{Observer, Trace};
 
-/// A call that has done its work but for this.
+/// A call that has done its work but for this: files to release, wake-ups to make.
 #[derive(Clone, Debug)]
 pub(crate) struct Release {
     /// How the call will end.
@@ -50,43 +51,52 @@ impl Release {
 
 impl<O: Observer> Kernel<'_, O> {
     fn release_step(&mut self, task: TaskId, call: &mut Release) -> Flow {
-        let Some(&file) = call.files.last() else {
-            return Flow::Done;
-        };
-        match call.at {
-            At::Next => {
+        // Only at `Wake` there may be none: other calls too end with wake-ups.
+        let file = call.files.last().copied();
+        match (call.at, file) {
+            (At::Wake, _) => {
+                if self.wake_step(task, &mut call.walks) == Walked::Blocked {
+                    return Flow::Blocked;
+                }
+                if !self.wake_next(&mut call.walks, &mut call.wakes) {
+                    self.release_done(call);
+                }
+            }
+            (_, None) => return Flow::Done,
+            (At::Next, Some(file)) => {
                 self.trace(|k| Trace::Release(k.m.files[file].label));
                 call.at = At::Items;
             }
-            At::Items => match self.eventpoll_release_file(task, file) {
+            (At::Items, Some(file)) => match self.eventpoll_release_file(task, file) {
                 Unhooked::Blocked => return Flow::Blocked,
                 Unhooked::One => {}
                 Unhooked::NoneLeft => call.at = At::OwnItems,
             },
-            At::OwnItems => match self.m.files[file].epoll().map(|ep| self.ep_clear(task, ep)) {
-                Some(Unhooked::Blocked) => return Flow::Blocked,
-                Some(Unhooked::One) => {}
-                Some(Unhooked::NoneLeft) | None => call.at = At::Fops,
-            },
-            At::Fops => {
-                call.wakes = self.file_release(file);
-                call.at = At::Wake;
-            }
-            At::Wake => {
-                if call.walks.outer.is_none() {
-                    let Some(wake) = call.wakes.pop() else {
-                        call.files.pop();
-                        call.at = At::Next;
-                        return Flow::Next;
-                    };
-                    self.wake_up(&mut call.walks, wake);
+            (At::OwnItems, Some(file)) => {
+                match self.m.files[file].epoll().map(|ep| self.ep_clear(task, ep)) {
+                    Some(Unhooked::Blocked) => return Flow::Blocked,
+                    Some(Unhooked::One) => {}
+                    Some(Unhooked::NoneLeft) | None => call.at = At::Fops,
                 }
-                if self.wake_step(task, &mut call.walks) == Walked::Blocked {
-                    return Flow::Blocked;
+            }
+            (At::Fops, Some(file)) => {
+                call.wakes = self.file_release(file);
+                if self.wake_next(&mut call.walks, &mut call.wakes) {
+                    call.at = At::Wake;
+                } else {
+                    self.release_done(call);
                 }
             }
         }
         Flow::Next
+    }
+
+    /// The file at hand is gone, and with it what nobody else shares.
+    fn release_done(&mut self, call: &mut Release) {
+        if let Some(file) = call.files.pop() {
+            self.m.free_file(file);
+        }
+        call.at = At::Next;
     }
 }
 
@@ -99,7 +109,36 @@ impl Steps for Release {
         self.answer.take().expect("a call ends once")
     }
 
+    fn releasing(&self) -> &[FileId] {
+        &self.files
+    }
+
+    fn held(&self, held: &mut Held) {
+        held.walks.extend(self.walks.iter());
+    }
+
     fn at(&self) -> String {
         format!("__fput: {:?}", self.at)
+    }
+}
+
+encode_as_number!(At);
+
+impl Encode for Release {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Release {
+            answer,
+            files,
+            at,
+            wakes,
+            walks,
+        } = self;
+        at.encode(to);
+        answer.encode(to);
+        files.encode(to);
+        if *at == At::Wake {
+            wakes.encode(to);
+            walks.encode(to);
+        }
     }
 }

@@ -1,0 +1,569 @@
+//! The machine as bytes, the same for machines that no program can tell apart.
+//!
+//! A history leaves traces in a machine that nobody will ever see: which place in an arena an object got,
+//! in which order places were freed, how a tree was rotated, under which number a file was first known.
+//! Were these part of equality, an explorer of interleavings would hardly ever come back to a state it
+//! knows. So equality and hash of [`Machine`] go by [`Machine::encode`], and by nothing else.
+//!
+//! **Names.** An object is named by how it is reached. Files are numbered in the order in which one meets
+//! them: descriptors of the first process, ascending, then those of the others; what calls in flight hold
+//! on to; what calls are about to release. No file is reached otherwise. Items are numbered by file and
+//! place on the file's list of watchers; pipes and wait queues as their files are written; an epoll goes
+//! by the number of its file. An entry of a wait queue is named by whom it wakes, and within a walk by its
+//! place on the queue. All numbers start at 1, so that 0 can stand for "none" and end a sequence.
+//!
+//! **Why equal bytes mean equal futures.** A step reads operands of its call, fields of objects reached from
+//! there, and orders of lists. Each of these is written, unless it follows from what is written:
+//!
+//! - a file's references are its descriptors and pins; a call's pins are its files;
+//! - a pipe's `files`, an item's `linked` and `ovflist_next`, an entry's `whead` say where something stands,
+//!   and it is written there; the tree holds the items that name the epoll;
+//! - operands and partial results that no later step of the call reads are left out, and so are bytes of
+//!   a pipe that have been read.
+//!
+//! Deadlines are written as time left, because no call reads the clock otherwise.
+//!
+//! **Why equal futures mean equal bytes**, nearly: `inode`, `label` and `stuck` are left out, which only
+//! people see; so is what Linux decides by addresses, and no program can rely on, though the model has
+//! to decide it somehow: the order of files in a tree (fdinfo, kcmp(2), the order in which a closed
+//! epoll lets go of its items) and the answers of kcmp(2) for different files.
+//!
+//! Every type writes its own fields, beside their declaration, and takes itself apart without `..`: who adds
+//! a field is asked by the compiler whether a program could notice it.
+
+use std::hash::{Hash, Hasher};
+
+use smallvec::{SmallVec, smallvec};
+
+use super::arena::{Arena, EpId, FileId, HeadId, Id, ItemId, PipeId, WaitId};
+use super::list::List;
+use super::wait_queue::OnQueue;
+use super::{Call, Machine};
+use crate::abi::{
+    Answer, Bytes, EpollEvent, EpollParams, Errno, EventMask, Fd, FdSet, Out, OutPtr, PollFd, Ptr,
+    Rlimit, Room, TaskId, WaitStatus,
+};
+
+/// What takes part in the state of a machine.
+pub(crate) trait Encode {
+    fn encode(&self, to: &mut Encoder<'_>);
+}
+
+/// Where it is written to, and what things are called there.
+pub(crate) struct Encoder<'a> {
+    pub(crate) machine: &'a Machine,
+    out: &'a mut Vec<u8>,
+    /// The files by number, the first at 0.
+    met: SmallVec<[FileId; 16]>,
+    files: Numbers,
+    items: Numbers,
+    pipes: Numbers,
+    heads: Numbers,
+}
+
+/// The numbers of one kind of object, by place in its arena; 0 is not met yet.
+struct Numbers {
+    by_place: SmallVec<[u32; 16]>,
+    last: u32,
+}
+
+impl Numbers {
+    fn new<I: Id, T>(arena: &Arena<I, T>) -> Numbers {
+        Numbers {
+            by_place: smallvec![0; arena.places()],
+            last: 0,
+        }
+    }
+
+    /// Gives the object the next number, unless it has one. `true` if it is new.
+    #[inline]
+    fn meet(&mut self, id: impl Id) -> bool {
+        let number = &mut self.by_place[id.index()];
+        let new = *number == 0;
+        if new {
+            self.last += 1;
+            *number = self.last;
+        }
+        new
+    }
+
+    #[inline]
+    fn get(&self, id: impl Id) -> u64 {
+        let number = self.by_place[id.index()];
+        debug_assert_ne!(number, 0, "everything is met before it is referred to");
+        u64::from(number)
+    }
+}
+
+impl Encoder<'_> {
+    /// In groups of seven bits, the lowest first (LEB128): small numbers take one byte.
+    #[inline]
+    pub(crate) fn number(&mut self, number: u64) {
+        if number < 0x80 {
+            self.byte(number.to_le_bytes()[0]);
+        } else {
+            self.long_number(number);
+        }
+    }
+
+    fn long_number(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.byte(number.to_le_bytes()[0] | 0x80);
+            number >>= 7;
+        }
+        self.byte(number.to_le_bytes()[0]);
+    }
+
+    #[inline]
+    pub(crate) fn byte(&mut self, byte: u8) {
+        self.out.push(byte);
+    }
+
+    /// As one byte.
+    #[inline]
+    pub(crate) fn flags<const N: usize>(&mut self, flags: [bool; N]) {
+        const { assert!(N <= 8) };
+        let byte = flags
+            .iter()
+            .rev()
+            .fold(0, |byte, flag| byte << 1 | u8::from(*flag));
+        self.byte(byte);
+    }
+
+    /// The end of a sequence, or nothing where a number could be.
+    #[inline]
+    pub(crate) fn none(&mut self) {
+        self.byte(0);
+    }
+
+    /// A file that may be new here.
+    #[inline]
+    fn meet_file(&mut self, file: FileId) {
+        if self.files.meet(file) {
+            self.met.push(file);
+        }
+    }
+
+    /// A descriptor: `ahead` of the last one that was written.
+    #[inline]
+    pub(crate) fn descriptor(&mut self, ahead: usize, file: FileId, cloexec: bool) {
+        self.meet_file(file);
+        ahead.encode(self);
+        self.number(self.files.get(file) << 1 | u64::from(cloexec));
+    }
+
+    /// Items that a list holds, in its order.
+    pub(crate) fn list(&mut self, items: impl Iterator<Item = ItemId>) {
+        for item in items {
+            item.encode(self);
+        }
+        self.none();
+    }
+
+    /// A pipe by its number, and when it is met for the first time all of it.
+    pub(crate) fn pipe(&mut self, pipe: PipeId) {
+        let new = self.pipes.meet(pipe);
+        self.number(self.pipes.get(pipe));
+        if new {
+            let machine = self.machine;
+            machine.pipes[pipe].encode(self);
+        }
+    }
+
+    /// A whole wait queue; from here on it can be referred to.
+    #[inline]
+    pub(crate) fn queue(&mut self, head: HeadId) {
+        self.heads.meet(head);
+        let machine = self.machine;
+        machine.heads[head].encode(self);
+    }
+
+    /// An entry of a queue, by its place.
+    pub(crate) fn entry(&mut self, head: HeadId, entry: Option<WaitId>) {
+        let queue: List<WaitId, OnQueue> = self.machine.heads[head].entries;
+        let mut entries = queue.iter(&self.machine.waits);
+        match entry.map(|entry| entries.position(|other| other == entry)) {
+            None => self.none(),
+            Some(place) => {
+                let place = place.expect("a walk stands on the queue that it walks");
+                (place + 1).encode(self);
+            }
+        }
+    }
+
+    /// A moment as the time left until then.
+    pub(crate) fn moment(&mut self, at: u64) {
+        self.number(at.saturating_sub(self.machine.now));
+    }
+
+    fn processes_and_files(&mut self) {
+        let machine = self.machine;
+        machine.processes.len().encode(self);
+        for process in &machine.processes {
+            process.encode(self);
+        }
+        for task in &machine.tasks {
+            for file in &task.pinned {
+                self.meet_file(*file);
+            }
+        }
+        for call in machine.tasks.iter().filter_map(|task| task.call.as_ref()) {
+            for file in call.releasing() {
+                self.meet_file(*file);
+            }
+        }
+        self.met.len().encode(self);
+        for number in 0..self.met.len() {
+            let file = &machine.files[self.met[number]];
+            for item in file.f_ep.iter(&machine.items) {
+                self.items.meet(item);
+                machine.items[item].encode(self);
+            }
+            self.none();
+        }
+        // What stands on lists and queues can be named only now.
+        for number in 0..self.met.len() {
+            machine.files[self.met[number]].encode(self);
+        }
+    }
+
+    /// By uid. Who has no watches may never have had any.
+    fn watches(&mut self) {
+        let machine = self.machine;
+        let holders = || machine.watches.iter().filter(|(_, count)| *count > 0);
+        let mut next = holders().min();
+        while let Some((uid, count)) = next {
+            self.number(*count);
+            self.number(u64::from(*uid));
+            next = holders().filter(|(other, _)| other > uid).min();
+        }
+        self.none();
+    }
+}
+
+impl Machine {
+    /// Appends the state as bytes.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let Machine {
+            now: _,
+            max_user_watches,
+            files,
+            pipes,
+            epolls: _,
+            items,
+            rb: _,
+            heads,
+            waits: _,
+            processes: _,
+            tasks,
+            watches: _,
+            inodes: _,
+        } = self;
+        let mut to = Encoder {
+            machine: self,
+            out,
+            met: SmallVec::new(),
+            files: Numbers::new(files),
+            items: Numbers::new(items),
+            pipes: Numbers::new(pipes),
+            heads: Numbers::new(heads),
+        };
+        to.number(*max_user_watches);
+        to.watches();
+        to.processes_and_files();
+        tasks.as_slice().encode(&mut to);
+    }
+
+    fn encoded(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(128);
+        self.encode(&mut out);
+        out
+    }
+}
+
+impl PartialEq for Machine {
+    fn eq(&self, other: &Machine) -> bool {
+        self.encoded() == other.encoded()
+    }
+}
+
+impl Eq for Machine {}
+
+impl Hash for Machine {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.encoded().hash(state);
+    }
+}
+
+/// For enums without fields: the number of the variant.
+macro_rules! encode_as_number {
+    ($($type:ty),+) => {$(
+        impl $crate::model::encode::Encode for $type {
+            #[expect(clippy::as_conversions, reason = "the number of a variant")]
+            fn encode(&self, to: &mut $crate::model::encode::Encoder<'_>) {
+                to.byte(*self as u8);
+            }
+        }
+    )+};
+}
+pub(crate) use encode_as_number;
+
+macro_rules! encode_ids {
+    ($($id:ty, $numbers:ident;)+) => {$(
+        impl Encode for $id {
+            #[inline]
+            fn encode(&self, to: &mut Encoder<'_>) {
+                to.number(to.$numbers.get(*self));
+            }
+        }
+    )+};
+}
+
+encode_ids! {
+    FileId, files;
+    ItemId, items;
+    HeadId, heads;
+}
+
+impl Encode for EpId {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let machine = to.machine;
+        machine.epolls[*self].file.encode(to);
+    }
+}
+
+impl Encode for Call {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let (number, call): (u8, &dyn Encode) = match self {
+            Call::EpollWait(call) => (0, call.as_ref()),
+            Call::EpollCtl(call) => (1, call.as_ref()),
+            Call::Transfer(call) => (2, call.as_ref()),
+            Call::PipeResize(call) => (3, call.as_ref()),
+            Call::Poll(call) => (4, call.as_ref()),
+            Call::Wait4(call) => (5, call.as_ref()),
+            Call::Fdinfo(call) => (6, call.as_ref()),
+            Call::Release(call) => (7, call.as_ref()),
+            Call::Exit(call) => (8, call.as_ref()),
+        };
+        to.byte(number);
+        call.encode(to);
+    }
+}
+
+/// What programs and kernels agree on.
+macro_rules! encode_numbers {
+    ($($type:ty, $value:ident => $number:expr;)+) => {$(
+        impl Encode for $type {
+            #[inline]
+            fn encode(&self, to: &mut Encoder<'_>) {
+                let $value = *self;
+                to.number($number);
+            }
+        }
+    )+};
+}
+
+encode_numbers! {
+    u64, n => n;
+    u32, n => u64::from(n);
+    i32, n => u64::from(n.cast_unsigned());
+    i64, n => n.cast_unsigned();
+    usize, n => u64::try_from(n).unwrap_or(u64::MAX);
+    bool, b => u64::from(b);
+    Fd, fd => u64::from(fd.0.cast_unsigned());
+    TaskId, task => u64::from(task.0);
+    Errno, errno => u64::from(errno.0.cast_unsigned());
+    // The private bits are the highest: rotated down, the usual masks take one byte or two.
+    EventMask, mask => u64::from(mask.bits().rotate_left(4));
+}
+
+impl<T: Encode> Encode for Option<T> {
+    #[inline]
+    fn encode(&self, to: &mut Encoder<'_>) {
+        match self {
+            None => to.none(),
+            Some(some) => {
+                to.byte(1);
+                some.encode(to);
+            }
+        }
+    }
+}
+
+impl<T: Encode> Encode for [T] {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        self.len().encode(to);
+        for one in self {
+            one.encode(to);
+        }
+    }
+}
+
+impl<T: Encode, const N: usize> Encode for [T; N] {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        for one in self {
+            one.encode(to);
+        }
+    }
+}
+
+impl Encode for [u8] {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        self.len().encode(to);
+        to.out.extend_from_slice(self);
+    }
+}
+
+impl<T: Encode> Encode for Vec<T> {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        self.as_slice().encode(to);
+    }
+}
+
+impl Encode for Bytes {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        (**self).encode(to);
+    }
+}
+
+impl Encode for String {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        self.as_bytes().encode(to);
+    }
+}
+
+impl<T: Encode> Encode for Ptr<T> {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        match self {
+            Ptr::To(value) => {
+                to.byte(0);
+                value.encode(to);
+            }
+            Ptr::Addr(addr) => {
+                to.byte(1);
+                addr.encode(to);
+            }
+        }
+    }
+}
+
+impl Encode for OutPtr {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        match self {
+            OutPtr::Memory(Room::Plenty) => to.byte(0),
+            OutPtr::Memory(Room::Frozen) => to.byte(1),
+            OutPtr::Memory(Room::Bytes(room)) => {
+                to.byte(2);
+                room.encode(to);
+            }
+            OutPtr::Addr(addr) => {
+                to.byte(3);
+                addr.encode(to);
+            }
+        }
+    }
+}
+
+impl Encode for EpollEvent {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let EpollEvent { events, data } = self;
+        events.encode(to);
+        data.encode(to);
+    }
+}
+
+impl Encode for EpollParams {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let EpollParams {
+            busy_poll_usecs,
+            busy_poll_budget,
+            prefer_busy_poll,
+            pad,
+        } = self;
+        busy_poll_usecs.encode(to);
+        u32::from(*busy_poll_budget).encode(to);
+        to.byte(*prefer_busy_poll);
+        to.byte(*pad);
+    }
+}
+
+impl Encode for Rlimit {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Rlimit { rlim_cur, rlim_max } = self;
+        rlim_cur.encode(to);
+        rlim_max.encode(to);
+    }
+}
+
+impl Encode for WaitStatus {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let (number, status) = match self {
+            WaitStatus::Exited(status) => (0, status),
+            WaitStatus::Signaled(signal) => (1, signal),
+        };
+        to.byte(number);
+        status.encode(to);
+    }
+}
+
+impl Encode for PollFd {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let PollFd {
+            fd,
+            events,
+            revents,
+        } = self;
+        fd.encode(to);
+        events.encode(to);
+        revents.encode(to);
+    }
+}
+
+impl Encode for FdSet {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        self.len().encode(to);
+        for fd in self.iter() {
+            fd.encode(to);
+        }
+    }
+}
+
+impl Encode for Answer {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        match self {
+            Answer::Done(value, out) => {
+                to.byte(0);
+                value.encode(to);
+                out.encode(to);
+            }
+            Answer::Failed(errno, out) => {
+                to.byte(1);
+                errno.encode(to);
+                out.encode(to);
+            }
+            Answer::Blocked => to.byte(2),
+            Answer::Gone => to.byte(3),
+        }
+    }
+}
+
+impl Encode for Out {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let (number, out): (u8, &dyn Encode) = match self {
+            Out::None => return to.byte(0),
+            Out::Events(events) => (1, events),
+            Out::TornEvent(mask) => (2, mask),
+            Out::Pipe(read, write) => (3, &[*read, *write]),
+            Out::Bytes(bytes) => (4, bytes),
+            Out::PollFds(fds) => (5, fds),
+            Out::FdSets(sets) => (6, &**sets),
+            Out::Int(int) => (7, int),
+            Out::Params(params) => (8, params),
+            Out::Status(status) => (9, status),
+            Out::Rlimit(limit) => (10, limit),
+            Out::Text(text) => (11, text),
+        };
+        to.byte(number);
+        out.encode(to);
+    }
+}

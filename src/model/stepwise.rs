@@ -1,0 +1,69 @@
+//! The machine in slow motion: calls begun and then advanced one step at a time, in any order that the
+//! caller likes. That is all that an explorer of interleavings needs, or a stepper, or a random test.
+//!
+//! ```
+//! use epoll_lab::abi::{Answer, Syscall, TaskId};
+//! use epoll_lab::model::{Machine, Stepped};
+//!
+//! let mut machine = Machine::new();
+//! let dup = Syscall::Dup { oldfd: epoll_lab::abi::Fd(0) };
+//! let three = machine.begin(TaskId::MAIN, dup, &mut ()).unwrap();
+//! assert_eq!(three, Answer::ret(3));
+//! let close = Syscall::Close { fd: epoll_lab::abi::Fd(3) };
+//! assert_eq!(machine.begin(TaskId::MAIN, close, &mut ()).unwrap(), Answer::Blocked);
+//! while machine.step(TaskId::MAIN, &mut ()) == Stepped::Moved {}
+//! assert_eq!(machine.take_answer(TaskId::MAIN), Some(Answer::ret(0)));
+//! ```
+
+use super::call::{Pace, Stepped};
+use super::task::Life;
+use super::{Kernel, Machine, task_index};
+use crate::abi::{Answer, Syscall, TaskId};
+use crate::backend::LabError;
+use crate::trace::Observer;
+
+impl Machine {
+    /// Checks the call's arguments, looks up its files, and stands before its first step:
+    /// [`Answer::Blocked`]. A call that has no steps, or fails its checks, is over at once.
+    pub fn begin<O: Observer>(
+        &mut self,
+        task: TaskId,
+        call: Syscall,
+        observer: &mut O,
+    ) -> Result<Answer, LabError> {
+        self.check_fit(task)?;
+        Kernel::new(self, observer, Pace::Stepwise).syscall(task, call)
+    }
+
+    /// Takes the next step of the call that `task` is in, if it can be taken now.
+    pub fn step<O: Observer>(&mut self, task: TaskId, observer: &mut O) -> Stepped {
+        Kernel::new(self, observer, Pace::Stepwise).step(task)
+    }
+
+    /// How the last call of `task` ended, if it took steps; once.
+    pub fn take_answer(&mut self, task: TaskId) -> Option<Answer> {
+        self.task_mut(task).answer.take()
+    }
+
+    /// Whether `task` can make a call.
+    pub(crate) fn check_fit(&self, task: TaskId) -> Result<(), LabError> {
+        let state = self
+            .tasks
+            .get(task_index(task))
+            .ok_or_else(|| LabError::new(format!("there is no task {}", task.0)))?;
+        if state.life != Life::Alive || state.call.is_some() {
+            return Err(unfit(task, state.life));
+        }
+        Ok(())
+    }
+}
+
+#[cold]
+fn unfit(task: TaskId, life: Life) -> LabError {
+    let why = match life {
+        Life::Alive => "is in a call already",
+        Life::Elsewhere => "runs another program since its execve",
+        Life::Dead => "is gone",
+    };
+    LabError::new(format!("task {} cannot make a call: it {why}", task.0))
+}
