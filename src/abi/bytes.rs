@@ -82,7 +82,7 @@ mod tests {
     fn prints_as_strace_does() {
         assert_eq!(Bytes::from_u64(1).to_string(), r#""\1\0\0\0\0\0\0\0""#);
         assert_eq!(
-            Bytes::from(&b"a\0001\n\xff"[..]).to_string(),
+            Bytes::from(&b"a\x001\n\xff"[..]).to_string(),
             r#""a\0001\n\377""#
         );
         assert_eq!(

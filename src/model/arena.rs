@@ -73,7 +73,9 @@ ids! {
     HeadId;
     /// An entry of a wait queue (`struct wait_queue_entry`).
     WaitId;
-    /// A process: a file table and what else its threads share.
+    /// A descriptor table (`struct files_struct`).
+    TableId;
+    /// A process: what its threads share.
     ProcId;
 }
 

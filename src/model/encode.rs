@@ -35,7 +35,7 @@ use std::hash::{Hash, Hasher};
 
 use smallvec::{SmallVec, smallvec};
 
-use super::arena::{Arena, EpId, FileId, HeadId, Id, ItemId, PipeId, WaitId};
+use super::arena::{Arena, EpId, FileId, HeadId, Id, ItemId, PipeId, TableId, WaitId};
 use super::list::List;
 use super::wait_queue::OnQueue;
 use super::{Call, Machine};
@@ -59,6 +59,7 @@ pub(crate) struct Encoder<'a> {
     items: Numbers,
     pipes: Numbers,
     heads: Numbers,
+    tables: Numbers,
 }
 
 /// The numbers of one kind of object, by place in its arena; 0 is not met yet.
@@ -170,6 +171,16 @@ impl Encoder<'_> {
         }
     }
 
+    /// A descriptor table by its number, and when it is met for the first time all of it.
+    fn table(&mut self, table: TableId) {
+        let new = self.tables.meet(table);
+        self.number(self.tables.get(table));
+        if new {
+            let machine = self.machine;
+            machine.tables[table].encode(self);
+        }
+    }
+
     /// A whole wait queue; from here on it can be referred to.
     #[inline]
     pub(crate) fn queue(&mut self, head: HeadId) {
@@ -198,6 +209,10 @@ impl Encoder<'_> {
 
     fn processes_and_files(&mut self) {
         let machine = self.machine;
+        for task in machine.tasks.iter().filter(|task| task.life.has_files()) {
+            self.table(task.files);
+        }
+        self.none();
         machine.processes.len().encode(self);
         for process in &machine.processes {
             process.encode(self);
@@ -254,6 +269,7 @@ impl Machine {
             rb: _,
             heads,
             waits: _,
+            tables,
             processes: _,
             tasks,
             watches: _,
@@ -267,6 +283,7 @@ impl Machine {
             items: Numbers::new(items),
             pipes: Numbers::new(pipes),
             heads: Numbers::new(heads),
+            tables: Numbers::new(tables),
         };
         to.number(*max_user_watches);
         to.watches();

@@ -1,9 +1,10 @@
-//! A process's descriptors (`struct files_struct`): small numbers that refer to open file descriptions.
+//! Descriptors (`struct files_struct`): small numbers that refer to open file descriptions. The threads of
+//! a process share one table, unless one of them has asked for its own.
 //!
 //! A number says nothing about the file. Two numbers may mean one file, one number may mean another file
 //! a moment later, and an epoll knows neither that a number was closed nor that it was given out again.
 
-use super::arena::FileId;
+use super::arena::{FileId, TableId};
 use super::encode::{Encode, Encoder};
 use super::{Kernel, Machine};
 use crate::abi::{Errno, Fd, OpenFlags, TaskId};
@@ -17,10 +18,12 @@ pub(crate) struct Slot {
     pub(crate) cloexec: bool,
 }
 
-/// All numbers of a process.
+/// All numbers of the tasks that share the table.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FdTable {
     slots: Vec<Option<Slot>>,
+    /// How many tasks share it (`count`).
+    pub(crate) users: u32,
     /// No number below this is free (`next_fd`).
     next: usize,
 }
@@ -85,6 +88,41 @@ impl FdTable {
 }
 
 impl Machine {
+    /// The descriptors of a task.
+    #[inline]
+    pub(crate) fn fds(&self, task: TaskId) -> &FdTable {
+        &self.tables[self.task(task).files]
+    }
+
+    pub(crate) fn fds_mut(&mut self, task: TaskId) -> &mut FdTable {
+        let files = self.task(task).files;
+        &mut self.tables[files]
+    }
+
+    /// A copy of a task's table, for one task to use (`dup_fd`).
+    pub(crate) fn dup_table(&mut self, task: TaskId) -> TableId {
+        let copy = FdTable {
+            users: 1,
+            ..self.fds(task).clone()
+        };
+        for (_, slot) in copy.iter() {
+            self.files[slot.file].refs += 1;
+        }
+        self.tables.insert(copy)
+    }
+
+    /// A task has done with its table (`put_files_struct`). What stands in it is the caller's to close,
+    /// if nobody else uses it.
+    pub(crate) fn put_table(&mut self, id: TableId) -> Option<FdTable> {
+        let table = &mut self.tables[id];
+        table.users -= 1;
+        if table.users > 0 {
+            return None;
+        }
+        self.tables.remove(id);
+        Some(std::mem::take(&mut self.tables[id]))
+    }
+
     /// The file that `fd` refers to in the process of `task` (`fdget`). A descriptor that is a mere name
     /// (`O_PATH`) counts as closed.
     #[inline]
@@ -96,7 +134,7 @@ impl Machine {
     /// The same, names included (`fdget_raw`).
     #[inline]
     pub(crate) fn fget_any(&self, task: TaskId, fd: Fd) -> Option<FileId> {
-        self.process(task).fds.get(fd).map(|slot| slot.file)
+        self.fds(task).get(fd).map(|slot| slot.file)
     }
 }
 
@@ -104,7 +142,7 @@ impl<O: Observer> Kernel<'_, O> {
     /// The number that the next new descriptor will have (`alloc_fd`), at least `from`.
     pub(crate) fn unused_fd(&self, task: TaskId, from: usize) -> Result<Fd, Errno> {
         let process = self.m.process(task);
-        let number = process.fds.lowest_free(from);
+        let number = self.m.fds(task).lowest_free(from);
         match i32::try_from(number) {
             Ok(fd) if u64::from(fd.unsigned_abs()) < process.nofile.rlim_cur => Ok(Fd(fd)),
             _ => Err(Errno::EMFILE),
@@ -114,11 +152,7 @@ impl<O: Observer> Kernel<'_, O> {
     /// Makes `fd`, a free number, refer to `file` (`fd_install`). The reference is the caller's.
     pub(crate) fn fd_install(&mut self, task: TaskId, fd: Fd, file: FileId, cloexec: bool) {
         let number = usize::try_from(fd.0).expect("a free number is not negative");
-        let before = self
-            .m
-            .process_mut(task)
-            .fds
-            .put(number, Slot { file, cloexec });
+        let before = self.m.fds_mut(task).put(number, Slot { file, cloexec });
         debug_assert!(before.is_none(), "the number was free");
     }
 }
@@ -127,7 +161,8 @@ impl Encode for FdTable {
     fn encode(&self, to: &mut Encoder<'_>) {
         let FdTable {
             slots,
-            next: _, // the lowest free number, or a lower one
+            users: _, // as many as name it
+            next: _,  // the lowest free number, or a lower one
         } = self;
         let mut ahead = 0;
         for slot in slots {

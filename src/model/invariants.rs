@@ -8,10 +8,11 @@ use std::fmt::Debug;
 
 use super::arena::{Arena, EpId, HeadId, Id, ItemId, WaitId};
 use super::call::Held;
-use super::eventpoll::{Epitem, EventPoll, Fllink, Ovflist, OvflistNext, Rdllink};
+use super::eventpoll::{Epitem, EventPoll, Fllink, Ovflist, OvflistNext};
 use super::file::Kind;
 use super::list::{List, Node};
 use super::rbtree::Key;
+use super::task::Task;
 use super::wait_queue::{OnQueue, WakeFn};
 use super::{Machine, task_index};
 use crate::abi::{EventMask, TaskId};
@@ -459,8 +460,8 @@ fn watchers(s: &Survey<'_>) -> Result<(), String> {
 
 fn references(s: &Survey<'_>) -> Result<(), String> {
     let mut refs = vec![0; s.m.files.places()];
-    for process in &s.m.processes {
-        for (_, slot) in process.fds.iter() {
+    for table in s.m.tables.live() {
+        for (_, slot) in s.m.tables[table].iter() {
             refs[slot.file.index()] += 1;
         }
     }
@@ -523,9 +524,12 @@ fn pipes(s: &Survey<'_>) -> Result<(), String> {
 }
 
 fn descriptors(s: &Survey<'_>) -> Result<(), String> {
-    s.m.processes
-        .iter()
-        .try_for_each(|process| process.fds.check())
+    s.m.tables.live().into_iter().try_for_each(|id| {
+        let users = |task: &&Task| task.files == id && task.life.has_files();
+        let users = s.m.tasks.iter().filter(users).count();
+        ensure_eq(id, s.m.tables[id].users.try_into(), Ok(users))?;
+        s.m.tables[id].check()
+    })
 }
 
 fn leftovers(s: &Survey<'_>) -> Result<(), String> {

@@ -39,11 +39,12 @@ mod task;
 mod view;
 mod wait_queue;
 
-use arena::{Arena, EpId, FileId, HeadId, Id, ItemId, PipeId, ProcId, WaitId};
+use arena::{Arena, EpId, FileId, HeadId, Id, ItemId, PipeId, ProcId, TableId, WaitId};
 pub use backend::Model;
 pub use call::Stepped;
 use call::{Call, Pace};
 use eventpoll::{Epitem, EventPoll};
+use fdtable::FdTable;
 use file::{File, Pipe};
 use rbtree::RbNodes;
 use task::{Process, Task};
@@ -70,6 +71,7 @@ pub struct Machine {
     rb: RbNodes,
     heads: Arena<HeadId, WaitHead>,
     waits: Arena<WaitId, WaitEntry>,
+    tables: Arena<TableId, FdTable>,
     processes: Vec<Process>,
     tasks: Vec<Task>,
     /// Watches charged to each user, by uid (`user_struct.epoll_watches`).
@@ -101,6 +103,7 @@ impl Machine {
             rb: RbNodes::default(),
             heads: Arena::new(),
             waits: Arena::new(),
+            tables: Arena::new(),
             processes: Vec::new(),
             tasks: Vec::new(),
             watches: Vec::new(),
@@ -157,6 +160,7 @@ impl Clone for Machine {
             rb: self.rb.clone(),
             heads: self.heads.clone(),
             waits: self.waits.clone(),
+            tables: self.tables.clone(),
             processes: self.processes.clone(),
             tasks: self.tasks.clone(),
             watches: self.watches.clone(),
@@ -174,6 +178,7 @@ impl Clone for Machine {
         self.rb.clone_from(&source.rb);
         self.heads.clone_from(&source.heads);
         self.waits.clone_from(&source.waits);
+        self.tables.clone_from(&source.tables);
         self.processes.clone_from(&source.processes);
         self.tasks.clone_from(&source.tasks);
         self.watches.clone_from(&source.watches);

@@ -63,7 +63,7 @@ fn unfit(task: TaskId, life: Life) -> LabError {
     let why = match life {
         Life::Alive => "is in a call already",
         Life::Elsewhere => "runs another program since its execve",
-        Life::Dead => "is gone",
+        Life::Exiting | Life::Dead => "is gone",
     };
     LabError::new(format!("task {} cannot make a call: it {why}", task.0))
 }

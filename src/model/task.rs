@@ -6,7 +6,7 @@ use super::encode::{Encode, Encoder};
 use super::fdtable::{FdTable, Slot};
 use super::file::{File, Kind, Plain};
 use super::wait_queue::WaitHead;
-use super::{HeadId, Kernel, Machine, ProcId, WaitId};
+use super::{HeadId, Kernel, Machine, ProcId, TableId, WaitId};
 use crate::abi::{
     Answer, Errno, EventMask, Fd, OpenFlags, OutPtr, Rlimit, Room, TaskId, WaitStatus,
 };
@@ -18,6 +18,8 @@ use crate::trace::{Observer, QueueRef};
 #[derive(Clone, Debug)]
 pub(crate) struct Task {
     pub(crate) process: ProcId,
+    /// Its descriptors (`files`); of no meaning once it is dead.
+    pub(crate) files: TableId,
     pub(crate) life: Life,
     /// The call in flight.
     pub(crate) call: Option<Call>,
@@ -43,13 +45,21 @@ pub(crate) enum Life {
     Alive,
     /// It runs another program since execve(2): alive, but not ours to direct.
     Elsewhere,
+    /// It has let go of its descriptors and will be dead in a moment.
+    Exiting,
     Dead,
+}
+
+impl Life {
+    /// Whether the task uses its descriptor table.
+    pub(crate) fn has_files(self) -> bool {
+        matches!(self, Life::Alive | Life::Elsewhere)
+    }
 }
 
 /// What the threads of a process share.
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
-    pub(crate) fds: FdTable,
     pub(crate) uid: u32,
     /// `RLIMIT_NOFILE`
     pub(crate) nofile: Rlimit,
@@ -77,9 +87,10 @@ pub(crate) enum ProcessStatus {
 const FIRST_INODE: u32 = 20_000;
 
 impl Task {
-    pub(crate) fn new(process: ProcId) -> Task {
+    pub(crate) fn new(process: ProcId, files: TableId) -> Task {
         Task {
             process,
+            files,
             life: Life::Alive,
             call: None,
             pinned: Vec::new(),
@@ -106,25 +117,23 @@ impl Machine {
             rlim_cur: 1 << 20,
             rlim_max: 1 << 20,
         };
-        let process = self.new_process(FdTable::default(), 0, nofile, None);
+        let mut table = FdTable::default();
+        table.users = 1;
         for fd in 0..3 {
             let kind = Kind::Plain(Plain::Null);
             let file = self.files.insert(File::new(kind, OpenFlags::RDWR, Fd(fd)));
             let number = usize::try_from(fd).expect("0 to 2");
-            self.processes[process.index()].fds.put(
-                number,
-                Slot {
-                    file,
-                    cloexec: false,
-                },
-            );
+            let cloexec = false;
+            table.put(number, Slot { file, cloexec });
         }
+        let files = self.tables.insert(table);
+        self.new_process(files, 0, nofile, None);
     }
 
     /// A process with one task.
     pub(super) fn new_process(
         &mut self,
-        fds: FdTable,
+        files: TableId,
         uid: u32,
         nofile: Rlimit,
         parent: Option<ProcId>,
@@ -134,7 +143,6 @@ impl Machine {
         let wait_chldexit = self.heads.insert(WaitHead::new(QueueRef::Children(leader)));
         let status = ProcessStatus::Running;
         let process = Process {
-            fds,
             uid,
             nofile,
             parent,
@@ -144,15 +152,16 @@ impl Machine {
             wait_chldexit,
         };
         self.processes.push(process);
-        self.tasks.push(Task::new(id));
+        self.tasks.push(Task::new(id, files));
         id
     }
 
     /// One more thread in the process of `task`.
     pub(super) fn new_thread(&mut self, task: TaskId) -> TaskId {
         let id = self.next_task();
-        let process = self.task(task).process;
-        self.tasks.push(Task::new(process));
+        let Task { process, files, .. } = *self.task(task);
+        self.tables[files].users += 1;
+        self.tasks.push(Task::new(process, files));
         id
     }
 
@@ -249,6 +258,7 @@ impl Encode for Task {
     fn encode(&self, to: &mut Encoder<'_>) {
         let Task {
             process,
+            files: _, // written with the tables
             life,
             call,
             pinned: _, // the call's files
@@ -261,6 +271,7 @@ impl Encode for Task {
         } = self;
         to.flags([
             *life != Life::Alive,
+            !life.has_files(),
             *life == Life::Dead,
             call.is_some(),
             answer.is_some(),
@@ -281,7 +292,6 @@ impl Encode for Task {
 impl Encode for Process {
     fn encode(&self, to: &mut Encoder<'_>) {
         let Process {
-            fds,
             uid,
             nofile,
             parent,
@@ -290,7 +300,6 @@ impl Encode for Process {
             exit_status,
             wait_chldexit,
         } = self;
-        fds.encode(to);
         leader.encode(to);
         to.queue(*wait_chldexit);
         match status {

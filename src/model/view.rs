@@ -43,9 +43,14 @@ impl Machine {
             });
             files[index].1.extend(fd);
         };
-        for process in &self.processes {
-            for (fd, slot) in process.fds.iter() {
-                meet(slot.file, Some((process.leader, fd)));
+        let mut seen = Vec::new();
+        for (id, task) in self.task_ids().zip(&self.tasks) {
+            if !task.life.has_files() || seen.contains(&task.files) {
+                continue;
+            }
+            seen.push(task.files);
+            for (fd, slot) in self.tables[task.files].iter() {
+                meet(slot.file, Some((id, fd)));
             }
         }
         for task in &self.tasks {

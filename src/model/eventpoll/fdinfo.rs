@@ -34,7 +34,7 @@ impl<O: Observer> Kernel<'_, O> {
     /// One line for each item, in the order of the tree.
     fn fdinfo_text(&self, task: TaskId, call: &FdinfoRead) -> String {
         let file = &self.m.files[call.file];
-        let cloexec = self.m.process(task).fds.cloexec(call.fd);
+        let cloexec = self.m.fds(task).cloexec(call.fd);
         let flags = if cloexec {
             file.flags | OpenFlags::CLOEXEC
         } else {

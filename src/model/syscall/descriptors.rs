@@ -23,7 +23,7 @@ const SETFL: OpenFlags = OpenFlags::APPEND
 impl<O: Observer> Kernel<'_, O> {
     /// close(2)
     pub(super) fn close(&mut self, task: TaskId, fd: Fd) -> Result<Release, Errno> {
-        let slot = self.m.process_mut(task).fds.take(fd).ok_or(Errno::EBADF)?;
+        let slot = self.m.fds_mut(task).take(fd).ok_or(Errno::EBADF)?;
         Ok(Release::new(Answer::ret(0), self.put_all([slot])))
     }
 
@@ -44,7 +44,13 @@ impl<O: Observer> Kernel<'_, O> {
         if flags & !(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC) != 0 || first > last {
             return Err(Errno::EINVAL);
         }
-        let fds = &mut self.m.process_mut(task).fds;
+        if flags & CLOSE_RANGE_UNSHARE != 0 && self.m.fds(task).users > 1 {
+            // From here on other threads keep what this one closes.
+            let shared = self.m.task(task).files;
+            self.m.task_mut(task).files = self.m.dup_table(task);
+            self.m.put_table(shared);
+        }
+        let fds = self.m.fds_mut(task);
         let in_range = |fd: &Fd| (first..=last).contains(&fd.0.unsigned_abs());
         let numbers: Vec<Fd> = fds.iter().map(|(fd, _)| fd).filter(in_range).collect();
         let mut closed = Vec::new();
@@ -60,7 +66,7 @@ impl<O: Observer> Kernel<'_, O> {
 
     /// The descriptors marked close-on-exec, closed (`do_close_on_exec`).
     pub(super) fn close_on_exec(&mut self, task: TaskId) -> Vec<FileId> {
-        let fds = &mut self.m.process_mut(task).fds;
+        let fds = self.m.fds_mut(task);
         let marked: Vec<Fd> = fds
             .iter()
             .filter(|(_, slot)| slot.cloexec)
@@ -70,10 +76,11 @@ impl<O: Observer> Kernel<'_, O> {
         self.put_all(slots)
     }
 
-    /// All descriptors of a process, closed (`exit_files`).
+    /// All descriptors of a task, closed if no other task shares them (`exit_files`).
     pub(super) fn close_all(&mut self, task: TaskId) -> Vec<FileId> {
-        let fds = std::mem::take(&mut self.m.process_mut(task).fds);
-        let slots: Vec<Slot> = fds.iter().map(|(_, slot)| slot).collect();
+        let files = self.m.task(task).files;
+        let table = self.m.put_table(files).unwrap_or_default();
+        let slots: Vec<Slot> = table.iter().map(|(_, slot)| slot).collect();
         self.put_all(slots)
     }
 
@@ -127,25 +134,20 @@ impl<O: Observer> Kernel<'_, O> {
             file,
             cloexec: flags.contains(OpenFlags::CLOEXEC),
         };
-        let before = self.m.process_mut(task).fds.put(number, slot);
+        let before = self.m.fds_mut(task).put(number, slot);
         let released = self.put_all(before);
         Ok(Release::new(Answer::ret(i64::from(newfd.0)), released))
     }
 
     /// fcntl(2)
     pub(super) fn fcntl(&mut self, task: TaskId, fd: Fd, cmd: FcntlCmd) -> Result<i64, Errno> {
-        let Slot { file, cloexec } = self.m.process(task).fds.get(fd).ok_or(Errno::EBADF)?;
+        let Slot { file, cloexec } = self.m.fds(task).get(fd).ok_or(Errno::EBADF)?;
         match cmd {
             FcntlCmd::Dupfd(from) => self.fcntl_dupfd(task, file, from, false),
             FcntlCmd::DupfdCloexec(from) => self.fcntl_dupfd(task, file, from, true),
             FcntlCmd::Getfd => Ok(i64::from(cloexec)),
             FcntlCmd::Setfd(flags) => {
-                let slot = self
-                    .m
-                    .process_mut(task)
-                    .fds
-                    .get_mut(fd)
-                    .ok_or(Errno::EBADF)?;
+                let slot = self.m.fds_mut(task).get_mut(fd).ok_or(Errno::EBADF)?;
                 slot.cloexec = flags.contains(FdFlags::CLOEXEC);
                 Ok(0)
             }

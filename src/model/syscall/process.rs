@@ -22,11 +22,9 @@ impl<O: Observer> Kernel<'_, O> {
     pub(super) fn fork(&mut self, task: TaskId) -> TaskId {
         let parent = self.m.task(task).process;
         let process = self.m.process(task);
-        let (fds, uid, nofile) = (process.fds.clone(), process.uid, process.nofile);
-        for (_, slot) in fds.iter() {
-            self.m.files[slot.file].refs += 1;
-        }
-        let child = self.m.new_process(fds, uid, nofile, Some(parent));
+        let (uid, nofile) = (process.uid, process.nofile);
+        let files = self.m.dup_table(task);
+        let child = self.m.new_process(files, uid, nofile, Some(parent));
         self.m.processes[child.index()].leader
     }
 
@@ -65,14 +63,18 @@ impl<O: Observer> Kernel<'_, O> {
             .filter(|process| process.status != ProcessStatus::Reaped)
             .ok_or(Errno::ESRCH)?;
         let id = self.m.task(process.leader).process;
-        self.kill_threads(id);
+        self.kill_threads(id, None);
         Ok(0)
     }
 
     /// Makes every thread of a process end as soon as it can: at once, out of its sleep, or after what
     /// it cannot be disturbed in.
-    fn kill_threads(&mut self, process: ProcId) {
-        let threads: Vec<TaskId> = self.m.threads(process).collect();
+    fn kill_threads(&mut self, process: ProcId, but: Option<TaskId>) {
+        let others = self
+            .m
+            .threads(process)
+            .filter(|thread| Some(*thread) != but);
+        let threads: Vec<TaskId> = others.collect();
         for thread in threads {
             let thread = self.m.task_mut(thread);
             thread.fatal_signal = true;
@@ -128,7 +130,7 @@ pub(crate) struct Exit {
 enum ExitAt {
     /// About to stop the other threads.
     Begin,
-    /// The last thread closes the files.
+    /// The last to use the descriptors closes them.
     Files,
     /// Telling the parent.
     Wake,
@@ -162,11 +164,8 @@ impl<O: Observer> Kernel<'_, O> {
         let process = &mut self.m.processes[id.index()];
         // Whoever ends the process first decides how it ended.
         call.status = *process.exit_status.get_or_insert(call.status);
-        self.m.task_mut(task).life = Life::Dead;
-        self.kill_threads(id);
-        if self.m.threads(id).next().is_some() {
-            return Flow::Done;
-        }
+        self.kill_threads(id, Some(task));
+        self.m.task_mut(task).life = Life::Exiting;
         call.release = Release::new(Answer::Gone, self.close_all(task));
         call.at = ExitAt::Files;
         Flow::Next
@@ -177,7 +176,11 @@ impl<O: Observer> Kernel<'_, O> {
             Flow::Done => {}
             more => return more,
         }
+        self.m.task_mut(task).life = Life::Dead;
         let id = self.m.task(task).process;
+        if self.m.threads(id).next().is_some() {
+            return Flow::Done;
+        }
         if let Some(head) = self.process_exited(id, call.status) {
             let key = EventMask::empty();
             self.wake_up(
