@@ -8,7 +8,7 @@ use std::fmt::Debug;
 
 use super::arena::{Arena, EpId, HeadId, Id, ItemId, WaitId};
 use super::call::Held;
-use super::eventpoll::{Epitem, EventPoll, Fllink, Ovflist, OvflistNext, Rdllink};
+use super::eventpoll::{Epitem, EventPoll, Fllink, Ovflist, OvflistNext};
 use super::file::Kind;
 use super::list::{List, Node};
 use super::rbtree::Key;
