@@ -89,6 +89,7 @@ fn new_file(chance: &mut Chance) -> Syscall {
             flags: chance.of(&[
                 OpenFlags::empty(),
                 NONBLOCK,
+                NONBLOCK,
                 OpenFlags::from_bits_retain(1) | NONBLOCK,
             ]),
         },
@@ -101,16 +102,20 @@ fn new_file(chance: &mut Chance) -> Syscall {
     }
 }
 
+fn ctl(chance: &mut Chance) -> Syscall {
+    Syscall::EpollCtl {
+        epfd: fd(chance),
+        op: chance.of(&[CtlOp::ADD, CtlOp::ADD, CtlOp::ADD, CtlOp::MOD, CtlOp::DEL]),
+        fd: fd(chance),
+        event: Ptr::To(event(chance)),
+    }
+}
+
 fn call(chance: &mut Chance, mortality: Mortality) -> Syscall {
-    let timeout = chance.of(&[-1, -1, 0, 0, 5]);
-    match chance.below(34) {
-        0..3 => new_file(chance),
-        3..9 => Syscall::EpollCtl {
-            epfd: fd(chance),
-            op: chance.of(&[CtlOp::ADD, CtlOp::ADD, CtlOp::MOD, CtlOp::DEL]),
-            fd: fd(chance),
-            event: Ptr::To(event(chance)),
-        },
+    let timeout = chance.of(&[-1, 0, 0, 5, 5]);
+    match chance.below(36) {
+        0 => new_file(chance),
+        1..9 => ctl(chance),
         9..15 => Syscall::EpollWait {
             epfd: fd(chance),
             events: events_buffer(chance),
@@ -145,8 +150,8 @@ fn call(chance: &mut Chance, mortality: Mortality) -> Syscall {
                 .collect(),
             timeout,
         },
-        26 | 27 => Syscall::Close { fd: fd(chance) },
-        28 => Syscall::Dup { oldfd: fd(chance) },
+        26 => Syscall::Close { fd: fd(chance) },
+        27 | 28 => Syscall::Dup { oldfd: fd(chance) },
         29 => Syscall::Dup2 {
             oldfd: fd(chance),
             newfd: fd(chance),
@@ -155,13 +160,13 @@ fn call(chance: &mut Chance, mortality: Mortality) -> Syscall {
             fd: fd(chance),
             cmd: FcntlCmd::SetpipeSz(chance.of(&[4096, 65_536])),
         },
-        _ if mortality == Mortality::Immortal => Syscall::Fdinfo { fd: fd(chance) },
+        _ if mortality == Mortality::Immortal => ctl(chance),
         31 => Syscall::Fork,
         32 => Syscall::Wait4 {
             pid: -1,
             options: chance.of(&[0, 1]),
         },
-        _ => match chance.below(3) {
+        _ => match chance.below(6) {
             0 => Syscall::ExitGroup { status: 7 },
             1 => Syscall::Kill {
                 pid: chance.of(&[0, 2, 3, 4, 5, 6]),
@@ -194,8 +199,12 @@ impl Program {
         for _ in 0..2 + program.chance.below(3) {
             program.machine.new_thread(TaskId::MAIN);
         }
-        for _ in 0..4 {
+        for _ in 0..5 {
             let call = new_file(&mut program.chance);
+            program.whole(TaskId::MAIN, call);
+        }
+        for _ in 0..10 {
+            let call = ctl(&mut program.chance);
             program.whole(TaskId::MAIN, call);
         }
         program
@@ -288,17 +297,19 @@ fn invariants_hold(mortality: Mortality, seeds: std::ops::Range<u64>) {
     for seed in seeds {
         let mut program = Program::new(seed, mortality);
         let mut copy = Machine::new();
+        let mut in_vain = 0;
         for _ in 0..500 {
             let task = program.anybody();
-            program.go_on(task);
+            in_vain = match program.go_on(task) {
+                Stepped::Moved => 0,
+                Stepped::Idle | Stepped::Blocked => in_vain + 1,
+            };
             program.check();
-            if program.chance.one_in(50) {
-                program.machine.jump(u64::MAX);
-                program.log.push("time passes".to_owned());
-            }
-            if program.chance.one_in(50) {
-                program.thaw();
-                program.log.push("pages thaw".to_owned());
+            if program.chance.one_in(50) || in_vain > 20 {
+                program.log.push("pages thaw, time passes".to_owned());
+                if !program.thaw() && !program.machine.jump(u64::MAX) && in_vain > 20 {
+                    break;
+                }
             }
             if program.chance.one_in(10) {
                 copy.clone_from(&program.machine);
