@@ -36,6 +36,8 @@ mod rbtree;
 mod stepwise;
 mod syscall;
 mod task;
+#[cfg(test)]
+mod tests;
 mod view;
 mod wait_queue;
 

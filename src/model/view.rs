@@ -12,6 +12,9 @@ use crate::trace::{
     EpollState, FileState, ItemRef, NodeState, QueueRef, State, TaskState, WaiterState,
 };
 
+/// The node above another, and on which side of it that hangs.
+type Above = Option<(usize, Side)>;
+
 impl Machine {
     /// Everything that can be drawn.
     pub(crate) fn view(&self) -> State {
@@ -100,12 +103,8 @@ impl Machine {
         let tree = self.epolls[ep].rbr;
         let mut nodes: Vec<NodeState> = Vec::new();
         // A stack of what is to be drawn, each with the place that is to point at it.
-        type Above = Option<(usize, Side)>;
-        let mut todo: Vec<(ItemId, u32, Above)> = tree
-            .root()
-            .map(|root| (root, 0, None))
-            .into_iter()
-            .collect();
+        let mut todo: Vec<(ItemId, u32, Above)> = Vec::new();
+        todo.extend(tree.root().map(|root| (root, 0, None)));
         while let Some((id, depth, above)) = todo.pop() {
             let index = nodes.len();
             match above {

@@ -1,0 +1,586 @@
+//! Random programs, in random interleavings, held against what must be true of every one of them.
+
+use super::call::Stepped;
+use super::task::Life;
+use super::{Kernel, Machine, Pace};
+use crate::abi::{
+    Answer, Bytes, CtlOp, EpollCreateFlags, EpollEvent, EventMask, FcntlCmd, Fd, OpenFlags, OutPtr,
+    PollFd, Ptr, Room, Syscall, TaskId,
+};
+use crate::backend::Thaw;
+
+/// xorshift64*: enough chance for a test, and the same each time.
+struct Chance(u64);
+
+impl Chance {
+    fn new(seed: u64) -> Chance {
+        Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let random = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
+        usize::try_from(random).unwrap() % bound
+    }
+
+    fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+
+    fn of<T: Clone>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())].clone()
+    }
+}
+
+/// What programs may do beyond waiting, reading and writing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mortality {
+    /// Tasks live for ever.
+    Immortal,
+    /// They fork, exit, kill, and wait for each other.
+    Mortal,
+}
+
+const NONBLOCK: OpenFlags = OpenFlags::NONBLOCK;
+
+/// Numbers that are mostly open, and often the same.
+fn fd(chance: &mut Chance) -> Fd {
+    if chance.one_in(30) {
+        return chance.of(&[Fd(-1), Fd(0), Fd(40)]);
+    }
+    chance.of(&[3, 4, 5, 6, 7, 8, 9, 10, 11].map(Fd))
+}
+
+fn event(chance: &mut Chance) -> EpollEvent {
+    let asked = chance.of(&[
+        EventMask::IN,
+        EventMask::IN,
+        EventMask::OUT,
+        EventMask::IN | EventMask::OUT,
+        EventMask::empty(),
+    ]);
+    let how = chance.of(&[
+        EventMask::empty(),
+        EventMask::ET,
+        EventMask::ET,
+        EventMask::ONESHOT,
+        EventMask::ET | EventMask::ONESHOT,
+        EventMask::EXCLUSIVE,
+        EventMask::EXCLUSIVE | EventMask::ET,
+    ]);
+    EpollEvent::new(asked | how, u64::try_from(chance.below(3)).unwrap())
+}
+
+fn events_buffer(chance: &mut Chance) -> OutPtr {
+    match chance.below(12) {
+        0 => OutPtr::Memory(Room::Frozen),
+        1 => OutPtr::Memory(Room::Bytes(chance.of(&[0, 6, 12, 20]))),
+        2 => OutPtr::NULL,
+        _ => OutPtr::PLENTY,
+    }
+}
+
+fn new_file(chance: &mut Chance) -> Syscall {
+    match chance.below(4) {
+        0 | 1 => Syscall::Eventfd2 {
+            initval: chance.of(&[0, 0, 1, 2]),
+            flags: chance.of(&[
+                OpenFlags::empty(),
+                NONBLOCK,
+                NONBLOCK,
+                OpenFlags::from_bits_retain(1) | NONBLOCK,
+            ]),
+        },
+        2 => Syscall::Pipe2 {
+            flags: chance.of(&[OpenFlags::empty(), NONBLOCK, NONBLOCK | OpenFlags::DIRECT]),
+        },
+        _ => Syscall::EpollCreate1 {
+            flags: EpollCreateFlags::empty(),
+        },
+    }
+}
+
+fn ctl(chance: &mut Chance) -> Syscall {
+    Syscall::EpollCtl {
+        epfd: fd(chance),
+        op: chance.of(&[CtlOp::ADD, CtlOp::ADD, CtlOp::ADD, CtlOp::MOD, CtlOp::DEL]),
+        fd: fd(chance),
+        event: Ptr::To(event(chance)),
+    }
+}
+
+fn call(chance: &mut Chance, mortality: Mortality) -> Syscall {
+    let timeout = chance.of(&[-1, 0, 0, 5, 5]);
+    match chance.below(36) {
+        0 => new_file(chance),
+        1..9 => ctl(chance),
+        9..15 => Syscall::EpollWait {
+            epfd: fd(chance),
+            events: events_buffer(chance),
+            maxevents: chance.of(&[1, 1, 2, 8]),
+            timeout,
+        },
+        15..19 => Syscall::Read {
+            fd: fd(chance),
+            buf: OutPtr::PLENTY,
+            count: chance.of(&[8, 8, 4096, 70_000]),
+        },
+        19..25 => {
+            let bytes: Bytes = match chance.below(5) {
+                0 => Bytes::from_u64(0),
+                1 => Bytes::from_u64(u64::MAX - 1),
+                2 => vec![1; chance.of(&[1, 4096, 70_000])].into(),
+                _ => Bytes::from_u64(1),
+            };
+            Syscall::Write {
+                fd: fd(chance),
+                count: u64::try_from(bytes.len()).unwrap(),
+                buf: Ptr::To(bytes),
+            }
+        }
+        25 => Syscall::Poll {
+            fds: (0..chance.below(3))
+                .map(|_| PollFd {
+                    fd: fd(chance),
+                    events: chance.of(&[EventMask::IN, EventMask::OUT]),
+                    revents: EventMask::empty(),
+                })
+                .collect(),
+            timeout,
+        },
+        26 => Syscall::Close { fd: fd(chance) },
+        27 | 28 => Syscall::Dup { oldfd: fd(chance) },
+        29 => Syscall::Dup2 {
+            oldfd: fd(chance),
+            newfd: fd(chance),
+        },
+        30 => Syscall::Fcntl {
+            fd: fd(chance),
+            cmd: FcntlCmd::SetpipeSz(chance.of(&[4096, 65_536])),
+        },
+        _ if mortality == Mortality::Immortal => ctl(chance),
+        31 => Syscall::Fork,
+        32 => Syscall::Wait4 {
+            pid: -1,
+            options: chance.of(&[0, 1]),
+        },
+        _ => match chance.below(6) {
+            0 => Syscall::ExitGroup { status: 7 },
+            1 => Syscall::Kill {
+                pid: chance.of(&[0, 2, 3, 4, 5, 6]),
+            },
+            _ => Syscall::Fdinfo { fd: fd(chance) },
+        },
+    }
+}
+
+/// A machine with some threads and files, and what was done to it.
+struct Program {
+    machine: Machine,
+    chance: Chance,
+    mortality: Mortality,
+    log: Vec<String>,
+}
+
+impl Program {
+    fn new(seed: u64, mortality: Mortality) -> Program {
+        Program::on(Machine::new(), seed, mortality)
+    }
+
+    fn on(machine: Machine, seed: u64, mortality: Mortality) -> Program {
+        let mut program = Program {
+            machine,
+            chance: Chance::new(seed),
+            mortality,
+            log: vec![format!("seed {seed}")],
+        };
+        for _ in 0..2 + program.chance.below(3) {
+            program.machine.new_thread(TaskId::MAIN);
+        }
+        for _ in 0..5 {
+            let call = new_file(&mut program.chance);
+            program.whole(TaskId::MAIN, call);
+        }
+        for _ in 0..10 {
+            let call = ctl(&mut program.chance);
+            program.whole(TaskId::MAIN, call);
+        }
+        program
+    }
+
+    /// Makes a whole call.
+    fn whole(&mut self, task: TaskId, call: Syscall) -> Answer {
+        self.log.push(format!("task {}: {call:?}", task.0));
+        make_as(task, &mut self.machine, call)
+    }
+
+    /// Begins a call, or takes a step of the one that the task is in.
+    fn go_on(&mut self, task: TaskId) -> Stepped {
+        let state = self.machine.task(task);
+        if let Some(call) = &state.call {
+            self.log
+                .push(format!("task {} steps at {}", task.0, call.at()));
+            let before = self.encoded();
+            let stepped = self.machine.step(task, &mut ());
+            if stepped == Stepped::Blocked {
+                assert_eq!(self.encoded(), before, "blocked: {}", self.story());
+            }
+            self.machine.take_answer(task);
+            stepped
+        } else if state.life == Life::Alive {
+            let mut call = call(&mut self.chance, self.mortality);
+            if call == Syscall::Fork && self.machine.tasks.len() > 7 {
+                call = Syscall::Dup { oldfd: Fd(3) };
+            }
+            if self.chance.one_in(3) {
+                self.whole(task, call);
+            } else {
+                self.log.push(format!("task {} begins {call:?}", task.0));
+                self.machine.begin(task, call, &mut ()).unwrap();
+            }
+            Stepped::Moved
+        } else {
+            Stepped::Idle
+        }
+    }
+
+    fn anybody(&mut self) -> TaskId {
+        let tasks: Vec<TaskId> = self.machine.task_ids().collect();
+        self.chance.of(&tasks)
+    }
+
+    #[track_caller]
+    fn check(&self) {
+        if let Err(broken) = self.machine.check() {
+            panic!("{broken}\n{}\n{:#?}", self.story(), self.machine.view());
+        }
+    }
+
+    fn encoded(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.machine.encode(&mut bytes);
+        bytes
+    }
+
+    /// What was done last.
+    fn story(&self) -> String {
+        let from = self.log.len().saturating_sub(60);
+        format!("{}\n{}", self.log[0], self.log[from..].join("\n"))
+    }
+
+    fn thaw(&mut self) -> bool {
+        let tasks = self.machine.task_ids();
+        let thawed = tasks.filter(|task| self.machine.thaw(*task, Thaw::Writable));
+        thawed.count() > 0
+    }
+
+    /// Lets everybody take steps until nobody can.
+    fn settle(&mut self) {
+        loop {
+            let mut moved = false;
+            for task in self.machine.task_ids() {
+                while self.machine.task(task).call.is_some() && self.go_on(task) == Stepped::Moved {
+                    moved = true;
+                    self.check();
+                }
+            }
+            if !moved && !self.thaw() && !self.machine.jump(u64::MAX) {
+                return;
+            }
+        }
+    }
+}
+
+fn invariants_hold(mortality: Mortality, seeds: std::ops::Range<u64>) {
+    for seed in seeds {
+        let mut program = Program::new(seed, mortality);
+        let mut copy = Machine::new();
+        let mut in_vain = 0;
+        for _ in 0..500 {
+            let task = program.anybody();
+            in_vain = match program.go_on(task) {
+                Stepped::Moved => 0,
+                Stepped::Idle | Stepped::Blocked => in_vain + 1,
+            };
+            program.check();
+            if program.chance.one_in(50) || in_vain > 20 {
+                program.log.push("pages thaw, time passes".to_owned());
+                if !program.thaw() && !program.machine.jump(u64::MAX) && in_vain > 20 {
+                    break;
+                }
+            }
+            if program.chance.one_in(10) {
+                copy.clone_from(&program.machine);
+                assert!(copy == program.machine && copy.clone() == copy);
+                copy.check().unwrap();
+            }
+        }
+        // Calls that are left wait for something that nobody does, and for no lock.
+        program.settle();
+        for task in program.machine.task_ids() {
+            let task = program.machine.task(task);
+            assert!(
+                task.call.is_none() || task.sleeping,
+                "stuck: {}",
+                program.story()
+            );
+        }
+    }
+}
+
+#[test]
+fn invariants_hold_at_every_step_of_random_programs() {
+    invariants_hold(Mortality::Immortal, 0..150);
+}
+
+#[test]
+fn invariants_hold_while_tasks_are_born_and_die() {
+    invariants_hold(Mortality::Mortal, 1000..1150);
+}
+
+/// The same calls, each in one go and each in steps that nobody interrupts.
+#[test]
+fn a_whole_call_is_its_steps() {
+    for seed in 0..50 {
+        let mut whole = Program::new(seed, Mortality::Mortal);
+        let mut steps = Program::new(seed, Mortality::Mortal);
+        for _ in 0..200 {
+            let task = whole.anybody();
+            steps.anybody();
+            let state = whole.machine.task(task);
+            if state.call.is_some() || state.life != Life::Alive {
+                for machine in [&mut whole.machine, &mut steps.machine] {
+                    machine.step(task, &mut ());
+                    machine.take_answer(task);
+                }
+            } else {
+                let call = call(&mut whole.chance, Mortality::Mortal);
+                steps.chance.0 = whole.chance.0;
+                let begun = steps.machine.begin(task, call.clone(), &mut ()).unwrap();
+                let answer = whole.whole(task, call.clone());
+                while begun == Answer::Blocked
+                    && steps.machine.step(task, &mut ()) == Stepped::Moved
+                    && steps.machine.task(task).answer.is_none()
+                {}
+                let stepped = steps.machine.take_answer(task).unwrap_or(begun);
+                assert_eq!(answer, stepped, "{call:?}");
+            }
+            assert_eq!(whole.encoded(), steps.encoded(), "{}", whole.story());
+        }
+    }
+}
+
+fn make_as(task: TaskId, machine: &mut Machine, call: Syscall) -> Answer {
+    Kernel::new(machine, &mut (), Pace::Whole)
+        .syscall(task, call)
+        .unwrap()
+}
+
+fn make(machine: &mut Machine, call: Syscall) -> Answer {
+    make_as(TaskId::MAIN, machine, call)
+}
+
+fn make_fd(machine: &mut Machine, call: Syscall) -> Fd {
+    match make(machine, call) {
+        Answer::Done(fd, _) => Fd(i32::try_from(fd).unwrap()),
+        failed => panic!("{failed:?}"),
+    }
+}
+
+fn add(machine: &mut Machine, epfd: Fd, fd: Fd, event: EpollEvent) {
+    let (op, event) = (CtlOp::ADD, Ptr::To(event));
+    make(
+        machine,
+        Syscall::EpollCtl {
+            epfd,
+            op,
+            fd,
+            event,
+        },
+    );
+}
+
+/// A machine whose arenas have holes everywhere, but in which nothing is left to see.
+fn littered(seed: u64) -> Machine {
+    let mut machine = Machine::new();
+    let mut chance = Chance::new(seed);
+    for _ in 0..5 {
+        make(&mut machine, Syscall::Eventfd { initval: 0 });
+        make(&mut machine, Syscall::Pipe);
+        let epfd = make_fd(&mut machine, Syscall::EpollCreate { size: 1 });
+        for fd in 3..epfd.0 {
+            add(&mut machine, epfd, Fd(fd), event(&mut chance));
+        }
+    }
+    let mut open: Vec<i32> = (3..23).collect();
+    while !open.is_empty() {
+        let fd = Fd(open.swap_remove(chance.below(open.len())));
+        assert_eq!(make(&mut machine, Syscall::Close { fd }), Answer::ret(0));
+    }
+    machine.check().unwrap();
+    machine
+}
+
+#[test]
+fn equality_does_not_depend_on_places_in_memory() {
+    for seed in 0..50 {
+        assert_eq!(Machine::new(), littered(seed));
+        let mut fresh = Program::on(Machine::new(), seed, Mortality::Immortal);
+        let mut used = Program::on(littered(seed), seed, Mortality::Immortal);
+        for _ in 0..300 {
+            let task = fresh.anybody();
+            if fresh.machine.task(task).call.is_some() {
+                fresh.machine.step(task, &mut ());
+                used.machine.step(task, &mut ());
+            } else {
+                let call = call(&mut fresh.chance, Mortality::Immortal);
+                let answer = fresh.whole(task, call.clone());
+                let same = used.whole(task, call.clone());
+                if !matches!(call, Syscall::Fdinfo { .. }) {
+                    assert_eq!(answer, same, "{call:?}");
+                }
+            }
+            for program in [&mut fresh, &mut used] {
+                program.machine.take_answer(task);
+                program.check();
+            }
+            assert!(fresh.machine == used.machine, "{}", fresh.story());
+        }
+    }
+}
+
+#[test]
+fn equality_does_not_depend_on_the_shape_of_the_tree() {
+    let watching_in_order = |order: &[i32]| {
+        let mut machine = Machine::new();
+        let epfd = make_fd(&mut machine, Syscall::EpollCreate { size: 1 });
+        for _ in 4..10 {
+            make(&mut machine, Syscall::Eventfd { initval: 0 });
+        }
+        for fd in order {
+            add(
+                &mut machine,
+                epfd,
+                Fd(*fd),
+                EpollEvent::new(EventMask::IN, 0),
+            );
+        }
+        machine
+    };
+    let ascending = watching_in_order(&[4, 5, 6, 7, 8, 9]);
+    let descending = watching_in_order(&[9, 8, 7, 6, 5, 4]);
+    assert_ne!(
+        ascending.view().epolls[0].tree,
+        descending.view().epolls[0].tree
+    );
+    assert_eq!(ascending, descending);
+}
+
+#[test]
+fn equality_sees_the_order_of_ready_items_and_the_time_left() {
+    let ready_in_order = |order: [i32; 2]| {
+        let mut machine = Machine::new();
+        let epfd = make_fd(&mut machine, Syscall::EpollCreate { size: 1 });
+        for fd in [4, 5] {
+            make(&mut machine, Syscall::Eventfd { initval: 0 });
+            add(
+                &mut machine,
+                epfd,
+                Fd(fd),
+                EpollEvent::new(EventMask::IN, 0),
+            );
+        }
+        for fd in order.map(Fd) {
+            let (buf, count) = (Ptr::To(Bytes::from_u64(1)), 8);
+            make(&mut machine, Syscall::Write { fd, buf, count });
+        }
+        machine
+    };
+    assert_ne!(ready_in_order([4, 5]), ready_in_order([5, 4]));
+
+    let waiting_at = |now, timeout| {
+        let mut machine = Machine::new();
+        machine.now = now;
+        let epfd = make_fd(&mut machine, Syscall::EpollCreate { size: 1 });
+        let (events, maxevents) = (OutPtr::PLENTY, 1);
+        make(
+            &mut machine,
+            Syscall::EpollWait {
+                epfd,
+                events,
+                maxevents,
+                timeout,
+            },
+        );
+        machine
+    };
+    assert_eq!(waiting_at(0, 5), waiting_at(1_000_000, 5));
+    assert_ne!(waiting_at(0, 5), waiting_at(0, 6));
+}
+
+#[test]
+fn check_finds_a_lost_wakeup() {
+    let mut machine = Machine::new();
+    let epfd = make_fd(&mut machine, Syscall::EpollCreate { size: 1 });
+    let file = make_fd(&mut machine, Syscall::Eventfd { initval: 0 });
+    add(&mut machine, epfd, file, EpollEvent::new(EventMask::IN, 0));
+    let (events, maxevents, timeout) = (OutPtr::PLENTY, 1, -1);
+    make(
+        &mut machine,
+        Syscall::EpollWait {
+            epfd,
+            events,
+            maxevents,
+            timeout,
+        },
+    );
+    machine.check().unwrap();
+    let writer = machine.new_thread(TaskId::MAIN);
+    let (buf, count) = (Ptr::To(Bytes::from_u64(1)), 8);
+    let fd = file;
+    make_as(writer, &mut machine, Syscall::Write { fd, buf, count });
+    machine.check().unwrap();
+    // As if the waiter had not been told.
+    machine.task_mut(TaskId::MAIN).sleeping = true;
+    let broken = machine.check().unwrap_err();
+    assert!(broken.contains("on no queue"), "{broken}");
+}
+
+/// To be read by people: `cargo test --release -- --ignored --nocapture encoding`.
+#[test]
+#[ignore = "a measurement"]
+fn encoding_a_small_machine_takes_this_long() {
+    let mut machine = Machine::new();
+    let epfd = make_fd(&mut machine, Syscall::EpollCreate { size: 1 });
+    for _ in 0..2 {
+        let file = make_fd(&mut machine, Syscall::Eventfd { initval: 0 });
+        add(
+            &mut machine,
+            epfd,
+            file,
+            EpollEvent::new(EventMask::IN | EventMask::ET, 7),
+        );
+    }
+    for _ in 0..3 {
+        let waiter = machine.new_thread(TaskId::MAIN);
+        let (events, maxevents, timeout) = (OutPtr::PLENTY, 1, -1);
+        let wait = Syscall::EpollWait {
+            epfd,
+            events,
+            maxevents,
+            timeout,
+        };
+        make_as(waiter, &mut machine, wait);
+    }
+    let mut out = Vec::new();
+    for _ in 0..2 {
+        let begun = std::time::Instant::now();
+        for _ in 0..1_000_000 {
+            out.clear();
+            std::hint::black_box(&machine).encode(&mut out);
+        }
+        println!("{:?} / 1e6, {} bytes", begun.elapsed(), out.len());
+    }
+}
