@@ -94,6 +94,7 @@ fn new_file(chance: &mut Chance) -> Syscall {
             ]),
         },
         2 => Syscall::Pipe2 {
+            pipefd: OutPtr::PLENTY,
             flags: chance.of(&[OpenFlags::empty(), NONBLOCK, NONBLOCK | OpenFlags::DIRECT]),
         },
         _ => Syscall::EpollCreate1 {
@@ -408,7 +409,12 @@ fn littered(seed: u64) -> Machine {
     let mut chance = Chance::new(seed);
     for _ in 0..5 {
         make(&mut machine, Syscall::Eventfd { initval: 0 });
-        make(&mut machine, Syscall::Pipe);
+        make(
+            &mut machine,
+            Syscall::Pipe {
+                pipefd: OutPtr::PLENTY,
+            },
+        );
         let epfd = make_fd(&mut machine, Syscall::EpollCreate { size: 1 });
         for fd in 3..epfd.0 {
             add(&mut machine, epfd, Fd(fd), event(&mut chance));
