@@ -46,6 +46,15 @@ pub(crate) trait Steps: Clone + Into<Call> + Encode {
     /// What it has in its hands at this step, for [`Machine::check`](super::Machine::check).
     fn held(&self, _: &mut Held) {}
 
+    /// Files of which it holds a reference of its own, as poll(2) does of those that it stands at.
+    fn holds(&self, _: &mut Vec<FileId>) {}
+
+    /// Files whose last reference was such a one, and which have to be released when the call is over.
+    #[inline]
+    fn released(&mut self) -> Vec<FileId> {
+        Vec::new()
+    }
+
     /// When it will stop sleeping by itself, in virtual nanoseconds.
     fn deadline(&self) -> Option<u64> {
         None
@@ -97,6 +106,14 @@ macro_rules! calls {
 
             fn answer(&mut self) -> Answer {
                 match self { $(Call::$variant(call) => call.answer(),)* }
+            }
+
+            fn released(&mut self) -> Vec<FileId> {
+                match self { $(Call::$variant(call) => call.released(),)* }
+            }
+
+            pub(crate) fn holds(&self, files: &mut Vec<FileId>) {
+                match self { $(Call::$variant(call) => call.holds(files),)* }
             }
 
             pub(crate) fn files(&self, files: &mut Vec<FileId>) {
@@ -175,7 +192,14 @@ impl<O: Observer> Kernel<'_, O> {
         loop {
             match call.step(self, task) {
                 Flow::Next => {}
-                Flow::Done => return call.answer(),
+                Flow::Done => {
+                    let released = call.released();
+                    if released.is_empty() {
+                        return call.answer();
+                    }
+                    let mut release = Release::new(call.answer(), released);
+                    return self.run(task, &mut release);
+                }
                 Flow::Blocked => return self.park(task, call.clone().into()),
             }
         }
@@ -208,7 +232,7 @@ impl<O: Observer> Kernel<'_, O> {
                 return Stepped::Blocked;
             }
             Flow::Next => self.m.task_mut(task).call = Some(call),
-            Flow::Done => self.end_call(task, call.answer()),
+            Flow::Done => self.end_call(task, call.answer(), call.released()),
         }
         self.m.task_mut(task).stuck = false;
         Stepped::Moved
@@ -216,12 +240,9 @@ impl<O: Observer> Kernel<'_, O> {
 
     /// Drops the references of a call that was in flight. One of them may have been the last: then the
     /// call goes on as [`Release`], as a task runs `__fput` on its way back to user mode.
-    fn end_call(&mut self, task: TaskId, answer: Answer) {
+    fn end_call(&mut self, task: TaskId, answer: Answer, mut released: Vec<FileId>) {
         let pinned = std::mem::take(&mut self.m.task_mut(task).pinned);
-        let released: Vec<FileId> = pinned
-            .into_iter()
-            .filter(|file| self.m.put_file(*file))
-            .collect();
+        released.extend(pinned.into_iter().filter(|file| self.m.put_file(*file)));
         if !released.is_empty() {
             self.m.task_mut(task).call = Some(Release::new(answer, released).into());
         } else if self.m.task(task).fatal_signal && answer != Answer::Gone {

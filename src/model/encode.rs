@@ -221,6 +221,16 @@ impl Encoder<'_> {
             for file in &task.pinned {
                 self.meet_file(*file);
             }
+            for hook in &task.poll_hooks {
+                self.meet_file(hook.file);
+            }
+            let mut held = Vec::new();
+            if let Some(call) = &task.call {
+                call.holds(&mut held);
+            }
+            for file in held {
+                self.meet_file(file);
+            }
         }
         for call in machine.tasks.iter().filter_map(|task| task.call.as_ref()) {
             for file in call.releasing() {

@@ -471,6 +471,10 @@ fn references(s: &Survey<'_>) -> Result<(), String> {
             call.files(&mut files);
         }
         ensure_eq(id, &task.pinned, &files)?;
+        if let Some(call) = &task.call {
+            call.holds(&mut files);
+        }
+        files.extend(task.poll_hooks.iter().map(|hook| hook.file));
         for file in files {
             refs[file.index()] += 1;
         }
@@ -551,7 +555,7 @@ fn leftovers(s: &Survey<'_>) -> Result<(), String> {
     let mut entries: Vec<WaitId> = s.items.iter().flat_map(|item| s.hooks(*item)).collect();
     entries.extend(s.held.iter().filter_map(|held| held.waiter));
     let pollers = s.m.tasks.iter().flat_map(|task| &task.poll_hooks);
-    entries.extend(pollers.map(|(hook, _)| *hook));
+    entries.extend(pollers.map(|hook| hook.entry));
     entries.sort_unstable();
     ensure_eq("entries", s.m.waits.live(), entries)
 }

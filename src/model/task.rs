@@ -31,12 +31,23 @@ pub(crate) struct Task {
     pub(crate) sleeping: bool,
     /// A SIGKILL is pending (`fatal_signal_pending`).
     pub(crate) fatal_signal: bool,
-    /// In poll(2): its hooks, each with the events that a wake-up must concern (`poll_table_entry`).
-    pub(crate) poll_hooks: Vec<(WaitId, EventMask)>,
+    /// In poll(2): its hooks.
+    pub(crate) poll_hooks: Vec<PollHook>,
     /// In poll(2): a hook was called since the last round (`pwq->triggered`).
     pub(crate) poll_triggered: bool,
     /// The last step could not be taken. Keeps the trace from repeating itself; no part of the state.
     pub(crate) stuck: bool,
+}
+
+/// Where a task in poll(2) stands (`struct poll_table_entry`).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PollHook {
+    /// Its entry on a wait queue of the file.
+    pub(crate) entry: WaitId,
+    /// The file, of which it holds a reference: the number may be closed meanwhile.
+    pub(crate) file: FileId,
+    /// The events that a wake-up must concern.
+    pub(crate) filter: EventMask,
 }
 
 /// Whether a task can make calls.
@@ -106,7 +117,7 @@ impl Task {
     /// In poll(2): the events that a wake-up through this hook must concern.
     pub(crate) fn poll_filter(&self, hook: WaitId) -> Option<EventMask> {
         let mut hooks = self.poll_hooks.iter();
-        hooks.find(|(id, _)| *id == hook).map(|(_, filter)| *filter)
+        hooks.find(|it| it.entry == hook).map(|it| it.filter)
     }
 }
 

@@ -60,6 +60,9 @@ impl Machine {
             for file in &task.pinned {
                 meet(*file, None);
             }
+            for hook in &task.poll_hooks {
+                meet(hook.file, None);
+            }
         }
         files
     }

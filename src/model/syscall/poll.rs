@@ -5,6 +5,7 @@ use super::super::Kernel;
 use super::super::call::{Flow, Held, Steps};
 use super::super::encode::{Encode, Encoder};
 use super::super::eventpoll::{Deadline, NestedPolls, Polled};
+use super::super::task::PollHook;
 use super::super::wait_queue::WakeFn;
 use crate::abi::{Answer, Errno, EventMask, Fd, FdSet, Out, PollFd, Select, TaskId};
 use crate::model::arena::{FileId, WaitId};
@@ -21,6 +22,10 @@ pub(crate) struct Poll {
     hooking: bool,
     at: At,
     polls: NestedPolls,
+    /// The epoll file that is being asked, while that takes more than a step.
+    asked: Option<FileId>,
+    /// Files whose last reference it had.
+    released: Vec<FileId>,
     interrupted: bool,
 }
 
@@ -28,8 +33,6 @@ pub(crate) struct Poll {
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     fd: Fd,
-    /// The file on whose queues a hook stands, which the hook keeps alive.
-    hooked: Option<FileId>,
     /// What counts as an answer.
     filter: EventMask,
     /// What was answered last.
@@ -89,7 +92,6 @@ impl<O: Observer> Kernel<'_, O> {
         }
         let entry = |pollfd: &PollFd| Entry {
             fd: pollfd.fd,
-            hooked: None,
             filter: pollfd.events | ALWAYS,
             answer: EventMask::empty(),
         };
@@ -130,7 +132,6 @@ impl<O: Observer> Kernel<'_, O> {
             }
             entries.push(Entry {
                 fd,
-                hooked: None,
                 filter,
                 answer: EventMask::empty(),
             });
@@ -164,15 +165,22 @@ impl<O: Observer> Kernel<'_, O> {
                 return Flow::Blocked;
             }
             for head in heads.into_iter().flatten() {
-                let hook = self.add_wait_queue(head, WakeFn::PollWake(task), false);
-                self.m.task_mut(task).poll_hooks.push((hook, filter));
-                call.entries[index].hooked = Some(file);
+                let entry = self.add_wait_queue(head, WakeFn::PollWake(task), false);
+                self.m.files[file].refs += 1;
+                let hook = PollHook {
+                    entry,
+                    file,
+                    filter,
+                };
+                self.m.task_mut(task).poll_hooks.push(hook);
             }
         }
         // A file without poll method is always ready (`vfs_poll`).
         match self.vfs_poll(file, &mut call.polls) {
             Polled::Ready(mask) => call.answered(index, mask & filter),
             Polled::More | Polled::Blocked => {
+                self.m.files[file].refs += 1;
+                call.asked = Some(file);
                 call.at = At::Nested(index);
                 Flow::Next
             }
@@ -211,17 +219,25 @@ impl<O: Observer> Kernel<'_, O> {
         Flow::Next
     }
 
+    /// Drops a reference. What it was the last of goes when the call is over.
+    fn poll_put(&mut self, call: &mut Poll, file: FileId) {
+        if self.m.put_file(file) {
+            call.released.push(file);
+        }
+    }
+
     /// Step: off every queue, and the answer.
     fn poll_unhook(&mut self, task: TaskId, call: &mut Poll) -> Flow {
         let hooks = &self.m.task(task).poll_hooks;
         let mut heads = hooks
             .iter()
-            .filter_map(|(hook, _)| self.m.waits[*hook].whead);
+            .filter_map(|hook| self.m.waits[hook.entry].whead);
         if heads.any(|head| self.walked_by_another(task, head)) {
             return Flow::Blocked;
         }
-        for (hook, _) in std::mem::take(&mut self.m.task_mut(task).poll_hooks) {
-            self.remove_wait_entry(hook);
+        for hook in std::mem::take(&mut self.m.task_mut(task).poll_hooks) {
+            self.remove_wait_entry(hook.entry);
+            self.poll_put(call, hook.file);
         }
         let state = self.m.task_mut(task);
         state.poll_triggered = false;
@@ -261,6 +277,8 @@ impl Poll {
             hooking: !now,
             at: At::Ask(0),
             polls: NestedPolls::default(),
+            asked: None,
+            released: Vec::new(),
             interrupted: false,
         }
     }
@@ -338,6 +356,9 @@ impl Steps for Poll {
                 Polled::Blocked => Flow::Blocked,
                 Polled::More => Flow::Next,
                 Polled::Ready(mask) => {
+                    if let Some(file) = self.asked.take() {
+                        kernel.poll_put(self, file);
+                    }
                     let filter = self.entries[index].filter;
                     self.answered(index, mask & filter)
                 }
@@ -356,8 +377,16 @@ impl Steps for Poll {
         }
     }
 
-    fn files(&self, files: &mut Vec<FileId>) {
-        files.extend(self.entries.iter().filter_map(|entry| entry.hooked));
+    fn holds(&self, files: &mut Vec<FileId>) {
+        files.extend(self.asked);
+    }
+
+    fn releasing(&self) -> &[FileId] {
+        &self.released
+    }
+
+    fn released(&mut self) -> Vec<FileId> {
+        std::mem::take(&mut self.released)
     }
 
     fn held(&self, held: &mut Held) {
@@ -384,6 +413,8 @@ impl Encode for Poll {
             hooking,
             at,
             polls,
+            asked,
+            released,
             interrupted: _, // known at the end only
         } = self;
         // Answers from here on belong to the last round, and will be overwritten before they are read.
@@ -399,6 +430,11 @@ impl Encode for Poll {
         to.flags([*timed_out, *hooking]);
         deadline.encode(to);
         polls.encode(to);
+        asked.encode(to);
+        for file in released {
+            file.encode(to);
+        }
+        to.none();
         match form {
             Form::Poll(fds) => {
                 to.byte(0);
@@ -411,14 +447,8 @@ impl Encode for Poll {
         }
         entries.len().encode(to);
         for (index, entry) in entries.iter().enumerate() {
-            let Entry {
-                fd,
-                hooked,
-                filter,
-                answer,
-            } = entry;
+            let Entry { fd, filter, answer } = entry;
             fd.encode(to);
-            hooked.encode(to);
             filter.encode(to);
             if index < answered {
                 answer.encode(to);
