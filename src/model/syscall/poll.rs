@@ -3,7 +3,7 @@
 
 use super::super::Kernel;
 use super::super::call::{Flow, Held, Steps};
-use super::super::encode::{Encode, Encoder};
+use super::super::encode::{Encode, Encoder, Number, encode_option};
 use super::super::eventpoll::{Deadline, NestedPolls, Polled};
 use super::super::wait_queue::WakeFn;
 use crate::abi::{Answer, Errno, EventMask, Fd, FdSet, Out, PollFd, Select, TaskId};
@@ -384,8 +384,11 @@ impl Encode for Poll {
             At::Unhook => (4, entries.len()),
         };
         to.byte(number);
-        answered.encode(to);
-        to.flags([*timed_out, *hooking]);
+        to.numbers([
+            answered.number(to),
+            timed_out.number(to),
+            hooking.number(to),
+        ]);
         deadline.encode(to);
         polls.encode(to);
         match form {
@@ -395,7 +398,9 @@ impl Encode for Poll {
             }
             Form::Select(sets) => {
                 to.byte(1);
-                sets.encode(to);
+                for set in sets {
+                    encode_option(set, to);
+                }
             }
         }
         entries.len().encode(to);
