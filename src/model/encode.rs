@@ -35,18 +35,39 @@ use std::hash::{Hash, Hasher};
 
 use smallvec::{SmallVec, smallvec};
 
-use super::arena::{Arena, EpId, FileId, HeadId, Id, ItemId, PipeId, TableId, WaitId};
+use super::arena::{Arena, EpId, FileId, HeadId, Id, ItemId, PipeId, ProcId, TableId, WaitId};
 use super::list::List;
 use super::wait_queue::OnQueue;
-use super::{Call, Machine};
+use super::{Call, MAX_USER_WATCHES, Machine};
 use crate::abi::{
-    Answer, Bytes, EpollEvent, EpollParams, Errno, EventMask, Fd, FdSet, Out, OutPtr, PollFd, Ptr,
-    Rlimit, Room, TaskId, WaitStatus,
+    Answer, Bytes, EpollEvent, EpollParams, Errno, EventMask, Fd, FdSet, OpenFlags, Out, OutPtr,
+    PollFd, Ptr, Rlimit, Room, TaskId, WaitStatus,
 };
 
 /// What takes part in the state of a machine.
 pub(crate) trait Encode {
     fn encode(&self, to: &mut Encoder<'_>);
+}
+
+/// What takes part as one number, which can be written together with others.
+pub(crate) trait Number {
+    fn number(&self, to: &Encoder<'_>) -> u64;
+}
+
+impl<T: Number> Encode for T {
+    #[inline]
+    fn encode(&self, to: &mut Encoder<'_>) {
+        to.number(self.number(to));
+    }
+}
+
+/// A number, or 0 for none.
+impl<T: Number> Number for Option<T> {
+    #[inline]
+    fn number(&self, to: &Encoder<'_>) -> u64 {
+        self.as_ref()
+            .map_or(0, |some| some.number(to).saturating_add(1))
+    }
 }
 
 /// Where it is written to, and what things are called there.
@@ -115,20 +136,28 @@ impl Encoder<'_> {
         self.byte(number.to_le_bytes()[0]);
     }
 
+    /// Several at once, which takes hardly longer than one if all are small.
+    #[inline]
+    pub(crate) fn numbers<const N: usize>(&mut self, numbers: [u64; N]) {
+        if numbers.iter().fold(0, |all, number| all | number) < 0x80 {
+            let bytes = numbers.map(|number| number.to_le_bytes()[0]);
+            self.out.extend_from_slice(&bytes);
+        } else {
+            for number in numbers {
+                self.number(number);
+            }
+        }
+    }
+
     #[inline]
     pub(crate) fn byte(&mut self, byte: u8) {
         self.out.push(byte);
     }
 
-    /// As one byte.
-    #[inline]
-    pub(crate) fn flags<const N: usize>(&mut self, flags: [bool; N]) {
-        const { assert!(N <= 8) };
-        let byte = flags
-            .iter()
-            .rev()
-            .fold(0, |byte, flag| byte << 1 | u8::from(*flag));
-        self.byte(byte);
+    /// Their number and themselves.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        bytes.len().encode(self);
+        self.out.extend_from_slice(bytes);
     }
 
     /// The end of a sequence, or nothing where a number could be.
@@ -149,8 +178,8 @@ impl Encoder<'_> {
     #[inline]
     pub(crate) fn descriptor(&mut self, ahead: usize, file: FileId, cloexec: bool) {
         self.meet_file(file);
-        ahead.encode(self);
-        self.number(self.files.get(file) << 1 | u64::from(cloexec));
+        let meaning = self.files.get(file) << 1 | u64::from(cloexec);
+        self.numbers([ahead.number(self), meaning]);
     }
 
     /// Items that a list holds, in its order.
@@ -162,9 +191,9 @@ impl Encoder<'_> {
     }
 
     /// A pipe by its number, and when it is met for the first time all of it.
-    pub(crate) fn pipe(&mut self, pipe: PipeId) {
+    pub(crate) fn pipe(&mut self, ends: u64, pipe: PipeId) {
         let new = self.pipes.meet(pipe);
-        self.number(self.pipes.get(pipe));
+        self.numbers([ends, self.pipes.get(pipe)]);
         if new {
             let machine = self.machine;
             machine.pipes[pipe].encode(self);
@@ -240,6 +269,7 @@ impl Encoder<'_> {
         self.met.len().encode(self);
         for number in 0..self.met.len() {
             let file = &machine.files[self.met[number]];
+            // Items that follow are of this file until a 0.
             for item in file.f_ep.iter(&machine.items) {
                 self.items.meet(item);
                 machine.items[item].encode(self);
@@ -258,8 +288,7 @@ impl Encoder<'_> {
         let holders = || machine.watches.iter().filter(|(_, count)| *count > 0);
         let mut next = holders().min();
         while let Some((uid, count)) = next {
-            self.number(*count);
-            self.number(u64::from(*uid));
+            self.numbers([*count, u64::from(*uid)]);
             next = holders().filter(|(other, _)| other > uid).min();
         }
         self.none();
@@ -295,7 +324,8 @@ impl Machine {
             heads: Numbers::new(heads),
             tables: Numbers::new(tables),
         };
-        to.number(*max_user_watches);
+        // Hardly anybody writes it.
+        to.number(*max_user_watches ^ MAX_USER_WATCHES);
         to.watches();
         to.processes_and_files();
         tasks.as_slice().encode(&mut to);
@@ -323,39 +353,47 @@ impl Hash for Machine {
 }
 
 /// For enums without fields: the number of the variant.
-macro_rules! encode_as_number {
+macro_rules! variant_is_number {
     ($($type:ty),+) => {$(
-        impl $crate::model::encode::Encode for $type {
-            #[expect(clippy::as_conversions, reason = "the number of a variant")]
-            fn encode(&self, to: &mut $crate::model::encode::Encoder<'_>) {
-                to.byte(*self as u8);
-            }
-        }
-    )+};
-}
-pub(crate) use encode_as_number;
-
-macro_rules! encode_ids {
-    ($($id:ty, $numbers:ident;)+) => {$(
-        impl Encode for $id {
+        impl $crate::model::encode::Number for $type {
             #[inline]
-            fn encode(&self, to: &mut Encoder<'_>) {
-                to.number(to.$numbers.get(*self));
+            #[expect(clippy::as_conversions, reason = "the number of a variant")]
+            fn number(&self, _: &$crate::model::encode::Encoder<'_>) -> u64 {
+                *self as u64
+            }
+        }
+    )+};
+}
+pub(crate) use variant_is_number;
+
+macro_rules! ids_are_numbers {
+    ($($id:ty, $numbers:ident;)+) => {$(
+        impl Number for $id {
+            #[inline]
+            fn number(&self, to: &Encoder<'_>) -> u64 {
+                to.$numbers.get(*self)
             }
         }
     )+};
 }
 
-encode_ids! {
+ids_are_numbers! {
     FileId, files;
     ItemId, items;
     HeadId, heads;
 }
 
-impl Encode for EpId {
-    fn encode(&self, to: &mut Encoder<'_>) {
-        let machine = to.machine;
-        machine.epolls[*self].file.encode(to);
+impl Number for EpId {
+    #[inline]
+    fn number(&self, to: &Encoder<'_>) -> u64 {
+        to.machine.epolls[*self].file.number(to)
+    }
+}
+
+impl Number for ProcId {
+    #[inline]
+    fn number(&self, to: &Encoder<'_>) -> u64 {
+        self.index().number(to)
     }
 }
 
@@ -378,21 +416,22 @@ impl Encode for Call {
 }
 
 /// What programs and kernels agree on.
-macro_rules! encode_numbers {
+macro_rules! these_are_numbers {
     ($($type:ty, $value:ident => $number:expr;)+) => {$(
-        impl Encode for $type {
+        impl Number for $type {
             #[inline]
-            fn encode(&self, to: &mut Encoder<'_>) {
+            fn number(&self, _: &Encoder<'_>) -> u64 {
                 let $value = *self;
-                to.number($number);
+                $number
             }
         }
     )+};
 }
 
-encode_numbers! {
+these_are_numbers! {
     u64, n => n;
     u32, n => u64::from(n);
+    u8, n => u64::from(n);
     i32, n => u64::from(n.cast_unsigned());
     i64, n => n.cast_unsigned();
     usize, n => u64::try_from(n).unwrap_or(u64::MAX);
@@ -402,17 +441,17 @@ encode_numbers! {
     Errno, errno => u64::from(errno.0.cast_unsigned());
     // The private bits are the highest: rotated down, the usual masks take one byte or two.
     EventMask, mask => u64::from(mask.bits().rotate_left(4));
+    OpenFlags, flags => u64::from((flags - OpenFlags::NONBLOCK).bits()) << 1
+        | u64::from(flags.contains(OpenFlags::NONBLOCK));
 }
 
-impl<T: Encode> Encode for Option<T> {
-    #[inline]
-    fn encode(&self, to: &mut Encoder<'_>) {
-        match self {
-            None => to.none(),
-            Some(some) => {
-                to.byte(1);
-                some.encode(to);
-            }
+/// What is more than a number, or 0 for none.
+pub(crate) fn encode_option<T: Encode>(option: &Option<T>, to: &mut Encoder<'_>) {
+    match option {
+        None => to.none(),
+        Some(some) => {
+            to.byte(1);
+            some.encode(to);
         }
     }
 }
@@ -434,13 +473,6 @@ impl<T: Encode, const N: usize> Encode for [T; N] {
     }
 }
 
-impl Encode for [u8] {
-    fn encode(&self, to: &mut Encoder<'_>) {
-        self.len().encode(to);
-        to.out.extend_from_slice(self);
-    }
-}
-
 impl<T: Encode> Encode for Vec<T> {
     fn encode(&self, to: &mut Encoder<'_>) {
         self.as_slice().encode(to);
@@ -449,13 +481,13 @@ impl<T: Encode> Encode for Vec<T> {
 
 impl Encode for Bytes {
     fn encode(&self, to: &mut Encoder<'_>) {
-        (**self).encode(to);
+        to.bytes(self);
     }
 }
 
 impl Encode for String {
     fn encode(&self, to: &mut Encoder<'_>) {
-        self.as_bytes().encode(to);
+        to.bytes(self.as_bytes());
     }
 }
 
@@ -583,7 +615,10 @@ impl Encode for Out {
             Out::Pipe(read, write) => (3, &[*read, *write]),
             Out::Bytes(bytes) => (4, bytes),
             Out::PollFds(fds) => (5, fds),
-            Out::FdSets(sets) => (6, &**sets),
+            Out::FdSets(sets) => {
+                to.byte(6);
+                return sets.iter().for_each(|set| encode_option(set, to));
+            }
             Out::Int(int) => (7, int),
             Out::Params(params) => (8, params),
             Out::Status(status) => (9, status),

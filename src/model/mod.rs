@@ -82,6 +82,9 @@ pub struct Machine {
     inodes: u32,
 }
 
+/// On a machine of a few gigabytes: 4 % of the memory, at 184 bytes a watch.
+const MAX_USER_WATCHES: u64 = 1 << 20;
+
 /// A machine at work, and who watches it.
 #[derive(Debug)]
 pub(crate) struct Kernel<'m, O> {
@@ -96,8 +99,7 @@ impl Machine {
     pub fn new() -> Machine {
         let mut machine = Machine {
             now: 0,
-            // A machine of a few gigabytes: 4 % of the memory, at 184 bytes a watch.
-            max_user_watches: 1 << 20,
+            max_user_watches: MAX_USER_WATCHES,
             files: Arena::new(),
             pipes: Arena::new(),
             epolls: Arena::new(),

@@ -2,7 +2,7 @@
 
 use super::arena::FileId;
 use super::call::Call;
-use super::encode::{Encode, Encoder};
+use super::encode::{Encode, Encoder, Number, encode_option};
 use super::fdtable::{FdTable, Slot};
 use super::file::{File, Kind, Plain};
 use super::wait_queue::WaitHead;
@@ -94,6 +94,12 @@ pub(crate) enum ProcessStatus {
     Reaped,
 }
 
+/// `RLIMIT_NOFILE` at the start: as far as root may raise it.
+const NOFILE: Rlimit = Rlimit {
+    rlim_cur: 1 << 20,
+    rlim_max: 1 << 20,
+};
+
 /// Numbers below it belong to files that were there before.
 const FIRST_INODE: u32 = 20_000;
 
@@ -124,10 +130,6 @@ impl Task {
 impl Machine {
     /// The first process, with /dev/null as its standard input, output and error.
     pub(super) fn boot(&mut self) {
-        let nofile = Rlimit {
-            rlim_cur: 1 << 20,
-            rlim_max: 1 << 20,
-        };
         let mut table = FdTable::default();
         table.users = 1;
         for fd in 0..3 {
@@ -138,7 +140,7 @@ impl Machine {
             table.put(number, Slot { file, cloexec });
         }
         let files = self.tables.insert(table);
-        self.new_process(files, 0, nofile, None);
+        self.new_process(files, 0, NOFILE, None);
     }
 
     /// A process with one task.
@@ -280,17 +282,18 @@ impl Encode for Task {
             poll_triggered,
             stuck: _,
         } = self;
-        to.flags([
-            *life != Life::Alive,
-            !life.has_files(),
-            *life == Life::Dead,
-            call.is_some(),
-            answer.is_some(),
-            *sleeping,
-            *fatal_signal,
-            *poll_triggered,
-        ]);
-        process.index().encode(to);
+        let life = match life {
+            Life::Alive => 0,
+            Life::Elsewhere => 1,
+            Life::Exiting => 2,
+            Life::Dead => 3,
+        };
+        let flags = u64::from(*sleeping)
+            | u64::from(*fatal_signal) << 1
+            | u64::from(*poll_triggered) << 2
+            | u64::from(call.is_some()) << 3
+            | u64::from(answer.is_some()) << 4;
+        to.numbers([life << 5 | flags, process.number(to)]);
         if let Some(call) = call {
             call.encode(to);
         }
@@ -311,22 +314,21 @@ impl Encode for Process {
             exit_status,
             wait_chldexit,
         } = self;
-        leader.encode(to);
         to.queue(*wait_chldexit);
+        let (leader, parent) = (leader.number(to), parent.number(to));
         match status {
             ProcessStatus::Running => {
-                to.byte(0);
-                uid.encode(to);
-                nofile.encode(to);
-                exit_status.encode(to);
-                parent.map(ProcId::index).encode(to);
+                // Hardly anybody changes the limits.
+                let Rlimit { rlim_cur, rlim_max } = nofile;
+                let limits = [rlim_cur ^ NOFILE.rlim_cur, rlim_max ^ NOFILE.rlim_max];
+                to.numbers([leader, 0, parent, uid.number(to), limits[0], limits[1]]);
+                encode_option(exit_status, to);
             }
             ProcessStatus::Zombie(status) => {
-                to.byte(1);
+                to.numbers([leader, 1, parent]);
                 status.encode(to);
-                parent.map(ProcId::index).encode(to);
             }
-            ProcessStatus::Reaped => to.byte(2),
+            ProcessStatus::Reaped => to.numbers([leader, 2]),
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use super::call::Stepped;
 use super::task::Life;
-use super::{Kernel, Machine, Pace};
+use super::{Kernel, Machine, Model, Pace};
 use crate::abi::{
     Answer, Bytes, CtlOp, EpollCreateFlags, EpollEvent, EventMask, FcntlCmd, Fd, OpenFlags, OutPtr,
     PollFd, Ptr, Room, Syscall, TaskId,
 };
-use crate::backend::Thaw;
+use crate::backend::{Backend, Thaw};
 
 /// xorshift64*: enough chance for a test, and the same each time.
 struct Chance(u64);
@@ -438,8 +438,11 @@ fn equality_does_not_depend_on_places_in_memory() {
         for _ in 0..300 {
             let task = fresh.anybody();
             if fresh.machine.task(task).call.is_some() {
-                fresh.machine.step(task, &mut ());
-                used.machine.step(task, &mut ());
+                // To its end: a closed epoll lets go of its items in the order of their files'
+                // addresses.
+                for machine in [&mut fresh.machine, &mut used.machine] {
+                    while machine.step(task, &mut ()) == Stepped::Moved {}
+                }
             } else {
                 let call = call(&mut fresh.chance, Mortality::Immortal);
                 let answer = fresh.whole(task, call.clone());
@@ -527,7 +530,7 @@ fn equality_sees_the_order_of_ready_items_and_the_time_left() {
 }
 
 #[test]
-fn check_finds_a_lost_wakeup() {
+fn check_finds_a_sleeper_whom_nobody_can_wake() {
     let mut machine = Machine::new();
     let epfd = make_fd(&mut machine, Syscall::EpollCreate { size: 1 });
     let file = make_fd(&mut machine, Syscall::Eventfd { initval: 0 });
@@ -552,6 +555,52 @@ fn check_finds_a_lost_wakeup() {
     machine.task_mut(TaskId::MAIN).sleeping = true;
     let broken = machine.check().unwrap_err();
     assert!(broken.contains("on no queue"), "{broken}");
+}
+
+#[test]
+fn a_wakeup_passes_over_a_task_that_was_killed() {
+    let mut machine = Machine::new();
+    let epfd = make_fd(&mut machine, Syscall::EpollCreate { size: 1 });
+    let fd = make_fd(&mut machine, Syscall::Eventfd { initval: 0 });
+    add(&mut machine, epfd, fd, EpollEvent::new(EventMask::IN, 0));
+    let waiter = machine.new_thread(TaskId::MAIN);
+    let child = TaskId::from_pid(make_fd(&mut machine, Syscall::Fork).0).unwrap();
+    // The child comes last and so is the first to be woken.
+    for task in [waiter, child] {
+        let (events, maxevents, timeout) = (OutPtr::PLENTY, 1, -1);
+        let wait = Syscall::EpollWait {
+            epfd,
+            events,
+            maxevents,
+            timeout,
+        };
+        assert_eq!(make_as(task, &mut machine, wait), Answer::Blocked);
+    }
+    make(&mut machine, Syscall::Kill { pid: child.pid() });
+    let (buf, count) = (Ptr::To(Bytes::from_u64(1)), 8);
+    make(&mut machine, Syscall::Write { fd, buf, count });
+    assert!(!machine.task(waiter).sleeping);
+}
+
+#[test]
+fn a_watch_costs_about_a_hundred_bytes() {
+    let mut model = Model::new();
+    assert_eq!(model.bytes_per_watch(), 0.0);
+    let mut submit = |call| model.submit(TaskId::MAIN, call).unwrap();
+    submit(Syscall::EpollCreate { size: 1 });
+    for fd in (4..1004).map(Fd) {
+        submit(Syscall::Eventfd { initval: 0 });
+        let (epfd, op) = (Fd(3), CtlOp::ADD);
+        let event = Ptr::To(EpollEvent::new(EventMask::IN, 0));
+        submit(Syscall::EpollCtl {
+            epfd,
+            op,
+            fd,
+            event,
+        });
+    }
+    let bytes = model.bytes_per_watch();
+    assert!((100.0..150.0).contains(&bytes), "{bytes}");
 }
 
 /// To be read by people: `cargo test --release -- --ignored --nocapture encoding`.

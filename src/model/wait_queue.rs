@@ -18,7 +18,7 @@
 
 use super::Kernel;
 use super::arena::{HeadId, ItemId, WaitId};
-use super::encode::{Encode, Encoder, encode_as_number};
+use super::encode::{Encode, Encoder, Number, encode_option, variant_is_number};
 use super::list::{Link, List, Node};
 use crate::abi::{EventMask, TaskId};
 use crate::trace::{Observer, Place, QueueRef, Trace};
@@ -356,7 +356,7 @@ impl<O: Observer> Kernel<'_, O> {
     }
 }
 
-encode_as_number!(Nr);
+variant_is_number!(Nr);
 
 impl Encode for WaitHead {
     #[inline]
@@ -366,6 +366,9 @@ impl Encode for WaitHead {
             lock,
             label: _,
         } = self;
+        if lock.is_none() && entries.is_empty() {
+            return to.numbers([0, 0]);
+        }
         lock.encode(to);
         let machine = to.machine;
         for id in entries.iter(&machine.waits) {
@@ -392,16 +395,16 @@ impl WaitEntry {
             WakeFn::PollWake(_) => 4,
             WakeFn::Default(_) => 5,
         };
-        to.byte(number << 1 | u8::from(*exclusive));
-        match func {
-            WakeFn::EpPollCallback(item) => item.encode(to),
-            WakeFn::Autoremove(task) | WakeFn::EpAutoremove(task) | WakeFn::Default(task) => {
-                task.encode(to);
-            }
-            WakeFn::PollWake(task) => {
-                task.encode(to);
-                to.machine.task(*task).poll_filter(id).encode(to);
-            }
+        let whom = match func {
+            WakeFn::EpPollCallback(item) => item.number(to),
+            WakeFn::Autoremove(task)
+            | WakeFn::EpAutoremove(task)
+            | WakeFn::PollWake(task)
+            | WakeFn::Default(task) => task.number(to),
+        };
+        to.numbers([number << 1 | exclusive.number(to), whom]);
+        if let WakeFn::PollWake(task) = func {
+            to.machine.task(*task).poll_filter(id).encode(to);
         }
     }
 }
@@ -409,9 +412,7 @@ impl WaitEntry {
 impl Encode for Wake {
     fn encode(&self, to: &mut Encoder<'_>) {
         let Wake { head, key, nr } = self;
-        head.encode(to);
-        key.encode(to);
-        nr.encode(to);
+        to.numbers([head.number(to), key.number(to), nr.number(to)]);
     }
 }
 
@@ -427,7 +428,7 @@ impl Encode for Walk {
 impl Encode for Walks {
     fn encode(&self, to: &mut Encoder<'_>) {
         let Walks { outer, nested } = self;
-        outer.encode(to);
+        encode_option(outer, to);
         if outer.is_some() {
             nested.encode(to);
         }

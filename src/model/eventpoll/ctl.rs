@@ -9,7 +9,7 @@ use crate::abi::{Answer, CtlOp, EpollEvent, Errno, EventMask, Fd, Ptr, TaskId};
 use crate::model::Kernel;
 use crate::model::arena::{EpId, FileId, ItemId};
 use crate::model::call::{Flow, Held, Steps};
-use crate::model::encode::{Encode, Encoder, encode_as_number};
+use crate::model::encode::{Encode, Encoder, variant_is_number};
 use crate::model::rbtree::Key;
 use crate::model::wait_queue::{Nr, Wake, WakeFn, Walked, Walks};
 use crate::trace::{Observer, Trace};
@@ -392,7 +392,7 @@ impl Steps for EpollCtl {
     }
 }
 
-encode_as_number!(CtlAt);
+variant_is_number!(CtlAt);
 
 impl Encode for EpollCtl {
     fn encode(&self, to: &mut Encoder<'_>) {

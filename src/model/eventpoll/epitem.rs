@@ -14,7 +14,7 @@
 use super::rdllist::Rdllink;
 use crate::abi::{EventMask, Fd};
 use crate::model::arena::{EpId, FileId, ItemId, WaitId};
-use crate::model::encode::{Encode, Encoder};
+use crate::model::encode::{Encode, Encoder, Number};
 use crate::model::list::{Link, Node};
 
 /// The list of all items that watch one file (`fllink` on `file->f_ep`).
@@ -120,9 +120,6 @@ impl Encode for Epitem {
             fllink: _,  // the order in which the file's items are written
             pwqlist: _, // the queues' entries
         } = self;
-        ep.encode(to);
-        fd.encode(to);
-        interest.encode(to);
-        data.encode(to);
+        to.numbers([ep.number(to), fd.number(to), interest.number(to), *data]);
     }
 }

@@ -47,7 +47,7 @@ pub(crate) use wait::{Deadline, EpollWait};
 
 use super::Kernel;
 use super::arena::{EpId, FileId, HeadId, ItemId};
-use super::encode::{Encode, Encoder};
+use super::encode::{Encode, Encoder, Number};
 use super::list::List;
 use super::rbtree::RbTree;
 use super::wait_queue::WaitHead;
@@ -163,23 +163,23 @@ impl Encode for EventPoll {
             label: _,
         } = self;
         let machine = to.machine;
-        mtx.encode(to);
+        // Hardly ever set.
+        let params = Some(*params).filter(|params| *params != EpollParams::default());
+        to.numbers([
+            u64::from(params.is_some()) << 1 | u64::from(ovflist.is_open()),
+            mtx.number(to),
+            user.number(to),
+        ]);
+        if let Some(params) = params {
+            params.encode(to);
+        }
         to.list(rdllist.iter(&machine.items));
-        match *ovflist {
-            // Without a scan there is no list that it works on either.
-            Ovflist::Closed => to.flags([false]),
-            Ovflist::Open(newest) => {
-                to.flags([true]);
-                to.list(machine.ovflist(newest));
-                to.list(txlist.iter(&machine.items));
-            }
+        // Without a scan there is no list that it works on either.
+        if let Ovflist::Open(newest) = *ovflist {
+            to.list(machine.ovflist(newest));
+            to.list(txlist.iter(&machine.items));
         }
         to.queue(*wq);
         to.queue(*poll_wait);
-        user.encode(to);
-        // Hardly ever set.
-        Some(*params)
-            .filter(|params| *params != EpollParams::default())
-            .encode(to);
     }
 }

@@ -17,7 +17,7 @@ use crate::abi::{Answer, EP_MAX_EVENTS, EpollEvent, Errno, EventMask, Fd, Out, O
 use crate::model::Kernel;
 use crate::model::arena::{EpId, FileId, ItemId, WaitId};
 use crate::model::call::{Flow, Held, Steps};
-use crate::model::encode::{Encode, Encoder, encode_as_number};
+use crate::model::encode::{Encode, Encoder, Number, variant_is_number};
 use crate::model::wait_queue::WakeFn;
 use crate::trace::{Observer, Place, Trace};
 
@@ -290,7 +290,7 @@ impl Steps for EpollWait {
     }
 }
 
-encode_as_number!(WaitAt);
+variant_is_number!(WaitAt);
 
 impl Encode for Deadline {
     fn encode(&self, to: &mut Encoder<'_>) {
@@ -323,12 +323,14 @@ impl Encode for EpollWait {
             waiter: _, // there at `Sleep`; if it still stands on the queue, it is written there
             result: _, // known at the end only
         } = self;
-        at.encode(to);
-        file.encode(to);
-        maxevents.encode(to);
+        to.numbers([
+            at.number(to),
+            file.number(to),
+            maxevents.number(to),
+            timed_out.number(to),
+        ]);
         buf.encode(to);
         deadline.encode(to);
-        timed_out.encode(to);
         events.encode(to);
         match at {
             WaitAt::PollItem => {

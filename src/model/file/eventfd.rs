@@ -8,7 +8,7 @@ use super::transfer::{Attempt, Io};
 use super::{Kernel, Kind};
 use crate::abi::{Bytes, Errno, EventMask, OutPtr, Ptr, Room, TaskId};
 use crate::model::arena::{FileId, HeadId};
-use crate::model::encode::{Encode, Encoder};
+use crate::model::encode::{Encode, Encoder, Number};
 use crate::model::wait_queue::{Nr, Wake};
 use crate::trace::Observer;
 
@@ -138,8 +138,7 @@ impl Encode for EventFd {
             semaphore,
             wqh,
         } = self;
-        count.encode(to);
-        semaphore.encode(to);
+        to.numbers([*count, semaphore.number(to)]);
         to.queue(*wqh);
     }
 }

@@ -22,7 +22,7 @@ pub(crate) use plain::Plain;
 pub(crate) use transfer::{Transfer, Wakes};
 
 use super::arena::{EpId, FileId, HeadId, ItemId};
-use super::encode::{Encode, Encoder};
+use super::encode::{Encode, Encoder, Number};
 use super::eventpoll::{EventPoll, Fllink};
 use super::list::List;
 use super::{Kernel, Machine};
@@ -180,25 +180,13 @@ impl Encode for File {
             label: _,
         } = self;
         let machine = to.machine;
-        flags.bits().encode(to);
-        pos.encode(to);
-        match kind {
-            Kind::EventPoll(ep) => {
-                to.byte(0);
-                machine.epolls[*ep].encode(to);
-            }
-            Kind::Pipe(end) => {
-                to.byte(1);
-                end.encode(to);
-            }
-            Kind::EventFd(eventfd) => {
-                to.byte(2);
-                eventfd.encode(to);
-            }
-            Kind::Plain(plain) => {
-                to.byte(3);
-                plain.encode(to);
-            }
-        }
+        let (number, kind): (u64, &dyn Encode) = match kind {
+            Kind::EventPoll(ep) => (0, &machine.epolls[*ep]),
+            Kind::Pipe(end) => (1, end),
+            Kind::EventFd(eventfd) => (2, eventfd),
+            Kind::Plain(plain) => (3, plain),
+        };
+        to.numbers([flags.number(to), *pos, number]);
+        kind.encode(to);
     }
 }

@@ -16,7 +16,7 @@ use super::{Kernel, Kind, Machine};
 use crate::abi::{Answer, Bytes, Errno, EventMask, OpenFlags, OutPtr, Ptr, Room, TaskId};
 use crate::model::arena::{FileId, HeadId, PipeId};
 use crate::model::call::{Flow, Held, Steps};
-use crate::model::encode::{Encode, Encoder};
+use crate::model::encode::{Encode, Encoder, Number};
 use crate::model::wait_queue::{Nr, Wake, Walked, Walks};
 use crate::trace::Observer;
 
@@ -443,8 +443,8 @@ impl Encode for PipeEnd {
             reads,
             writes,
         } = self;
-        to.flags([*reads, *writes]);
-        to.pipe(*pipe);
+        let ends = u64::from(*reads) | u64::from(*writes) << 1;
+        to.pipe(ends, *pipe);
     }
 }
 
@@ -460,14 +460,16 @@ impl Encode for Pipe {
             rd_wait,
             wr_wait,
         } = self;
-        bufs.len().encode(to);
+        to.numbers([
+            max_usage.number(to),
+            readers.number(to),
+            writers.number(to),
+            poll_usage.number(to),
+            bufs.len().number(to),
+        ]);
         for buf in bufs {
             buf.encode(to);
         }
-        max_usage.encode(to);
-        readers.encode(to);
-        writers.encode(to);
-        poll_usage.encode(to);
         to.queue(*rd_wait);
         to.queue(*wr_wait);
     }
@@ -483,7 +485,7 @@ impl Encode for PipeBuffer {
         // What has been read is gone, but its room is not free again.
         offset.encode(to);
         packet.encode(to);
-        page[*offset..].encode(to);
+        to.bytes(&page[*offset..]);
     }
 }
 

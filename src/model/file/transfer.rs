@@ -5,7 +5,7 @@ use super::{Kernel, Kind};
 use crate::abi::{Answer, Bytes, Errno, Out, OutPtr, Ptr, TaskId};
 use crate::model::arena::{FileId, HeadId, WaitId};
 use crate::model::call::{Flow, Held, Steps};
-use crate::model::encode::{Encode, Encoder, encode_as_number};
+use crate::model::encode::{Encode, Encoder, encode_option, variant_is_number};
 use crate::model::wait_queue::{Wake, WakeFn, Walked, Walks};
 use crate::trace::{Observer, Place};
 
@@ -318,7 +318,7 @@ impl Steps for Transfer {
     }
 }
 
-encode_as_number!(At);
+variant_is_number!(At);
 
 impl Encode for Transfer {
     fn encode(&self, to: &mut Encoder<'_>) {
@@ -375,6 +375,8 @@ impl Encode for What {
 impl Encode for Wakes {
     fn encode(&self, to: &mut Encoder<'_>) {
         let Wakes(wakes) = self;
-        wakes.encode(to);
+        for wake in wakes {
+            encode_option(wake, to);
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::super::Kernel;
 use super::super::call::{Flow, Held, Steps};
-use super::super::encode::{Encode, Encoder};
+use super::super::encode::{Encode, Encoder, Number, encode_option};
 use super::super::eventpoll::{Deadline, NestedPolls, Polled};
 use super::super::task::PollHook;
 use super::super::wait_queue::WakeFn;
@@ -426,8 +426,11 @@ impl Encode for Poll {
             At::Unhook => (4, entries.len()),
         };
         to.byte(number);
-        answered.encode(to);
-        to.flags([*timed_out, *hooking]);
+        to.numbers([
+            answered.number(to),
+            timed_out.number(to),
+            hooking.number(to),
+        ]);
         deadline.encode(to);
         polls.encode(to);
         asked.encode(to);
@@ -442,7 +445,9 @@ impl Encode for Poll {
             }
             Form::Select(sets) => {
                 to.byte(1);
-                sets.encode(to);
+                for set in sets {
+                    encode_option(set, to);
+                }
             }
         }
         entries.len().encode(to);

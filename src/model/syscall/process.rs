@@ -2,7 +2,7 @@
 
 use super::super::Kernel;
 use super::super::call::{Flow, Held, Steps};
-use super::super::encode::{Encode, Encoder, encode_as_number};
+use super::super::encode::{Encode, Encoder, Number, variant_is_number};
 use super::super::task::{Life, ProcessStatus};
 use super::super::wait_queue::{Nr, Wake, WakeFn, Walked, Walks};
 use super::release::Release;
@@ -330,7 +330,7 @@ impl Steps for Wait4 {
     }
 }
 
-encode_as_number!(ExitAt);
+variant_is_number!(ExitAt);
 
 impl Encode for Exit {
     fn encode(&self, to: &mut Encoder<'_>) {
@@ -359,6 +359,6 @@ impl Encode for Wait4 {
             answer: _, // known at the end only
         } = self;
         pid.encode(to);
-        to.flags([*nohang, waiter.is_some()]);
+        to.numbers([nohang.number(to), u64::from(waiter.is_some())]);
     }
 }

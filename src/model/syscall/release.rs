@@ -3,7 +3,7 @@
 
 use super::super::Kernel;
 use super::super::call::{Flow, Held, Steps};
-use super::super::encode::{Encode, Encoder, encode_as_number};
+use super::super::encode::{Encode, Encoder, encode_option, variant_is_number};
 use super::super::eventpoll::Unhooked;
 use super::super::file::Wakes;
 use super::super::wait_queue::{Walked, Walks};
@@ -122,7 +122,7 @@ impl Steps for Release {
     }
 }
 
-encode_as_number!(At);
+variant_is_number!(At);
 
 impl Encode for Release {
     fn encode(&self, to: &mut Encoder<'_>) {
@@ -134,7 +134,7 @@ impl Encode for Release {
             walks,
         } = self;
         at.encode(to);
-        answer.encode(to);
+        encode_option(answer, to);
         files.encode(to);
         if *at == At::Wake {
             wakes.encode(to);
