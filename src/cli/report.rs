@@ -11,12 +11,14 @@ pub(super) fn show_run(scenario: &Scenario, run: &Run, trace: bool, state: bool)
         outln!("{}", run.transcript(scenario, View::Everything).trim_end());
         return;
     }
-    for outcome in &run.outcomes {
-        outln!("{}", styled(BOLD, &outcome.actual));
-        if trace {
-            show_trace(&outcome.trace);
+    for passage in run.passages(scenario, View::Everything) {
+        for line in &passage.lines {
+            outln!("{}", styled(BOLD, line));
         }
-        if let Some(state) = outcome.state.as_ref().filter(|_| state) {
+        if trace {
+            show_trace(passage.trace);
+        }
+        if let Some(state) = passage.state.filter(|_| state) {
             for line in state.to_string().lines() {
                 outln!("    {line}");
             }
