@@ -63,6 +63,16 @@ impl Judged {
         names.join(" and ")
     }
 
+    /// That they agree, with one another or with what is written.
+    pub(super) fn agreement(&self) -> String {
+        let verb = if self.runs().count() == 1 {
+            "agrees"
+        } else {
+            "agree"
+        };
+        format!("{} {verb}", self.names())
+    }
+
     /// The runs that there are, the model's first.
     pub(super) fn runs(&self) -> impl Iterator<Item = &Run> {
         self.model.iter().chain(&self.kernel)

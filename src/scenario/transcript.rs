@@ -54,6 +54,8 @@ impl Scenario {
 pub struct Passage<'r> {
     /// Its number; that of a loop for both of its braces.
     pub line: usize,
+    /// In how many loops it stands.
+    pub depth: usize,
     /// Its lines in the transcript, none if it was not executed.
     pub lines: Vec<String>,
     /// What went on inside, from a kernel that can tell; in a loop in the first round.
@@ -91,6 +93,7 @@ fn passages<'r>(scenario: &Scenario, run: &'r Run, view: View) -> Vec<Passage<'r
         let outcome = run.outcome(line);
         passages.push(Passage {
             line,
+            depth,
             lines,
             trace: outcome.map_or(&[], |outcome| &outcome.trace),
             state: outcome.and_then(|outcome| outcome.state.as_ref()),

@@ -202,10 +202,10 @@ fn comparable(scenario: &Scenario, run: &Run) -> String {
 fn trace(scenario: &Scenario, run: &Run) -> String {
     let mut lines = Vec::new();
     for passage in run.passages(scenario, View::Comparable) {
-        let depth = passage.lines.first().map_or(0, |line| indentation(line));
         lines.extend(passage.lines);
+        let indent = 4 * passage.depth;
         let steps = passage.trace.iter();
-        lines.extend(steps.map(|step| format!("{:depth$}    {step}", "")));
+        lines.extend(steps.map(|step| format!("{:indent$}    {step}", "")));
     }
     if lines.len() > MOST_LINES {
         let left_out = lines.len() - (MOST_LINES - 1);
@@ -213,10 +213,6 @@ fn trace(scenario: &Scenario, run: &Run) -> String {
         lines.push(format!("... {left_out} more lines"));
     }
     lines.join("\n")
-}
-
-fn indentation(line: &str) -> usize {
-    line.len() - line.trim_start().len()
 }
 
 /// Each line of the scenario that the run contradicts.
