@@ -102,26 +102,26 @@ fn check_reads_files_and_folders() {
 }
 
 #[test]
-fn an_unknown_command_is_a_mistake() {
-    let complaint = Lab::new(&["chekc"]).is_a_mistake();
+fn an_unknown_command_complains() {
+    let complaint = Lab::new(&["chekc"]).complains();
     assert!(complaint.contains("'chekc'"), "{complaint}");
     assert!(complaint.contains("'check'"), "no suggestion: {complaint}");
-    Lab::new(&[]).is_a_mistake();
-    Lab::new(&["run"]).is_a_mistake();
-    Lab::new(&["run", "--on", "minix", "-"]).is_a_mistake();
+    Lab::new(&[]).complains();
+    Lab::new(&["run"]).complains();
+    Lab::new(&["run", "--on", "minix", "-"]).complains();
 }
 
 #[test]
 fn a_missing_file_is_named() {
     for command in ["run", "check", "fmt"] {
-        let complaint = Lab::new(&[command, "no/such.strace"]).is_a_mistake();
+        let complaint = Lab::new(&[command, "no/such.strace"]).complains();
         assert!(
             complaint.contains("no/such.strace"),
             "{command}: {complaint}"
         );
     }
     let empty = Files::new(&[("nothing.txt", "")]);
-    let complaint = Lab::new(&["check", &empty.path("")]).is_a_mistake();
+    let complaint = Lab::new(&["check", &empty.path("")]).complains();
     assert!(complaint.contains("no .strace file"), "{complaint}");
 }
 
@@ -130,7 +130,7 @@ fn what_is_no_text_is_refused() {
     let files = Files::new(&[]);
     fs::write(files.path("a.strace"), b"close(3)\n\x7fELF\xff\xfe\x00").expect("written");
     for command in ["run", "check", "fmt"] {
-        let complaint = Lab::new(&[command, &files.path("a.strace")]).is_a_mistake();
+        let complaint = Lab::new(&[command, &files.path("a.strace")]).complains();
         assert!(complaint.contains("a.strace:2: "), "{complaint}");
         assert!(complaint.contains("not UTF-8"), "{complaint}");
     }
@@ -149,7 +149,7 @@ fn a_truncated_scenario_is_shown_where_it_ends() {
     }
     let complaint = Lab::new(&["run", "-"])
         .input("ep = epoll_create1(0)\nepoll_wait(ep, [{events=EPOLLIN, da")
-        .is_a_mistake();
+        .complains();
     assert!(complaint.contains("--> -:2:"), "{complaint}");
     assert!(complaint.contains('^'), "{complaint}");
 }
@@ -158,7 +158,7 @@ fn a_truncated_scenario_is_shown_where_it_ends() {
 fn an_unknown_call_is_pointed_at_and_the_right_one_proposed() {
     let complaint = Lab::new(&["run", "-"])
         .input("ep = epoll_create1(0)\nepoll_wiat(ep, [], 8, 0) = 0\n")
-        .is_a_mistake();
+        .complains();
     for part in [
         "--> -:2:1",
         "epoll_wiat(ep, [], 8, 0) = 0",
@@ -183,7 +183,7 @@ fn a_million_lines_are_read_in_seconds() {
     );
 
     let files = Files::new(&[("wrong.strace", &"mmap(NULL, 4096) = 0\n".repeat(1_000_000))]);
-    let complaint = Lab::new(&["run", &files.path("wrong.strace")]).is_a_mistake();
+    let complaint = Lab::new(&["run", &files.path("wrong.strace")]).complains();
     assert!(complaint.contains("wrong.strace:1:1"), "{complaint}");
     assert!(
         complaint.len() < 10_000,
@@ -198,7 +198,7 @@ fn a_loop_that_would_never_end_is_refused() {
     let text = "repeat 1000000000000 {\n    epoll_create1(0)\n}\n";
     let complaint = Lab::new(&["run", "--on", "model", "-"])
         .input(text)
-        .is_a_mistake();
+        .complains();
     assert!(complaint.contains("--> -:2:"), "{complaint}");
 }
 
@@ -417,7 +417,7 @@ impl Lab {
 
     /// What it says when it exits with status 2, without having printed anything.
     #[track_caller]
-    fn is_a_mistake(self) -> String {
+    fn complains(self) -> String {
         let output = self.output();
         let (stdout, stderr) = (text(output.stdout), text(output.stderr));
         assert_eq!(output.status.code(), Some(2), "{stdout}{stderr}");
