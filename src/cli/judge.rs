@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use super::needs;
 use crate::backend::{Backend, LabError};
 use crate::model::Model;
-use crate::scenario::{Counts, Need, Options, Run, Scenario, View};
+use crate::scenario::{Counts, Options, Run, Scenario, View};
 
 /// Which kernels to ask.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -63,6 +63,16 @@ impl Judged {
         names.join(" and ")
     }
 
+    /// That they agree, with one another or with what is written.
+    pub(super) fn agreement(&self) -> String {
+        let verb = if self.runs().count() == 1 {
+            "agrees"
+        } else {
+            "agree"
+        };
+        format!("{} {verb}", self.names())
+    }
+
     /// The runs that there are, the model's first.
     pub(super) fn runs(&self) -> impl Iterator<Item = &Run> {
         self.model.iter().chain(&self.kernel)
@@ -84,16 +94,9 @@ pub(super) fn judge(scenario: &Scenario, on: On, keep: Keep) -> Result<Judged, L
     let options = Options {
         states: keep.states,
     };
-    let other_version = scenario
-        .header()
-        .needs
-        .iter()
-        .find(|need| !holds_for_the_model(**need));
     if on.model() {
-        match other_version {
-            Some(need) => {
-                judged.skipped = Some(format!("needs {need}; the model is Linux {}", version()))
-            }
+        match needs::unmet_by_model(scenario.header()) {
+            Some(reason) => judged.skipped = Some(reason),
             None if keep.traces => {
                 judged.model = Some(scenario.run(&mut Model::recording(), options))
             }
@@ -101,27 +104,12 @@ pub(super) fn judge(scenario: &Scenario, on: On, keep: Keep) -> Result<Judged, L
         }
     }
     if on.kernel() {
-        match needs::unmet(scenario.header()) {
+        match needs::unmet_by_kernel(scenario.header()) {
             Some(reason) => judged.skipped = Some(reason),
             None => judged.kernel = Some(run_on_kernel(scenario)?),
         }
     }
     Ok(judged)
-}
-
-/// The version modelled, as two numbers.
-const MODELLED: (u32, u32) = (6, 18);
-
-fn version() -> String {
-    format!("{}.{}", MODELLED.0, MODELLED.1)
-}
-
-fn holds_for_the_model(need: Need) -> bool {
-    match need {
-        Need::LinuxAtLeast(major, minor) => MODELLED >= (major, minor),
-        Need::LinuxBelow(major, minor) => MODELLED < (major, minor),
-        Need::Root | Need::Userfaultfd | Need::Kcmp | Need::Sysctl => true,
-    }
 }
 
 #[cfg(all(feature = "kernel", target_os = "linux", target_arch = "x86_64"))]

@@ -9,7 +9,7 @@ mod input;
 mod json;
 mod judge;
 mod laws;
-mod needs;
+pub mod needs;
 mod report;
 mod run;
 mod terminal;

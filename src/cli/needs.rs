@@ -1,10 +1,25 @@
-//! What a scenario needs of the machine, and whether this one has it.
+//! What a scenario needs, and whether the model or this machine has it.
 
 use crate::scenario::{Header, Need};
 
+/// The version of Linux that the model is.
+const MODELLED: (u32, u32) = (6, 18);
+
+/// Why a scenario cannot run on the model, if so: it is about another version.
+pub fn unmet_by_model(header: &Header) -> Option<String> {
+    let holds = |need: &Need| match *need {
+        Need::LinuxAtLeast(major, minor) => MODELLED >= (major, minor),
+        Need::LinuxBelow(major, minor) => MODELLED < (major, minor),
+        Need::Root | Need::Userfaultfd | Need::Kcmp | Need::Sysctl => true,
+    };
+    let need = header.needs.iter().find(|need| !holds(need))?;
+    let (major, minor) = MODELLED;
+    Some(format!("needs {need}; the model is Linux {major}.{minor}"))
+}
+
 /// Why a scenario cannot run on the kernel of this machine, if so: the first need that is not met.
 #[cfg(all(feature = "kernel", target_os = "linux", target_arch = "x86_64"))]
-pub(super) fn unmet(header: &Header) -> Option<String> {
+pub fn unmet_by_kernel(header: &Header) -> Option<String> {
     header.needs.iter().find_map(|need| reason(*need))
 }
 
@@ -26,6 +41,6 @@ fn reason(need: Need) -> Option<String> {
 
 /// There is no such kernel here at all.
 #[cfg(not(all(feature = "kernel", target_os = "linux", target_arch = "x86_64")))]
-pub(super) fn unmet(_: &Header) -> Option<String> {
+pub fn unmet_by_kernel(_: &Header) -> Option<String> {
     Some("needs Linux on x86-64".to_owned())
 }

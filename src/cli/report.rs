@@ -11,22 +11,26 @@ pub(super) fn show_run(scenario: &Scenario, run: &Run, trace: bool, state: bool)
         outln!("{}", run.transcript(scenario, View::Everything).trim_end());
         return;
     }
-    for outcome in &run.outcomes {
-        outln!("{}", styled(BOLD, &outcome.actual));
-        if trace {
-            show_trace(&outcome.trace);
+    for passage in run.passages(scenario, View::Everything) {
+        for line in &passage.lines {
+            outln!("{}", styled(BOLD, line));
         }
-        if let Some(state) = outcome.state.as_ref().filter(|_| state) {
+        if trace {
+            show_trace(passage.trace, passage.depth);
+        }
+        if let Some(state) = passage.state.filter(|_| state) {
+            let indent = 4 * passage.depth;
             for line in state.to_string().lines() {
-                outln!("    {line}");
+                outln!("{:indent$}    {line}", "");
             }
         }
     }
 }
 
-fn show_trace(trace: &[Trace]) {
+fn show_trace(trace: &[Trace], depth: usize) {
+    let indent = 4 * depth;
     for step in trace {
-        outln!("    {}", styled(FAINT, step));
+        outln!("{:indent$}    {}", "", styled(FAINT, step));
     }
 }
 
@@ -52,7 +56,7 @@ pub(super) fn show_difference(path: &str, text: &str, scenario: &Scenario, judge
             show_failure(path, text, failure, &judged.names());
         }
         if let Some(outcome) = run.outcomes.iter().find(|outcome| !outcome.agrees) {
-            show_trace(&outcome.trace);
+            show_trace(&outcome.trace, 0);
         }
     }
 }
@@ -78,7 +82,7 @@ fn show_diff(diff: &Diff) {
             outln!("{}", styled(BAD, line));
         }
         if row.mark == Mark::First {
-            show_trace(&diff.trace);
+            show_trace(&diff.trace, 0);
         }
     }
 }

@@ -89,7 +89,7 @@ fn show(arguments: &Arguments, source: &Source, scenario: &Scenario, judged: &Ju
         show_run(scenario, run, arguments.trace, arguments.state);
         outln!(
             "{}",
-            styled(FAINT, format_args!("# {} agree", judged.names()))
+            styled(FAINT, format_args!("# {}", judged.agreement()))
         );
     }
 }

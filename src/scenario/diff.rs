@@ -6,7 +6,7 @@ use crate::trace::Trace;
 
 use super::Scenario;
 use super::run::Run;
-use super::transcript::{View, groups};
+use super::transcript::View;
 
 /// Where two kernels did the same, and where not.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,8 +50,8 @@ impl Diff {
         // What a resumed line tells was done by the line that ended the call.
         let mut cause = 0;
         let mut first = None;
-        let lefts = groups(scenario, left, View::Comparable);
-        let rights = groups(scenario, right, View::Comparable);
+        let lefts = left.passages(scenario, View::Comparable);
+        let rights = right.passages(scenario, View::Comparable);
         for (l, r) in lefts.into_iter().zip(rights) {
             let line = l.line;
             if !l.is_resumed {

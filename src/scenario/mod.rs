@@ -50,7 +50,7 @@ pub use library::{Entry, library};
 pub use needs::Need;
 pub use run::{Counts, Failure, Options, Outcome, Run};
 pub use span::{Position, Span};
-pub use transcript::View;
+pub use transcript::{Passage, View};
 
 #[cfg(test)]
 mod tests;

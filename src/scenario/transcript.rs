@@ -4,6 +4,7 @@ use super::ast::{Form, LineKind, Repeat};
 use super::print::{Step, file_text, indent, walk};
 use super::run::{Outcome, Run};
 use super::{Line, Scenario};
+use crate::trace::{State, Trace};
 
 /// How much a transcript tells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,8 +20,8 @@ impl Run {
     /// The lines that did something, as they happened; the body of a loop once. No comments.
     pub fn transcript(&self, scenario: &Scenario, view: View) -> String {
         let mut text = String::new();
-        for group in groups(scenario, self, view) {
-            for line in group.lines {
+        for passage in self.passages(scenario, view) {
+            for line in passage.lines {
                 text.push_str(&line);
                 text.push('\n');
             }
@@ -29,6 +30,11 @@ impl Run {
             text.push_str(&format!("# stopped: {stopped}\n"));
         }
         text
+    }
+
+    /// The same in pieces, with what went on inside.
+    pub fn passages(&self, scenario: &Scenario, view: View) -> Vec<Passage<'_>> {
+        passages(scenario, self, view)
     }
 }
 
@@ -44,16 +50,24 @@ impl Scenario {
 }
 
 /// What one line of the scenario gave: itself, and what followed it unasked.
-pub(super) struct Group {
+#[derive(Clone, Debug)]
+pub struct Passage<'r> {
     /// Its number; that of a loop for both of its braces.
-    pub(super) line: usize,
-    pub(super) lines: Vec<String>,
+    pub line: usize,
+    /// In how many loops it stands.
+    pub depth: usize,
+    /// Its lines in the transcript, none if it was not executed.
+    pub lines: Vec<String>,
+    /// What went on inside, from a kernel that can tell; in a loop in the first round.
+    pub trace: &'r [Trace],
+    /// The internal state after it, if it was asked for.
+    pub state: Option<&'r State>,
     pub(super) is_resumed: bool,
 }
 
-/// One group for each line that can do something, executed or not, and for each brace of a loop.
-pub(super) fn groups(scenario: &Scenario, run: &Run, view: View) -> Vec<Group> {
-    let mut groups = Vec::new();
+/// One passage for each line that can do something, executed or not, and for each brace of a loop.
+fn passages<'r>(scenario: &Scenario, run: &'r Run, view: View) -> Vec<Passage<'r>> {
+    let mut passages = Vec::new();
     let mut line_of_loop = Vec::new();
     walk(scenario.lines(), 0, &mut |depth, step| {
         let mut is_resumed = false;
@@ -76,13 +90,17 @@ pub(super) fn groups(scenario: &Scenario, run: &Run, view: View) -> Vec<Group> {
             .into_iter()
             .map(|text| format!("{}{text}", indent(depth)))
             .collect();
-        groups.push(Group {
+        let outcome = run.outcome(line);
+        passages.push(Passage {
             line,
+            depth,
             lines,
+            trace: outcome.map_or(&[], |outcome| &outcome.trace),
+            state: outcome.and_then(|outcome| outcome.state.as_ref()),
             is_resumed,
         });
     });
-    groups
+    passages
 }
 
 fn texts(line: &Line, run: &Run, view: View) -> Vec<String> {

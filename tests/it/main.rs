@@ -1,3 +1,6 @@
 //! Integration tests: one program, so that they link once.
 
+mod cli;
+mod laws;
+mod scenarios;
 mod tidy;

@@ -341,8 +341,8 @@ fn forked_tasks_have_names_and_end() {
     assert!(run.passed(), "{:?} {:?}", run.failures, run.stopped);
     assert_eq!(
         transcript,
-        "C = fork() = 2\n[C] read(3, ..., 1 <unfinished ...>\nkill(C, SIGKILL) = 0\n[C] <... read resumed>..., 1) = ?\n\
-         wait4(C, ..., 0, NULL) = C\nD = fork() = 3\n[D] exit_group(1) = ?\nwait4(-1, ..., 0, NULL) = D\n"
+        "C = fork()\n[C] read(3, ..., 1 <unfinished ...>\nkill(C, SIGKILL) = 0\n[C] <... read resumed>..., 1) = ?\n\
+         wait4(C, ..., 0, NULL) = C\nD = fork()\n[D] exit_group(1) = ?\nwait4(-1, ..., 0, NULL) = D\n"
     );
 }
 

@@ -1,0 +1,144 @@
+//! Which laws of epoll the scenarios tell, and which they leave out and why.
+//!
+//! Numbers are stable, since texts refer to them. Laws 1 to 153 are about epoll, pipes and eventfd, and
+//! counted here; those behind are about files that the lab does not have. The laws from p1 on were found
+//! while the project was built.
+
+use std::collections::BTreeSet;
+
+use epoll_lab::scenario::{Header, Scenario, library};
+
+const LAWS: u32 = 153;
+
+/// How many laws the project has added. The next one is `law p71`.
+const OWN_LAWS: u32 = 70;
+
+const SIGNALS: &str = "needs a signal that a program handles; the lab sends SIGKILL only";
+const SEVERAL_OUTCOMES: &str = "Linux promises no one outcome; a scenario tells one, a claim about all of them needs an explorer";
+
+const FIFO: &str = "needs a pipe with a name, whose ends are opened one by one";
+
+/// Laws that no scenario tells.
+const UNTOLD: [(u32, &str); 22] = [
+    (19, "needs a TCP socket, and the lab has no sockets"),
+    (
+        31,
+        "an event array shows the returned entries only; that the kernel leaves the others alone is \
+         checked by its backend after every call",
+    ),
+    (60, SEVERAL_OUTCOMES),
+    (61, SEVERAL_OUTCOMES),
+    (62, SEVERAL_OUTCOMES),
+    (89, SIGNALS),
+    (90, SIGNALS),
+    (91, SIGNALS),
+    (92, SIGNALS),
+    (93, SIGNALS),
+    (94, SIGNALS),
+    (
+        95,
+        "needs signals that a program ignores; the lab sends SIGKILL only",
+    ),
+    (96, "needs SIGSTOP and SIGCONT; the lab sends SIGKILL only"),
+    (97, SIGNALS),
+    (98, SIGNALS),
+    (
+        109,
+        "needs a Unix socket that carries a descriptor, and the lab has no sockets",
+    ),
+    (140, FIFO),
+    (141, FIFO),
+    (143, "needs splice(2), tee(2) and vmsplice(2)"),
+    (145, FIFO),
+    (146, FIFO),
+    (
+        149,
+        "needs asynchronous I/O that counts an eventfd up from inside the kernel",
+    ),
+];
+
+/// Common misunderstandings, each cleared up by a scenario.
+const CONFUSIONS: [&str; 29] = [
+    "buffered-above",
+    "close-while-waiting",
+    "ctl-while-waiting",
+    "data-union",
+    "del-free-race",
+    "dup-phantom",
+    "eexist-enoent",
+    "emfile",
+    "eperm-regular",
+    "et-blocking-fd",
+    "et-eventfd",
+    "et-out-once",
+    "et-partial-read",
+    "et-refire",
+    "et-starvation",
+    "et-two-threads",
+    "fd-reuse-batch",
+    "fork-shared",
+    "herd",
+    "hup-table",
+    "imbalance",
+    "lt-eof-spin",
+    "lt-out-spin",
+    "maxevents",
+    "mod-rearms",
+    "nested",
+    "oneshot-forgotten",
+    "oneshot-whole-fd",
+    "short-read",
+];
+
+#[test]
+fn every_law_is_told_or_has_a_reason_why_not() {
+    let told: BTreeSet<String> = headers()
+        .into_iter()
+        .flat_map(|header| header.laws)
+        .map(|law| law.id)
+        .collect();
+    let all: BTreeSet<String> = (1..=LAWS)
+        .map(|number| number.to_string())
+        .chain((1..=OWN_LAWS).map(|number| format!("p{number}")))
+        .collect();
+    let untold: BTreeSet<String> = UNTOLD.map(|(number, _)| number.to_string()).into();
+
+    let mut problems = Vec::new();
+    let mut say = |ids: Vec<&String>, problem: &str| {
+        problems.extend(ids.into_iter().map(|id| format!("law {id}: {problem}")));
+    };
+    say(
+        told.difference(&all).collect(),
+        "there is no such law yet; see OWN_LAWS",
+    );
+    say(
+        told.intersection(&untold).collect(),
+        "it is told, take it off the list",
+    );
+    let silent = |id: &&String| !told.contains(*id) && !untold.contains(*id);
+    say(
+        all.iter().filter(silent).collect(),
+        "no scenario tells it, and no reason is given",
+    );
+    assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
+}
+
+#[test]
+fn the_confusions_are_those_that_are_cleared_up() {
+    let told: BTreeSet<String> = headers()
+        .into_iter()
+        .flat_map(|header| header.confusions)
+        .map(|confusion| confusion.slug)
+        .collect();
+    let told: Vec<&str> = told.iter().map(String::as_str).collect();
+    assert_eq!(told, CONFUSIONS);
+}
+
+fn headers() -> Vec<Header> {
+    let scenarios = library()
+        .into_iter()
+        .map(|entry| Scenario::parse(entry.text));
+    let headers: Vec<Header> = scenarios.flatten().map(|it| it.header().clone()).collect();
+    assert_eq!(headers.len(), library().len(), "one of them is no scenario");
+    headers
+}

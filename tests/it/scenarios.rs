@@ -1,0 +1,244 @@
+//! Every scenario of the library on both kernels, and what the repository keeps of the runs.
+//!
+//! The kernel part is one test: some scenarios change a setting of the whole machine. Each test looks at
+//! all scenarios before it fails, so that one run names everything that is wrong.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt::Write;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use epoll_lab::cli::needs::{unmet_by_kernel, unmet_by_model};
+use epoll_lab::model::Model;
+use epoll_lab::scenario::{Entry, Options, Run, Scenario, View, library};
+
+/// Scenarios that no machine of today runs, for a reason of their own.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+const NOT_ON_A_NEW_KERNEL: [(&str, &str); 1] = [(
+    "before-6-15-the-descriptor-was-looked-up-third",
+    "shows what older kernels did",
+)];
+
+/// From this version on, root can run everything else.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+const NEW_KERNEL: (u32, u32) = (6, 17);
+
+/// A trace longer than this explains nothing at a glance. With the three lines that insta writes on top
+/// a snapshot stays below 80.
+const MOST_LINES: usize = 76;
+
+#[test]
+fn every_scenario_is_in_canonical_form_and_has_a_name_of_its_own() {
+    let mut problems = Vec::new();
+    let mut names = HashSet::new();
+    for entry in library() {
+        if !names.insert(entry.name) {
+            problems.push(format!("{}: another topic has this name too", at(&entry)));
+        }
+        match Scenario::parse(entry.text) {
+            Ok(scenario) if scenario.to_string() == entry.text => {}
+            Ok(_) => problems.push(format!("{}: `epoll-lab fmt` writes it anew", at(&entry))),
+            Err(errors) => problems.extend(errors.iter().map(|error| {
+                let position = error.span().position(entry.text);
+                format!("{}:{position}: {error}", at(&entry))
+            })),
+        }
+    }
+    assert!(!names.is_empty(), "there are no scenarios");
+    assert_none(&problems);
+}
+
+#[test]
+fn every_scenario_passes_on_the_model() {
+    let mut problems = Vec::new();
+    for entry in library() {
+        let scenario = parse(&entry);
+        if let Some(run) = on_the_model(&scenario) {
+            problems.extend(contradictions(&entry, &run));
+        }
+    }
+    assert_none(&problems);
+}
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[test]
+fn the_running_kernel_does_what_the_model_does() {
+    use epoll_lab::kernel::{Linux, is_root, release};
+    use epoll_lab::scenario::Diff;
+
+    let mut problems = Vec::new();
+    let mut skipped: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    let mut agreed = 0;
+    for entry in library() {
+        let scenario = parse(&entry);
+        if let Some(reason) = unmet_by_kernel(scenario.header()) {
+            skipped.entry(reason).or_default().push(entry.name);
+            continue;
+        }
+        let mut linux = match Linux::new() {
+            Ok(linux) => linux,
+            Err(error) => panic!("{}: {error}", at(&entry)),
+        };
+        let kernel = scenario.run(&mut linux, Options::default());
+        let before = problems.len();
+        problems.extend(contradictions(&entry, &kernel));
+        if let Some(model) = on_the_model(&scenario)
+            && comparable(&scenario, &model) != comparable(&scenario, &kernel)
+        {
+            let diff = Diff::new(&scenario, &model, &kernel);
+            problems.push(format!("{}: they differ\n{diff}", at(&entry)));
+        }
+        if problems.len() == before {
+            agreed += 1;
+        }
+    }
+    println!("{agreed} scenarios agree");
+    for (reason, names) in &skipped {
+        println!("skipped {}: {reason}: {}", names.len(), names.join(", "));
+    }
+    if is_root() && release() >= NEW_KERNEL {
+        for (reason, names) in &skipped {
+            let unknown = names
+                .iter()
+                .filter(|name| NOT_ON_A_NEW_KERNEL.iter().all(|(known, _)| known != *name));
+            problems
+                .extend(unknown.map(|name| format!("{name}: skipped on a new kernel: {reason}")));
+        }
+        for (name, _) in NOT_ON_A_NEW_KERNEL {
+            if !skipped.values().flatten().any(|skipped| *skipped == name) {
+                problems.push(format!("{name}: it does run, take it off the list"));
+            }
+        }
+    }
+    assert_none(&problems);
+}
+
+/// A kernel that agrees with the model agrees with the snapshots: the model's runs are compared here,
+/// and both with each other above.
+#[test]
+fn transcripts_and_traces_are_those_in_snapshots() {
+    let mut settings = insta::Settings::new();
+    settings.set_snapshot_path(snapshots());
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let mut changed = Vec::new();
+    settings.bind(|| {
+        for entry in library() {
+            let scenario = parse(&entry);
+            let Some(run) = on_the_model(&scenario) else {
+                continue;
+            };
+            for (name, text) in [
+                (transcript_name(entry.name), comparable(&scenario, &run)),
+                (trace_name(entry.name), trace(&scenario, &run)),
+            ] {
+                // The first difference must not hide the others.
+                let snapshot = || insta::assert_snapshot!(name.as_str(), text);
+                if catch_unwind(AssertUnwindSafe(snapshot)).is_err() {
+                    changed.push(format!("snapshots/{name}.snap has changed"));
+                }
+            }
+        }
+    });
+    assert_none(&changed);
+}
+
+#[test]
+fn every_snapshot_belongs_to_a_scenario() {
+    let expected: BTreeSet<String> = library()
+        .iter()
+        .filter(|entry| unmet_by_model(parse(entry).header()).is_none())
+        .flat_map(|entry| [transcript_name(entry.name), trace_name(entry.name)])
+        .map(|name| format!("{name}.snap"))
+        .collect();
+    let folder = fs::read_dir(snapshots()).expect("snapshots/ is readable");
+    let orphans: Vec<String> = folder
+        .map(|file| file.expect("snapshots/ is readable").file_name())
+        .map(|name| name.to_string_lossy().into_owned())
+        // What insta leaves beside a snapshot that has changed; git ignores it.
+        .filter(|name| !name.ends_with(".snap.new"))
+        .filter(|name| !expected.contains(name))
+        .map(|name| format!("snapshots/{name}: no scenario of this name"))
+        .collect();
+    assert_none(&orphans);
+}
+
+fn snapshots() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("snapshots")
+}
+
+fn transcript_name(scenario: &str) -> String {
+    format!("{scenario}.transcript")
+}
+
+fn trace_name(scenario: &str) -> String {
+    format!("{scenario}.trace")
+}
+
+fn at(entry: &Entry) -> String {
+    format!("examples/scenarios/{}/{}.strace", entry.topic, entry.name)
+}
+
+#[track_caller]
+fn parse(entry: &Entry) -> Scenario {
+    match Scenario::parse(entry.text) {
+        Ok(scenario) => scenario,
+        Err(errors) => panic!("{}: {}", at(entry), errors[0]),
+    }
+}
+
+/// `None` for a scenario about a version that the model is not.
+fn on_the_model(scenario: &Scenario) -> Option<Run> {
+    let is_possible = unmet_by_model(scenario.header()).is_none();
+    is_possible.then(|| scenario.run(&mut Model::recording(), Options::default()))
+}
+
+fn comparable(scenario: &Scenario, run: &Run) -> String {
+    run.transcript(scenario, View::Comparable)
+}
+
+/// The transcript, under each line what the model did inside.
+fn trace(scenario: &Scenario, run: &Run) -> String {
+    let mut lines = Vec::new();
+    for passage in run.passages(scenario, View::Comparable) {
+        lines.extend(passage.lines);
+        let indent = 4 * passage.depth;
+        let steps = passage.trace.iter();
+        lines.extend(steps.map(|step| format!("{:indent$}    {step}", "")));
+    }
+    if lines.len() > MOST_LINES {
+        let left_out = lines.len() - (MOST_LINES - 1);
+        lines.truncate(MOST_LINES - 1);
+        lines.push(format!("... {left_out} more lines"));
+    }
+    lines.join("\n")
+}
+
+/// Each line of the scenario that the run contradicts.
+fn contradictions(entry: &Entry, run: &Run) -> Vec<String> {
+    let mut problems = Vec::new();
+    for failure in &run.failures {
+        let mut text = format!("{}:{}: {}", at(entry), failure.line, failure.message);
+        let _ = write!(
+            text,
+            " ({})\n  expected  {}\n  happened  {}",
+            run.backend, failure.expected, failure.actual
+        );
+        problems.push(text);
+    }
+    if let Some(stopped) = &run.stopped {
+        let position = stopped.span().position(entry.text);
+        problems.push(format!(
+            "{}:{position}: {stopped} ({})",
+            at(entry),
+            run.backend
+        ));
+    }
+    problems
+}
+
+#[track_caller]
+fn assert_none(problems: &[String]) {
+    assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
+}
