@@ -13,7 +13,7 @@ use epoll_lab::model::Model;
 
 fn main() -> Result<(), LabError> {
     story(&mut Model::new()).expect("each call of the story succeeds");
-    #[cfg(all(feature = "kernel", target_os = "linux"))]
+    #[cfg(all(feature = "kernel", target_os = "linux", target_arch = "x86_64"))]
     story(&mut epoll_lab::kernel::Linux::new()?).expect("each call of the story succeeds");
     Ok(())
 }

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! [`Machine`] is the whole kernel as one plain value: it can be cloned, compared and hashed, and has no
-//! threads, clock or I/O inside. [`Kernel`] is a machine together with an observer, and everything that
+//! threads, clock or I/O inside. `Kernel` is a machine together with an observer, and everything that
 //! *happens* is a method of it. A system call is a value too (`Call`), with the step at which it stands;
 //! one method per call advances it by one step, and each step is as much as Linux does without letting
 //! anything in between. "Make the whole call" is: take steps until it is done or sleeps.

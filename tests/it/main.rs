@@ -2,5 +2,6 @@
 
 mod cli;
 mod laws;
+mod readme;
 mod scenarios;
 mod tidy;

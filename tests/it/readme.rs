@@ -1,0 +1,49 @@
+//! What the README shows is what the program prints.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+const README: &str = include_str!("../../README.md");
+
+/// The text of the first block of this language behind `from`.
+fn block<'a>(from: &str, language: &str) -> &'a str {
+    let (_, rest) = README.split_once(from).expect("the sentence is there");
+    let (_, rest) = rest
+        .split_once(&format!("```{language}\n"))
+        .expect("a block follows");
+    rest.split_once("```").expect("it ends").0
+}
+
+fn run(option: &str) -> String {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_epoll-lab"))
+        .args(["run", "--on", "model", option, "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let scenario = block("whether an edge is reported twice", "strace");
+    let mut stdin = program.stdin.take().expect("a pipe");
+    stdin.write_all(scenario.as_bytes()).expect("it reads");
+    drop(stdin);
+    let output = program.wait_with_output().expect("it ends");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn the_trace_is_that_of_the_scenario() {
+    assert_eq!(run("--trace"), block("Only the model can say why", "text"));
+}
+
+#[test]
+fn the_picture_is_that_of_the_scenario() {
+    let picture = block("`run --state` draws", "text");
+    let indented: String = picture
+        .lines()
+        .map(|line| format!("    {line}\n"))
+        .collect();
+    let states = run("--state");
+    let (_, after) = states
+        .split_once("write(w, \"b\", 1) = 1\n")
+        .expect("the second write");
+    assert!(after.starts_with(&indented), "{after}\nis not\n{indented}");
+}
