@@ -31,7 +31,10 @@ fn reason(need: Need) -> Option<String> {
     match need {
         Need::LinuxAtLeast(major, minor) => unless(kernel::release() >= (major, minor)),
         Need::LinuxBelow(major, minor) => unless(kernel::release() < (major, minor)),
-        Need::Root | Need::Sysctl => unless(kernel::is_root()),
+        Need::Root => unless(kernel::is_root()),
+        Need::Sysctl => {
+            (!kernel::is_root()).then(|| format!("needs {need}, which only root may write"))
+        }
         Need::Userfaultfd => {
             kernel::userfaultfd_refused().map(|why| format!("needs {need}: {why}"))
         }
