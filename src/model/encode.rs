@@ -33,7 +33,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use super::arena::{Arena, EpId, FileId, HeadId, Id, ItemId, PipeId, ProcId, TableId, WaitId};
 use super::list::List;
@@ -76,6 +76,8 @@ pub(crate) struct Encoder<'a> {
     out: &'a mut Vec<u8>,
     /// The files by number, the first at 0.
     met: SmallVec<[FileId; 16]>,
+    /// Everything's number by its place in its arena; 0 is not met yet.
+    by_place: SmallVec<[u32; 64]>,
     files: Numbers,
     items: Numbers,
     pipes: Numbers,
@@ -83,24 +85,25 @@ pub(crate) struct Encoder<'a> {
     tables: Numbers,
 }
 
-/// The numbers of one kind of object, by place in its arena; 0 is not met yet.
+/// The numbers of one kind of object, in a part of the places of all.
+#[derive(Clone, Copy)]
 struct Numbers {
-    by_place: SmallVec<[u32; 16]>,
+    start: usize,
     last: u32,
 }
 
 impl Numbers {
-    fn new<I: Id, T>(arena: &Arena<I, T>) -> Numbers {
-        Numbers {
-            by_place: smallvec![0; arena.places()],
-            last: 0,
-        }
+    /// Room for one number for each place of an arena, behind that of the others.
+    fn new<I: Id, T>(arena: &Arena<I, T>, places: &mut usize) -> Numbers {
+        let start = *places;
+        *places += arena.places();
+        Numbers { start, last: 0 }
     }
 
     /// Gives the object the next number, unless it has one. `true` if it is new.
-    #[inline]
-    fn meet(&mut self, id: impl Id) -> bool {
-        let number = &mut self.by_place[id.index()];
+    #[inline(always)]
+    fn meet(&mut self, by_place: &mut [u32], id: impl Id) -> bool {
+        let number = &mut by_place[self.start + id.index()];
         let new = *number == 0;
         if new {
             self.last += 1;
@@ -109,9 +112,9 @@ impl Numbers {
         new
     }
 
-    #[inline]
-    fn get(&self, id: impl Id) -> u64 {
-        let number = self.by_place[id.index()];
+    #[inline(always)]
+    fn get(self, by_place: &[u32], id: impl Id) -> u64 {
+        let number = by_place[self.start + id.index()];
         debug_assert_ne!(number, 0, "everything is met before it is referred to");
         u64::from(number)
     }
@@ -119,7 +122,7 @@ impl Numbers {
 
 impl Encoder<'_> {
     /// In groups of seven bits, the lowest first (LEB128): small numbers take one byte.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn number(&mut self, number: u64) {
         if number < 0x80 {
             self.byte(number.to_le_bytes()[0]);
@@ -137,7 +140,7 @@ impl Encoder<'_> {
     }
 
     /// Several at once, which takes hardly longer than one if all are small.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn numbers<const N: usize>(&mut self, numbers: [u64; N]) {
         if numbers.iter().fold(0, |all, number| all | number) < 0x80 {
             let bytes = numbers.map(|number| number.to_le_bytes()[0]);
@@ -149,7 +152,7 @@ impl Encoder<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn byte(&mut self, byte: u8) {
         self.out.push(byte);
     }
@@ -161,24 +164,24 @@ impl Encoder<'_> {
     }
 
     /// The end of a sequence, or nothing where a number could be.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn none(&mut self) {
         self.byte(0);
     }
 
     /// A file that may be new here.
-    #[inline]
+    #[inline(always)]
     fn meet_file(&mut self, file: FileId) {
-        if self.files.meet(file) {
+        if self.files.meet(&mut self.by_place, file) {
             self.met.push(file);
         }
     }
 
     /// A descriptor: `ahead` of the last one that was written.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn descriptor(&mut self, ahead: usize, file: FileId, cloexec: bool) {
         self.meet_file(file);
-        let meaning = self.files.get(file) << 1 | u64::from(cloexec);
+        let meaning = self.files.get(&self.by_place, file) << 1 | u64::from(cloexec);
         self.numbers([ahead.number(self), meaning]);
     }
 
@@ -192,8 +195,8 @@ impl Encoder<'_> {
 
     /// A pipe by its number, and when it is met for the first time all of it.
     pub(crate) fn pipe(&mut self, ends: u64, pipe: PipeId) {
-        let new = self.pipes.meet(pipe);
-        self.numbers([ends, self.pipes.get(pipe)]);
+        let new = self.pipes.meet(&mut self.by_place, pipe);
+        self.numbers([ends, self.pipes.get(&self.by_place, pipe)]);
         if new {
             let machine = self.machine;
             machine.pipes[pipe].encode(self);
@@ -202,8 +205,8 @@ impl Encoder<'_> {
 
     /// A descriptor table by its number, and when it is met for the first time all of it.
     fn table(&mut self, table: TableId) {
-        let new = self.tables.meet(table);
-        self.number(self.tables.get(table));
+        let new = self.tables.meet(&mut self.by_place, table);
+        self.number(self.tables.get(&self.by_place, table));
         if new {
             let machine = self.machine;
             machine.tables[table].encode(self);
@@ -211,9 +214,9 @@ impl Encoder<'_> {
     }
 
     /// A whole wait queue; from here on it can be referred to.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn queue(&mut self, head: HeadId) {
-        self.heads.meet(head);
+        self.heads.meet(&mut self.by_place, head);
         let machine = self.machine;
         machine.heads[head].encode(self);
     }
@@ -231,9 +234,9 @@ impl Encoder<'_> {
         }
     }
 
-    /// A moment as the time left until then.
-    pub(crate) fn moment(&mut self, at: u64) {
-        self.number(at.saturating_sub(self.machine.now));
+    /// The time left until a moment.
+    pub(crate) fn until(&self, moment: u64) -> u64 {
+        moment.saturating_sub(self.machine.now)
     }
 
     fn processes_and_files(&mut self) {
@@ -269,13 +272,12 @@ impl Encoder<'_> {
         self.met.len().encode(self);
         for number in 0..self.met.len() {
             let file = &machine.files[self.met[number]];
-            // Items that follow are of this file until a 0.
             for item in file.f_ep.iter(&machine.items) {
-                self.items.meet(item);
+                self.items.meet(&mut self.by_place, item);
                 machine.items[item].encode(self);
             }
-            self.none();
         }
+        self.none();
         // What stands on lists and queues can be named only now.
         for number in 0..self.met.len() {
             machine.files[self.met[number]].encode(self);
@@ -314,16 +316,19 @@ impl Machine {
             watches: _,
             inodes: _,
         } = self;
+        let mut places = 0;
         let mut to = Encoder {
             machine: self,
             out,
             met: SmallVec::new(),
-            files: Numbers::new(files),
-            items: Numbers::new(items),
-            pipes: Numbers::new(pipes),
-            heads: Numbers::new(heads),
-            tables: Numbers::new(tables),
+            files: Numbers::new(files, &mut places),
+            items: Numbers::new(items, &mut places),
+            pipes: Numbers::new(pipes, &mut places),
+            heads: Numbers::new(heads, &mut places),
+            tables: Numbers::new(tables, &mut places),
+            by_place: SmallVec::new(),
         };
+        to.by_place.resize(places, 0);
         // Hardly anybody writes it.
         to.number(*max_user_watches ^ MAX_USER_WATCHES);
         to.watches();
@@ -371,7 +376,7 @@ macro_rules! ids_are_numbers {
         impl Number for $id {
             #[inline]
             fn number(&self, to: &Encoder<'_>) -> u64 {
-                to.$numbers.get(*self)
+                to.$numbers.get(&to.by_place, *self)
             }
         }
     )+};
@@ -397,21 +402,20 @@ impl Number for ProcId {
     }
 }
 
-impl Encode for Call {
-    fn encode(&self, to: &mut Encoder<'_>) {
-        let (number, call): (u8, &dyn Encode) = match self {
-            Call::EpollWait(call) => (0, call.as_ref()),
-            Call::EpollCtl(call) => (1, call.as_ref()),
-            Call::Transfer(call) => (2, call.as_ref()),
-            Call::PipeResize(call) => (3, call.as_ref()),
-            Call::Poll(call) => (4, call.as_ref()),
-            Call::Wait4(call) => (5, call.as_ref()),
-            Call::Fdinfo(call) => (6, call.as_ref()),
-            Call::Release(call) => (7, call.as_ref()),
-            Call::Exit(call) => (8, call.as_ref()),
-        };
-        to.byte(number);
-        call.encode(to);
+impl Call {
+    /// A number for the variant, not 0, and what it holds.
+    pub(crate) fn to_encode(&self) -> (u64, &dyn Encode) {
+        match self {
+            Call::EpollWait(call) => (1, &**call),
+            Call::EpollCtl(call) => (2, &**call),
+            Call::Transfer(call) => (3, &**call),
+            Call::PipeResize(call) => (4, &**call),
+            Call::Poll(call) => (5, &**call),
+            Call::Wait4(call) => (6, &**call),
+            Call::Fdinfo(call) => (7, &**call),
+            Call::Release(call) => (8, &**call),
+            Call::Exit(call) => (9, &**call),
+        }
     }
 }
 
@@ -508,18 +512,13 @@ impl<T: Encode> Encode for Ptr<T> {
 
 impl Encode for OutPtr {
     fn encode(&self, to: &mut Encoder<'_>) {
-        match self {
-            OutPtr::Memory(Room::Plenty) => to.byte(0),
-            OutPtr::Memory(Room::Frozen) => to.byte(1),
-            OutPtr::Memory(Room::Bytes(room)) => {
-                to.byte(2);
-                room.encode(to);
-            }
-            OutPtr::Addr(addr) => {
-                to.byte(3);
-                addr.encode(to);
-            }
-        }
+        let numbers = match self {
+            OutPtr::Memory(Room::Plenty) => [0, 0],
+            OutPtr::Memory(Room::Frozen) => [1, 0],
+            OutPtr::Memory(Room::Bytes(room)) => [2, *room],
+            OutPtr::Addr(addr) => [3, *addr],
+        };
+        to.numbers(numbers);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::arena::FileId;
 use super::call::Call;
-use super::encode::{Encode, Encoder, Number, encode_option};
+use super::encode::{Encode, Encoder, Number};
 use super::fdtable::{FdTable, Slot};
 use super::file::{File, Kind, Plain};
 use super::wait_queue::WaitHead;
@@ -291,10 +291,11 @@ impl Encode for Task {
         let flags = u64::from(*sleeping)
             | u64::from(*fatal_signal) << 1
             | u64::from(*poll_triggered) << 2
-            | u64::from(call.is_some()) << 3
-            | u64::from(answer.is_some()) << 4;
-        to.numbers([life << 5 | flags, process.number(to)]);
-        if let Some(call) = call {
+            | u64::from(answer.is_some()) << 3;
+        let call = call.as_ref().map(Call::to_encode);
+        let which = call.map_or(0, |(number, _)| number);
+        to.numbers([life << 4 | flags, process.number(to), which]);
+        if let Some((_, call)) = call {
             call.encode(to);
         }
         if let Some(answer) = answer {
@@ -321,14 +322,17 @@ impl Encode for Process {
                 // Hardly anybody changes the limits.
                 let Rlimit { rlim_cur, rlim_max } = nofile;
                 let limits = [rlim_cur ^ NOFILE.rlim_cur, rlim_max ^ NOFILE.rlim_max];
-                to.numbers([leader, 0, parent, uid.number(to), limits[0], limits[1]]);
-                encode_option(exit_status, to);
+                let ending = exit_status.is_some().number(to);
+                to.numbers([leader, ending, parent, uid.number(to), limits[0], limits[1]]);
+                if let Some(status) = exit_status {
+                    status.encode(to);
+                }
             }
             ProcessStatus::Zombie(status) => {
-                to.numbers([leader, 1, parent]);
+                to.numbers([leader, 2, parent]);
                 status.encode(to);
             }
-            ProcessStatus::Reaped => to.numbers([leader, 2]),
+            ProcessStatus::Reaped => to.numbers([leader, 3]),
         }
     }
 }

@@ -109,7 +109,7 @@ const _: () = assert!(
 impl Encode for Epitem {
     fn encode(&self, to: &mut Encoder<'_>) {
         let Epitem {
-            file: _, // the one under which it is written
+            file,
             fd,
             ep,
             interest,
@@ -120,6 +120,12 @@ impl Encode for Epitem {
             fllink: _,  // the order in which the file's items are written
             pwqlist: _, // the queues' entries
         } = self;
-        to.numbers([ep.number(to), fd.number(to), interest.number(to), *data]);
+        to.numbers([
+            file.number(to),
+            ep.number(to),
+            fd.number(to),
+            interest.number(to),
+            *data,
+        ]);
     }
 }

@@ -292,15 +292,13 @@ impl Steps for EpollWait {
 
 variant_is_number!(WaitAt);
 
-impl Encode for Deadline {
-    fn encode(&self, to: &mut Encoder<'_>) {
+/// The time left.
+impl Number for Deadline {
+    fn number(&self, to: &Encoder<'_>) -> u64 {
         match self {
-            Deadline::Now => to.byte(0),
-            Deadline::Never => to.byte(1),
-            Deadline::At(moment) => {
-                to.byte(2);
-                to.moment(*moment);
-            }
+            Deadline::Now => 0,
+            Deadline::Never => 1,
+            Deadline::At(moment) => to.until(*moment).saturating_add(2),
         }
     }
 }
@@ -328,10 +326,13 @@ impl Encode for EpollWait {
             file.number(to),
             maxevents.number(to),
             timed_out.number(to),
+            deadline.number(to),
+            events.len().number(to),
         ]);
         buf.encode(to);
-        deadline.encode(to);
-        events.encode(to);
+        for event in events {
+            event.encode(to);
+        }
         match at {
             WaitAt::PollItem => {
                 item.encode(to);

@@ -180,13 +180,21 @@ impl Encode for File {
             label: _,
         } = self;
         let machine = to.machine;
-        let (number, kind): (u64, &dyn Encode) = match kind {
-            Kind::EventPoll(ep) => (0, &machine.epolls[*ep]),
-            Kind::Pipe(end) => (1, end),
-            Kind::EventFd(eventfd) => (2, eventfd),
-            Kind::Plain(plain) => (3, plain),
-        };
-        to.numbers([flags.number(to), *pos, number]);
-        kind.encode(to);
+        let (flags, pos) = (flags.number(to), *pos);
+        match kind {
+            Kind::Plain(plain) => to.numbers([0, flags, pos, plain.number(to)]),
+            Kind::EventFd(eventfd) => {
+                to.numbers([1, flags, pos]);
+                eventfd.encode(to);
+            }
+            Kind::EventPoll(ep) => {
+                to.numbers([2, flags, pos]);
+                machine.epolls[*ep].encode(to);
+            }
+            Kind::Pipe(end) => {
+                to.numbers([3, flags, pos]);
+                end.encode(to);
+            }
+        }
     }
 }

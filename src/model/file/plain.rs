@@ -5,7 +5,7 @@ use super::transfer::{Attempt, Io};
 use super::{Kernel, Kind};
 use crate::abi::{Bytes, Errno, OutPtr, Ptr, Room};
 use crate::model::arena::FileId;
-use crate::model::encode::{Encode, Encoder};
+use crate::model::encode::{Encoder, Number};
 use crate::trace::Observer;
 
 /// Which of them.
@@ -152,22 +152,19 @@ impl<O: Observer> Kernel<'_, O> {
 /// More than any scenario asks for; keeps a wrong count from taking the memory of the lab.
 const MOST: u64 = 1 << 20;
 
-impl Encode for Plain {
-    fn encode(&self, to: &mut Encoder<'_>) {
-        to.byte(match self {
+impl Number for Plain {
+    fn number(&self, _: &Encoder<'_>) -> u64 {
+        match self {
             Plain::Null => 0,
             Plain::Zero => 1,
             Plain::Full => 2,
             Plain::Urandom => 3,
-            Plain::Regular(_) => 4,
-            Plain::Directory => 5,
-            Plain::ProcAlways => 6,
-            Plain::MaxUserWatches => 7,
-            Plain::Path => 8,
-            Plain::Version => 9,
-        });
-        if let Plain::Regular(size) = self {
-            size.encode(to);
+            Plain::Directory => 4,
+            Plain::ProcAlways => 5,
+            Plain::MaxUserWatches => 6,
+            Plain::Path => 7,
+            Plain::Version => 8,
+            Plain::Regular(size) => 9 + u64::from(*size),
         }
     }
 }
