@@ -56,8 +56,16 @@ pub(super) fn show_difference(path: &str, text: &str, scenario: &Scenario, judge
             show_failure(path, text, failure, &judged.names());
         }
         if let Some(outcome) = run.outcomes.iter().find(|outcome| !outcome.agrees) {
-            show_trace(&outcome.trace, 0);
+            show_last_trace(&run.trace_until(outcome.line));
         }
+    }
+}
+
+/// What led to a difference.
+fn show_last_trace(trace: &[Trace]) {
+    if !trace.is_empty() {
+        outln!("  inside the model, up to here:");
+        show_trace(trace, 0);
     }
 }
 
@@ -82,7 +90,7 @@ fn show_diff(diff: &Diff) {
             outln!("{}", styled(BAD, line));
         }
         if row.mark == Mark::First {
-            show_trace(&diff.trace, 0);
+            show_last_trace(&diff.trace);
         }
     }
 }

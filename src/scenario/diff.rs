@@ -15,7 +15,7 @@ pub struct Diff {
     pub names: [String; 2],
     /// The transcripts, aligned.
     pub rows: Vec<Row>,
-    /// What went on inside at the first line that differs, from the kernel that can tell.
+    /// What went on inside last, up to the first line that differs, from the kernel that can tell.
     pub trace: Vec<Trace>,
 }
 
@@ -80,14 +80,14 @@ impl Diff {
             }
         }
         let names = [left.backend.clone(), right.backend.clone()];
-        let traces = [left, right]
-            .into_iter()
-            .filter_map(|run| Some(&run.outcome(first?)?.trace));
-        let trace = traces
-            .into_iter()
-            .find(|trace| !trace.is_empty())
-            .cloned()
-            .unwrap_or_default();
+        let trace = match first {
+            Some(line) => [left, right]
+                .map(|run| run.trace_until(line))
+                .into_iter()
+                .find(|trace| !trace.is_empty())
+                .unwrap_or_default(),
+            None => Vec::new(),
+        };
         Diff { names, rows, trace }
     }
 

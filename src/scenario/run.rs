@@ -47,6 +47,14 @@ impl Run {
         self.failures.is_empty() && self.stopped.is_none()
     }
 
+    /// What went on inside last, up to and with the line of this number: as much as one can read at once.
+    pub fn trace_until(&self, line: usize) -> Vec<Trace> {
+        const MOST: usize = 16;
+        let before = self.outcomes.iter().take_while(|it| it.line <= line);
+        let trace: Vec<Trace> = before.flat_map(|it| &it.trace).copied().collect();
+        trace[trace.len().saturating_sub(MOST)..].to_vec()
+    }
+
     /// What the line with this number did.
     pub fn outcome(&self, line: usize) -> Option<&Outcome> {
         let index = self
