@@ -2,7 +2,7 @@
 
 use super::super::Kernel;
 use super::super::call::{Flow, Held, Steps};
-use super::super::encode::{Encode, Encoder, Number, variant_is_number};
+use super::super::encode::{Encode, Encoder, Number, encode_option, variant_is_number};
 use super::super::task::{Life, ProcessStatus};
 use super::super::wait_queue::{Nr, Wake, WakeFn, Walked, Walks};
 use super::release::Release;
@@ -30,6 +30,9 @@ impl<O: Observer> Kernel<'_, O> {
 
     /// execve(2) of something that only sleeps: of the process remain its number and its files.
     pub(super) fn execve(&mut self, task: TaskId) -> Release {
+        // The new program has one thread (`de_thread`).
+        let process = self.m.task(task).process;
+        self.kill_threads(process, Some(task));
         let closed = self.close_on_exec(task);
         self.m.task_mut(task).life = Life::Elsewhere;
         Release::new(Answer::ret(0), closed)
@@ -63,8 +66,16 @@ impl<O: Observer> Kernel<'_, O> {
             .filter(|process| process.status != ProcessStatus::Reaped)
             .ok_or(Errno::ESRCH)?;
         let id = self.m.task(process.leader).process;
-        self.kill_threads(id, None);
+        self.end_process(id, WaitStatus::Signaled(SIGKILL), None);
         Ok(0)
+    }
+
+    /// Whoever ends a process first decides how it ended (`do_group_exit`).
+    fn end_process(&mut self, id: ProcId, status: WaitStatus, but: Option<TaskId>) {
+        self.m.processes[id.index()]
+            .exit_status
+            .get_or_insert(status);
+        self.kill_threads(id, but);
     }
 
     /// Makes every thread of a process end as soon as it can: at once, out of its sleep, or after what
@@ -120,7 +131,8 @@ impl<O: Observer> Kernel<'_, O> {
 /// The end of a task (`do_exit`), and of its process if it is the last.
 #[derive(Clone, Debug)]
 pub(crate) struct Exit {
-    status: WaitStatus,
+    /// How the whole process is to end; nothing if only this thread does.
+    group: Option<WaitStatus>,
     at: ExitAt,
     release: Release,
     walks: Walks,
@@ -139,18 +151,18 @@ enum ExitAt {
 impl Exit {
     /// exit_group(2)
     pub(super) fn group(status: i32) -> Exit {
-        Exit::with(WaitStatus::Exited(status & 0xff))
+        Exit::with(Some(WaitStatus::Exited(status & 0xff)))
     }
 
-    /// By SIGKILL.
+    /// Of a thread that was told to die. Who told it knows about the process.
     pub(crate) fn killed() -> Exit {
-        Exit::with(WaitStatus::Signaled(SIGKILL))
+        Exit::with(None)
     }
 
-    fn with(status: WaitStatus) -> Exit {
+    fn with(group: Option<WaitStatus>) -> Exit {
         let release = Release::new(Answer::Gone, Vec::new());
         Exit {
-            status,
+            group,
             at: ExitAt::Begin,
             release,
             walks: Walks::default(),
@@ -161,10 +173,9 @@ impl Exit {
 impl<O: Observer> Kernel<'_, O> {
     fn exit_begin(&mut self, task: TaskId, call: &mut Exit) -> Flow {
         let id = self.m.task(task).process;
-        let process = &mut self.m.processes[id.index()];
-        // Whoever ends the process first decides how it ended.
-        call.status = *process.exit_status.get_or_insert(call.status);
-        self.kill_threads(id, Some(task));
+        if let Some(status) = call.group {
+            self.end_process(id, status, Some(task));
+        }
         self.m.task_mut(task).life = Life::Exiting;
         call.release = Release::new(Answer::Gone, self.close_all(task));
         call.at = ExitAt::Files;
@@ -181,7 +192,9 @@ impl<O: Observer> Kernel<'_, O> {
         if self.m.threads(id).next().is_some() {
             return Flow::Done;
         }
-        if let Some(head) = self.process_exited(id, call.status) {
+        let status = self.m.processes[id.index()].exit_status;
+        let status = status.expect("the last thread ends with its process");
+        if let Some(head) = self.process_exited(id, status) {
             let key = EventMask::empty();
             self.wake_up(
                 &mut call.walks,
@@ -335,15 +348,14 @@ variant_is_number!(ExitAt);
 impl Encode for Exit {
     fn encode(&self, to: &mut Encoder<'_>) {
         let Exit {
-            status,
+            group,
             at,
             release,
             walks,
         } = self;
         at.encode(to);
-        status.encode(to);
         match at {
-            ExitAt::Begin => {}
+            ExitAt::Begin => encode_option(group, to),
             ExitAt::Files => release.encode(to),
             ExitAt::Wake => walks.encode(to),
         }
