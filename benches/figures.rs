@@ -43,8 +43,8 @@ fn fire(c: &mut Criterion) {
         c,
         "fire",
         &[
-            ("fire", Op::Fire, BATCH),
-            ("fire, wait, read", Op::Cycle, BATCH),
+            ("fire", Op::FireRandom, BATCH),
+            ("fire, wait, read", Op::CycleRandom, BATCH),
         ],
     );
 }

@@ -164,10 +164,14 @@ pub(crate) enum Op {
     Idle,
     /// A wait that finds the picked descriptors ready; the cost of each event.
     Wait,
-    /// A write that puts a descriptor on the ready list.
+    /// A write that puts a descriptor on the ready list, of the picked ones again and again.
     Fire,
-    /// A write, the wait that reports it, and the read that answers it.
+    /// The same, each of the picked ones once.
+    FireRandom,
+    /// A write, the wait that reports it, and the read that answers it; again and again.
     Cycle,
+    /// The same, each of the picked ones once.
+    CycleRandom,
 }
 
 /// What some units of an operation took.
@@ -230,21 +234,45 @@ impl<S: Side> World<S> {
                     units: units * ready,
                 }
             }
-            Op::Fire => {
-                let cost = self.for_each(picks, S::fire);
-                self.drain_all(picks);
-                cost
-            }
-            Op::Cycle => {
-                let cost = self.for_each(picks, |side, fd| {
-                    side.fire(fd);
-                    assert_eq!(side.wait(8), 1, "one is ready");
-                    side.drain(fd);
-                });
-                assert_eq!(self.side.wait(8), 0, "nothing is left");
-                cost
-            }
+            Op::Fire => self.again_and_again(picks, World::fire_all),
+            Op::FireRandom => self.fire_all(picks),
+            Op::Cycle => self.again_and_again(picks, World::cycle_all),
+            Op::CycleRandom => self.cycle_all(picks),
         }
+    }
+
+    /// Passes over the same few descriptors, as many as make a round of a thousand.
+    fn again_and_again(
+        &mut self,
+        picks: &[usize],
+        pass: fn(&mut World<S>, &[usize]) -> Cost,
+    ) -> Cost {
+        let mut sum = Cost {
+            time: Duration::ZERO,
+            units: 0,
+        };
+        while sum.units < 1000 {
+            let Cost { time, units } = pass(self, picks);
+            sum.time += time;
+            sum.units += units;
+        }
+        sum
+    }
+
+    fn fire_all(&mut self, picks: &[usize]) -> Cost {
+        let cost = self.for_each(picks, S::fire);
+        self.drain_all(picks);
+        cost
+    }
+
+    fn cycle_all(&mut self, picks: &[usize]) -> Cost {
+        let cost = self.for_each(picks, |side, fd| {
+            side.fire(fd);
+            assert_eq!(side.wait(8), 1, "one is ready");
+            side.drain(fd);
+        });
+        assert_eq!(self.side.wait(8), 0, "nothing is left");
+        cost
     }
 
     fn ctl_all(&mut self, op: CtlOp, picks: &[usize]) -> Cost {

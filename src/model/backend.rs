@@ -17,8 +17,11 @@ use crate::trace::{Observer, Recorder, State, Trace};
 pub struct Model<O = ()> {
     machine: Machine,
     observer: O,
-    /// Tasks whose call is in flight, the one that sleeps longest first.
+    /// Tasks whose call is in flight, the one that sleeps longest first, but for `caller`.
     in_flight: Vec<TaskId>,
+    /// Who made the last call. Whether that call sleeps is asked later: to look at its answer on the way
+    /// out would cost a copy of it, and that is a third of what a wait without events takes.
+    caller: Option<TaskId>,
 }
 
 impl Model {
@@ -40,6 +43,7 @@ impl<O: Observer> Model<O> {
             machine: Machine::new(),
             observer,
             in_flight: Vec::new(),
+            caller: None,
         }
     }
 
@@ -68,8 +72,19 @@ impl<O: Observer> Model<O> {
         Kernel::new(&mut self.machine, &mut self.observer, Pace::Whole)
     }
 
+    /// Puts whoever made the last call behind all others that sleep, if it sleeps.
+    #[inline]
+    fn line_up_caller(&mut self) {
+        if let Some(caller) = self.caller.take()
+            && self.machine.task(caller).call.is_some()
+        {
+            self.in_flight.push(caller);
+        }
+    }
+
     /// Lets every call in flight take steps until none can.
     fn run_all(&mut self) -> Vec<(TaskId, Answer)> {
+        self.line_up_caller();
         let mut ended = Vec::new();
         loop {
             let moved = self.run_each_once(&mut ended);
@@ -111,11 +126,9 @@ impl<O: Observer> Backend for Model<O> {
     #[inline]
     fn submit(&mut self, task: TaskId, call: Syscall) -> Result<Answer, LabError> {
         self.machine.check_fit(task)?;
-        let answer = self.kernel().syscall(task, call);
-        if matches!(answer, Ok(Answer::Blocked)) {
-            self.in_flight.push(task);
-        }
-        answer
+        self.line_up_caller();
+        self.caller = Some(task);
+        self.kernel().syscall(task, call)
     }
 
     fn settle(&mut self) -> Result<Vec<(TaskId, Answer)>, LabError> {

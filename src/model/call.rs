@@ -13,6 +13,7 @@ use super::syscall::{Exit, Poll, Release, Wait4};
 use super::wait_queue::Walk;
 use super::{Kernel, TaskId};
 use crate::abi::Answer;
+use crate::backend::LabError;
 use crate::trace::Observer;
 
 /// How a step ended.
@@ -184,10 +185,13 @@ pub enum Stepped {
 impl<O: Observer> Kernel<'_, O> {
     /// Makes the whole call: steps until it is over or sleeps. Only a sleeping call moves into its task,
     /// or one that is to be made step by step.
+    ///
+    /// Never a lab's error: the answer is built as the `Result` in which it leaves the model, since to
+    /// wrap it on the way out would copy it.
     #[inline]
-    pub(crate) fn run<C: Steps>(&mut self, task: TaskId, call: &mut C) -> Answer {
+    pub(crate) fn run<C: Steps>(&mut self, task: TaskId, call: &mut C) -> Result<Answer, LabError> {
         if self.pace == Pace::Stepwise {
-            return self.park(task, call.clone().into());
+            return Ok(self.park(task, call.clone().into()));
         }
         loop {
             match call.step(self, task) {
@@ -195,12 +199,12 @@ impl<O: Observer> Kernel<'_, O> {
                 Flow::Done => {
                     let released = call.released();
                     if released.is_empty() {
-                        return call.answer();
+                        return Ok(call.answer());
                     }
                     let mut release = Release::new(call.answer(), released);
                     return self.run(task, &mut release);
                 }
-                Flow::Blocked => return self.park(task, call.clone().into()),
+                Flow::Blocked => return Ok(self.park(task, call.clone().into())),
             }
         }
     }

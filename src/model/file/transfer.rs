@@ -53,6 +53,8 @@ impl Wakes {
     /// Takes the next one to make.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Wake> {
+        // Mostly there is none, and nothing to move up.
+        self.0[0]?;
         let first = self.0[0].take();
         self.0.swap(0, 1);
         first
@@ -181,7 +183,11 @@ impl<O: Observer> Kernel<'_, O> {
         match self.transfer_attempt(task, call) {
             Attempt::Locked => return Flow::Blocked,
             Attempt::Over(result) => {
-                call.result = result;
+                // Field by field, as it was just written: a copy of the whole would wait for the stores.
+                call.result = match result {
+                    Ok(count) => Ok(count),
+                    Err(errno) => Err(errno),
+                };
                 if !self.wake_next(&mut call.io.walks, &mut call.io.wakes) {
                     return Flow::Done;
                 }

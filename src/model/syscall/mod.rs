@@ -45,7 +45,7 @@ impl<O: Observer> Kernel<'_, O> {
                 match self.check_epoll_wait(task, epfd, events, maxevents) {
                     Ok(found) => {
                         let mut call = EpollWait::new(found, events, maxevents, deadline);
-                        Ok(self.run(task, &mut call))
+                        self.run(task, &mut call)
                     }
                     Err(errno) => Ok(Answer::err(errno)),
                 }
@@ -56,18 +56,18 @@ impl<O: Observer> Kernel<'_, O> {
                 fd,
                 event,
             } => match self.begin_epoll_ctl(task, epfd, op, fd, event) {
-                Ok(mut call) => Ok(self.run(task, &mut call)),
+                Ok(mut call) => self.run(task, &mut call),
                 Err(errno) => Ok(Answer::err(errno)),
             },
             Syscall::Read { fd, buf, count } => {
                 refuse_frozen(buf)?;
                 match self.check_read(task, fd, buf, count) {
-                    Ok(file) => Ok(self.run(task, &mut Transfer::read(file, buf, count))),
+                    Ok(file) => self.run(task, &mut Transfer::read(file, buf, count)),
                     Err(errno) => Ok(Answer::err(errno)),
                 }
             }
             Syscall::Write { fd, buf, count } => match self.check_write(task, fd, &buf, count) {
-                Ok(file) => Ok(self.run(task, &mut Transfer::write(file, buf, count))),
+                Ok(file) => self.run(task, &mut Transfer::write(file, buf, count)),
                 Err(errno) => Ok(Answer::err(errno)),
             },
             other => self.rarer_syscall(task, other),
@@ -75,10 +75,10 @@ impl<O: Observer> Kernel<'_, O> {
     }
 
     #[inline]
-    fn go<C: Steps>(&mut self, task: TaskId, begun: Result<C, Errno>) -> Answer {
+    fn go<C: Steps>(&mut self, task: TaskId, begun: Result<C, Errno>) -> Result<Answer, LabError> {
         match begun {
             Ok(mut call) => self.run(task, &mut call),
-            Err(errno) => Answer::err(errno),
+            Err(errno) => Ok(Answer::err(errno)),
         }
     }
 
@@ -100,7 +100,7 @@ impl<O: Observer> Kernel<'_, O> {
                 let deadline = self.m.deadline_ms(timeout);
                 let begun = check_sigmask(sigmask, sigsetsize)
                     .and_then(|()| self.begin_epoll_wait(task, epfd, events, maxevents, deadline));
-                self.go(task, begun)
+                self.go(task, begun)?
             }
             Syscall::EpollPwait2 {
                 epfd,
@@ -114,21 +114,21 @@ impl<O: Observer> Kernel<'_, O> {
                     check_sigmask(sigmask, sigsetsize)?;
                     self.begin_epoll_wait(task, epfd, events, maxevents, deadline)
                 });
-                self.go(task, begun)
+                self.go(task, begun)?
             }
             Syscall::Poll { fds, timeout } => {
                 let begun = self.begin_poll(task, fds, timeout);
-                self.go(task, begun)
+                self.go(task, begun)?
             }
             Syscall::Select(select) => {
                 let timeout = select.timeout.map(|timeout| timeout.nanoseconds());
                 let begun = self.begin_select(task, *select, timeout);
-                self.go(task, begun)
+                self.go(task, begun)?
             }
             Syscall::Pselect6(select) => {
                 let timeout = select.timeout.map(|timeout| timeout.nanoseconds());
                 let begun = self.begin_select(task, *select, timeout);
-                self.go(task, begun)
+                self.go(task, begun)?
             }
             Syscall::EpollCreate { size } => answer_fd(self.epoll_create(task, size)),
             Syscall::EpollCreate1 { flags } => answer_fd(self.epoll_create1(task, flags)),
@@ -148,16 +148,16 @@ impl<O: Observer> Kernel<'_, O> {
             Syscall::Ioctl { fd, op, arg } => answer_out(self.ioctl(task, fd, op, arg)),
             Syscall::Close { fd } => {
                 let begun = self.close(task, fd);
-                self.go(task, begun)
+                self.go(task, begun)?
             }
             Syscall::CloseRange { first, last, flags } => {
                 let begun = self.close_range(task, first, last, flags);
-                self.go(task, begun)
+                self.go(task, begun)?
             }
             Syscall::Dup { oldfd } => answer_fd(self.dup(task, oldfd)),
             Syscall::Dup2 { oldfd, newfd } => {
                 let begun = self.dup2(task, oldfd, newfd);
-                self.go(task, begun)
+                self.go(task, begun)?
             }
             Syscall::Dup3 {
                 oldfd,
@@ -165,14 +165,14 @@ impl<O: Observer> Kernel<'_, O> {
                 flags,
             } => {
                 let begun = self.dup3(task, oldfd, newfd, flags);
-                self.go(task, begun)
+                self.go(task, begun)?
             }
             Syscall::Fcntl {
                 fd,
                 cmd: FcntlCmd::SetpipeSz(bytes),
             } => {
                 let begun = self.fcntl_set_pipe_size(task, fd, bytes);
-                self.go(task, begun)
+                self.go(task, begun)?
             }
             Syscall::Fcntl { fd, cmd } => answer(self.fcntl(task, fd, cmd)),
             Syscall::KcmpFile {
@@ -192,12 +192,12 @@ impl<O: Observer> Kernel<'_, O> {
             Syscall::Fork => Answer::ret(i64::from(self.fork(task).pid())),
             Syscall::Execve => {
                 let mut exec = self.execve(task);
-                self.run(task, &mut exec)
+                self.run(task, &mut exec)?
             }
-            Syscall::ExitGroup { status } => self.run(task, &mut Exit::group(status)),
+            Syscall::ExitGroup { status } => self.run(task, &mut Exit::group(status))?,
             Syscall::Wait4 { pid, options } => {
                 let begun = Wait4::begin(pid, options);
-                self.go(task, begun)
+                self.go(task, begun)?
             }
             Syscall::Kill { pid } => answer(self.kill(task, pid)),
             Syscall::PrlimitNofile { new_limit } => {
@@ -206,7 +206,7 @@ impl<O: Observer> Kernel<'_, O> {
             Syscall::Setresuid { uid } => answer(self.setresuid(task, uid)),
             Syscall::Fdinfo { fd } => {
                 let begun = self.begin_fdinfo(task, fd);
-                self.go(task, begun)
+                self.go(task, begun)?
             }
         })
     }
