@@ -27,8 +27,9 @@ use crate::trace::{Observer, Place, QueueRef, Trace};
 #[derive(Debug)]
 pub(crate) enum OnQueue {}
 
-/// The head of a queue (`struct wait_queue_head`).
+/// The head of a queue (`struct wait_queue_head`). Aligned so that none lies across two cache lines.
 #[derive(Clone, Debug)]
+#[repr(align(32))]
 pub(crate) struct WaitHead {
     pub(crate) entries: List<WaitId, OnQueue>,
     /// The spinlock, when a walk holds it from one step to the next (`wq_head->lock`).
@@ -47,8 +48,9 @@ impl WaitHead {
     }
 }
 
-/// An entry (`struct wait_queue_entry`).
+/// An entry (`struct wait_queue_entry`). Aligned as the heads are.
 #[derive(Clone, Debug)]
+#[repr(align(32))]
 pub(crate) struct WaitEntry {
     link: Link<WaitId>,
     /// The queue it stands on; `None` once a wake has taken it off.

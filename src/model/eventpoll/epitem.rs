@@ -21,8 +21,9 @@ use crate::model::list::{Link, Node};
 #[derive(Debug)]
 pub(crate) enum Fllink {}
 
-/// A registration.
+/// A registration. A cache line of its own, as in the kernel's slab.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 pub(crate) struct Epitem {
     /// First half of the key: the open file description (`ffd.file`). Holds no reference to it.
     pub(crate) file: FileId,
