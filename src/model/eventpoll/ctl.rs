@@ -60,14 +60,14 @@ const EXCLUSIVE_OK: EventMask = EventMask::IN
 impl<O: Observer> Kernel<'_, O> {
     /// The checks that need no lock, in the kernel's order (`epoll_ctl`, `do_epoll_ctl`).
     #[inline]
-    pub(crate) fn begin_epoll_ctl(
-        &mut self,
+    pub(crate) fn check_epoll_ctl(
+        &self,
         task: TaskId,
         epfd: Fd,
         op: CtlOp,
         fd: Fd,
         event: Ptr<EpollEvent>,
-    ) -> Result<EpollCtl, Errno> {
+    ) -> Result<Asked, Errno> {
         // The event is copied in before anything else is looked at, and for DEL never.
         let mut event = match event {
             Ptr::To(event) => event,
@@ -94,19 +94,11 @@ impl<O: Observer> Kernel<'_, O> {
                 return Err(Errno::EINVAL);
             }
         }
-        Ok(EpollCtl {
+        Ok(Asked {
             ep,
             epfile,
-            op,
             file,
-            fd,
             event,
-            at: CtlAt::LockFind,
-            item: None,
-            ready: EventMask::empty(),
-            polls: NestedPolls::default(),
-            walks: Walks::default(),
-            result: Ok(()),
         })
     }
 
@@ -338,7 +330,40 @@ impl<O: Observer> Kernel<'_, O> {
     }
 }
 
+/// What a call's arguments lead to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    ep: EpId,
+    epfile: FileId,
+    file: FileId,
+    event: EpollEvent,
+}
+
 impl EpollCtl {
+    #[inline]
+    pub(crate) fn new(asked: Asked, op: CtlOp, fd: Fd) -> EpollCtl {
+        let Asked {
+            ep,
+            epfile,
+            file,
+            event,
+        } = asked;
+        EpollCtl {
+            ep,
+            epfile,
+            op,
+            file,
+            fd,
+            event,
+            at: CtlAt::LockFind,
+            item: None,
+            ready: EventMask::empty(),
+            polls: NestedPolls::default(),
+            walks: Walks::default(),
+            result: Ok(()),
+        }
+    }
+
     fn fail(&mut self, errno: Errno) -> Flow {
         self.result = Err(errno);
         Flow::Done

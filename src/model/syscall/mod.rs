@@ -17,7 +17,7 @@ pub(crate) use release::Release;
 use super::Kernel;
 use super::arena::FileId;
 use super::call::Steps;
-use super::eventpoll::{Deadline, EpollWait};
+use super::eventpoll::{Deadline, EpollCtl, EpollWait};
 use super::file::{Kind, Transfer};
 use crate::abi::{
     Answer, Bytes, Errno, FcntlCmd, Fd, Out, OutPtr, Ptr, Room, SigSet, Syscall, TaskId, Timespec,
@@ -55,8 +55,8 @@ impl<O: Observer> Kernel<'_, O> {
                 op,
                 fd,
                 event,
-            } => match self.begin_epoll_ctl(task, epfd, op, fd, event) {
-                Ok(mut call) => self.run(task, &mut call),
+            } => match self.check_epoll_ctl(task, epfd, op, fd, event) {
+                Ok(asked) => self.run(task, &mut EpollCtl::new(asked, op, fd)),
                 Err(errno) => Ok(Answer::err(errno)),
             },
             Syscall::Read { fd, buf, count } => {
