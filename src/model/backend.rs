@@ -138,7 +138,7 @@ impl<O: Observer> Backend for Model<O> {
     fn finish(&mut self, task: TaskId) -> Result<Vec<(TaskId, Answer)>, LabError> {
         let mut ended = self.run_all();
         while !ended.iter().any(|(other, _)| *other == task) {
-            if !self.machine.jump(u64::MAX) {
+            if !self.kernel().jump(u64::MAX) {
                 let at = self.machine.task(task).call.as_ref().map(|call| call.at());
                 let at = at.unwrap_or_else(|| "no call".to_owned());
                 return Err(LabError::new(format!(
@@ -155,7 +155,7 @@ impl<O: Observer> Backend for Model<O> {
         let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let until = self.machine.now.saturating_add(nanoseconds);
         let mut ended = self.run_all();
-        while self.machine.jump(until) {
+        while self.kernel().jump(until) {
             ended.extend(self.run_all());
         }
         self.machine.now = until;

@@ -56,7 +56,7 @@ pub(crate) trait Steps: Clone + Into<Call> + Encode {
         Vec::new()
     }
 
-    /// When it will stop sleeping by itself, in virtual nanoseconds.
+    /// When the timer fires that it sleeps with, in virtual nanoseconds; none anywhere but at that sleep.
     fn deadline(&self) -> Option<u64> {
         None
     }

@@ -578,7 +578,8 @@ fn sleepers(s: &Survey<'_>) -> Result<(), String> {
 
 /// Whoever makes events available wakes one sleeper in the same step, and that one looks; whoever ends a
 /// scan and leaves something wakes one more. So a sleeper may well have events before it, but then a scan
-/// runs, or one who does not sleep any more has yet to begin its own.
+/// runs, or one who does not sleep any more has yet to begin its own. One whose time is up will not, unless
+/// a wake-up has taken it off the queue.
 ///
 /// A task that was killed on its way does not look: Linux loses the wake-up that it took with it.
 fn lost_wakeups(s: &Survey<'_>) -> Result<(), String> {
@@ -591,9 +592,13 @@ fn lost_wakeups(s: &Survey<'_>) -> Result<(), String> {
             continue;
         }
         let sleeper = ep.wq_sleeper(s);
-        let coming = s
-            .held()
-            .any(|(task, held)| held.looks_at == Some(*id) && !s.m.task(task).sleeping);
+        let coming = s.held().any(|(task, held)| {
+            let state = s.m.task(task);
+            let queued = held
+                .waiter
+                .is_some_and(|entry| s.m.waits[entry].whead.is_some());
+            held.looks_at == Some(*id) && !state.sleeping && !(state.timer_fired && queued)
+        });
         ensure(sleeper.is_none() || coming, || {
             format!("{sleeper:?} sleeps on {id:?}")
         })?;
@@ -606,7 +611,7 @@ impl EventPoll {
     fn wq_sleeper(&self, s: &Survey<'_>) -> Option<TaskId> {
         let mut entries = s.m.heads[self.wq].entries.iter(&s.m.waits);
         entries.find_map(|entry| match s.m.waits[entry].func {
-            WakeFn::EpAutoremove(task) if s.m.task(task).sleeping => Some(task),
+            WakeFn::EpAutoremove(task) if !s.m.task(task).is_awake() => Some(task),
             _ => None,
         })
     }

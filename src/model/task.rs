@@ -29,6 +29,8 @@ pub(crate) struct Task {
     pub(crate) answer: Option<Answer>,
     /// Whether it waits to be woken (`TASK_INTERRUPTIBLE`).
     pub(crate) sleeping: bool,
+    /// The timer that it sleeps with has fired (`hrtimer_sleeper.task` is gone).
+    pub(crate) timer_fired: bool,
     /// A SIGKILL is pending (`fatal_signal_pending`).
     pub(crate) fatal_signal: bool,
     /// In poll(2): its hooks.
@@ -113,11 +115,18 @@ impl Task {
             pinned: Vec::new(),
             answer: None,
             sleeping: false,
+            timer_fired: false,
             fatal_signal: false,
             poll_hooks: Vec::new(),
             poll_triggered: false,
             stuck: false,
         }
+    }
+
+    /// Whether a sleep has an end: somebody has woken it, its time is up, or it is to die.
+    #[inline]
+    pub(crate) fn is_awake(&self) -> bool {
+        !self.sleeping || self.timer_fired || self.fatal_signal
     }
 
     /// In poll(2): the events that a wake-up through this hook must concern.
@@ -277,6 +286,7 @@ impl Encode for Task {
             pinned: _, // the call's files
             answer,
             sleeping,
+            timer_fired,
             fatal_signal,
             poll_hooks: _, // the queues' entries
             poll_triggered,
@@ -291,10 +301,11 @@ impl Encode for Task {
         let flags = u64::from(*sleeping)
             | u64::from(*fatal_signal) << 1
             | u64::from(*poll_triggered) << 2
-            | u64::from(answer.is_some()) << 3;
+            | u64::from(answer.is_some()) << 3
+            | u64::from(*timer_fired) << 4;
         let call = call.as_ref().map(Call::to_encode);
         let which = call.map_or(0, |(number, _)| number);
-        to.numbers([life << 4 | flags, process.number(to), which]);
+        to.numbers([life << 5 | flags, process.number(to), which]);
         if let Some((_, call)) = call {
             call.encode(to);
         }

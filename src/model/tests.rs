@@ -277,6 +277,10 @@ impl Program {
         thawed.count() > 0
     }
 
+    fn jump(&mut self) -> bool {
+        Kernel::new(&mut self.machine, &mut (), Pace::Whole).jump(u64::MAX)
+    }
+
     /// Lets everybody take steps until nobody can.
     fn settle(&mut self) {
         loop {
@@ -287,7 +291,7 @@ impl Program {
                     self.check();
                 }
             }
-            if !moved && !self.thaw() && !self.machine.jump(u64::MAX) {
+            if !moved && !self.thaw() && !self.jump() {
                 return;
             }
         }
@@ -308,9 +312,16 @@ fn invariants_hold(mortality: Mortality, seeds: std::ops::Range<u64>) {
             program.check();
             if program.chance.one_in(50) || in_vain > 20 {
                 program.log.push("pages thaw, time passes".to_owned());
-                if !program.thaw() && !program.machine.jump(u64::MAX) && in_vain > 20 {
+                if !program.thaw() && !program.jump() && in_vain > 20 {
                     break;
                 }
+            }
+            if program.chance.one_in(20) {
+                program
+                    .log
+                    .push(format!("the timer of task {} fires", task.0));
+                program.machine.expire(task, &mut ());
+                program.check();
             }
             if program.chance.one_in(10) {
                 copy.clone_from(&program.machine);
@@ -580,6 +591,124 @@ fn a_wakeup_passes_over_a_task_that_was_killed() {
     let (buf, count) = (Ptr::To(Bytes::from_u64(1)), 8);
     make(&mut machine, Syscall::Write { fd, buf, count });
     assert!(!machine.task(waiter).sleeping);
+}
+
+/// A machine in which two tasks wait on an epoll, the last to come for 10 ms; and the file it watches.
+fn two_waiters() -> (Machine, [TaskId; 2], Fd) {
+    let mut machine = Machine::new();
+    let epfd = make_fd(&mut machine, Syscall::EpollCreate { size: 1 });
+    let fd = make_fd(&mut machine, Syscall::Eventfd { initval: 0 });
+    let edge = EpollEvent::new(EventMask::IN | EventMask::ET, 0);
+    add(&mut machine, epfd, fd, edge);
+    let waiters = [-1, 10].map(|timeout| {
+        let waiter = machine.new_thread(TaskId::MAIN);
+        let (events, maxevents) = (OutPtr::PLENTY, 1);
+        let wait = Syscall::EpollWait {
+            epfd,
+            events,
+            maxevents,
+            timeout,
+        };
+        assert_eq!(make_as(waiter, &mut machine, wait), Answer::Blocked);
+        waiter
+    });
+    (machine, waiters, fd)
+}
+
+fn write_one(machine: &mut Machine, fd: Fd) {
+    let (buf, count) = (Ptr::To(Bytes::from_u64(1)), 8);
+    make(machine, Syscall::Write { fd, buf, count });
+}
+
+/// Steps until the call is over or sleeps.
+fn run_to_the_end(machine: &mut Machine, task: TaskId) -> Answer {
+    while machine.step(task, &mut ()) == Stepped::Moved {}
+    machine.check().unwrap();
+    machine.take_answer(task).unwrap_or(Answer::Blocked)
+}
+
+#[test]
+fn a_wakeup_passes_over_a_task_whose_time_is_up_but_takes_it_off_the_queue() {
+    let (mut machine, [patient, hasty], fd) = two_waiters();
+    assert!(!machine.may_expire(patient));
+    assert!(machine.expire(hasty, &mut ()));
+    machine.check().unwrap();
+    // It runs from now on, and has not yet come to look at its place on the queue.
+    write_one(&mut machine, fd);
+    machine.check().unwrap();
+    assert!(!machine.task(patient).sleeping, "the wake-up was passed on");
+    // Its place is gone, so it looks for events, and is faster here than the one who was woken for them.
+    assert!(matches!(
+        run_to_the_end(&mut machine, hasty),
+        Answer::Done(1, _)
+    ));
+    assert_eq!(run_to_the_end(&mut machine, patient), Answer::Blocked);
+    assert!(machine.task(patient).sleeping);
+}
+
+#[test]
+fn a_task_whose_time_is_up_returns_without_a_look_if_it_still_stands_on_the_queue() {
+    let (mut machine, [patient, hasty], fd) = two_waiters();
+    assert!(machine.expire(hasty, &mut ()));
+    assert!(!machine.expire(hasty, &mut ()), "a timer fires once");
+    // Off the queue before there is anything.
+    assert_eq!(machine.step(hasty, &mut ()), Stepped::Moved);
+    write_one(&mut machine, fd);
+    assert!(matches!(
+        run_to_the_end(&mut machine, hasty),
+        Answer::Done(0, _)
+    ));
+    assert!(matches!(
+        run_to_the_end(&mut machine, patient),
+        Answer::Done(1, _)
+    ));
+}
+
+#[test]
+fn a_task_that_was_woken_just_before_its_time_was_up_does_not_wait_again() {
+    let (mut machine, [patient, hasty], fd) = two_waiters();
+    write_one(&mut machine, fd);
+    assert!(!machine.task(hasty).sleeping && machine.task(patient).sleeping);
+    assert!(machine.expire(hasty, &mut ()));
+    // Somebody is faster.
+    let (events, maxevents, timeout) = (OutPtr::PLENTY, 1, 0);
+    let wait = Syscall::EpollWait {
+        epfd: Fd(3),
+        events,
+        maxevents,
+        timeout,
+    };
+    assert!(matches!(make(&mut machine, wait), Answer::Done(1, _)));
+    assert!(matches!(
+        run_to_the_end(&mut machine, hasty),
+        Answer::Done(0, _)
+    ));
+}
+
+#[test]
+fn timers_fire_in_the_order_of_their_deadlines() {
+    let mut machine = Machine::new();
+    let sleepers = [20, 10, 10].map(|timeout| {
+        let sleeper = machine.new_thread(TaskId::MAIN);
+        let fds = Vec::new();
+        let poll = Syscall::Poll { fds, timeout };
+        assert_eq!(make_as(sleeper, &mut machine, poll), Answer::Blocked);
+        sleeper
+    });
+    let [late, early, as_early] = sleepers;
+    let next = |machine: &Machine| sleepers.map(|task| machine.may_expire(task));
+    assert_eq!(next(&machine), [false, true, true]);
+    assert!(!machine.expire(late, &mut ()));
+    assert!(machine.expire(as_early, &mut ()));
+    assert_eq!(next(&machine), [false, true, false]);
+    assert!(machine.expire(early, &mut ()));
+    assert!(machine.expire(late, &mut ()));
+    for task in sleepers {
+        assert!(matches!(
+            run_to_the_end(&mut machine, task),
+            Answer::Done(0, _)
+        ));
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::model::arena::{EpId, FileId, ItemId, WaitId};
 use crate::model::call::{Flow, Held, Steps};
 use crate::model::encode::{Encode, Encoder, Number, variant_is_number};
 use crate::model::wait_queue::WakeFn;
-use crate::trace::{Observer, Place, Trace};
+use crate::trace::{Observer, Place};
 
 /// Until when to sleep.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -196,7 +196,7 @@ impl<O: Observer> Kernel<'_, O> {
             return Flow::Next;
         }
         let (wq, func) = (ep.wq, WakeFn::EpAutoremove(task));
-        self.m.task_mut(task).sleeping = true;
+        self.m.fall_asleep(task, call.deadline);
         call.waiter = Some(self.add_wait_entry(wq, func, true, Place::Head));
         call.at = WaitAt::Sleep;
         Flow::Next
@@ -204,24 +204,17 @@ impl<O: Observer> Kernel<'_, O> {
 
     /// Step: go on once woken, at the deadline, or to die.
     fn wait_sleep(&mut self, task: TaskId, call: &mut EpollWait) -> Flow {
-        let expired = matches!(call.deadline, Deadline::At(at) if at <= self.m.now);
-        let state = self.m.task(task);
-        if state.sleeping && !expired && !state.fatal_signal {
+        if !self.m.task(task).is_awake() {
             return Flow::Blocked;
         }
-        let woken = !state.sleeping;
-        self.m.task_mut(task).sleeping = false;
+        call.timed_out = self.m.run_again(task);
         let mut still_queued = false;
         if let Some(waiter) = call.waiter.take() {
             still_queued = self.m.waits[waiter].whead.is_some();
             self.remove_wait_entry(waiter);
         }
-        // Whoever took the entry off the queue did so because there is something, even if the clock
-        // struck as well.
-        call.timed_out = expired && !woken;
-        if call.timed_out {
-            self.obs.on(Trace::Timeout { task });
-        }
+        // Whoever took the entry off the queue did so because there is something, even if the clock had
+        // struck before and the wake-up went on to the next.
         call.at = if call.timed_out && still_queued {
             WaitAt::Idle
         } else {
@@ -282,7 +275,7 @@ impl Steps for EpollWait {
     }
 
     fn deadline(&self) -> Option<u64> {
-        self.deadline.moment()
+        self.deadline.moment().filter(|_| self.at == WaitAt::Sleep)
     }
 
     fn at(&self) -> String {

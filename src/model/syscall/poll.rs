@@ -196,25 +196,19 @@ impl<O: Observer> Kernel<'_, O> {
             // Between the question and here something has changed: ask again.
             call.at = At::Ask(0);
         } else {
-            self.m.task_mut(task).sleeping = true;
+            self.m.fall_asleep(task, call.deadline);
             call.at = At::Sleep;
         }
         Flow::Next
     }
 
-    /// Step: go on once told, at the deadline, or to die.
+    /// Step: go on once told, at the deadline, or to die. After the deadline there is one more round.
     fn poll_sleep(&mut self, task: TaskId, call: &mut Poll) -> Flow {
-        let expired = matches!(call.deadline, Deadline::At(at) if at <= self.m.now);
-        let state = self.m.task_mut(task);
-        if state.sleeping && !expired && !state.fatal_signal {
+        if !self.m.task(task).is_awake() {
             return Flow::Blocked;
         }
-        call.timed_out = expired && state.sleeping;
-        state.sleeping = false;
-        state.poll_triggered = false;
-        if call.timed_out {
-            self.obs.on(Trace::Timeout { task });
-        }
+        call.timed_out = self.m.run_again(task);
+        self.m.task_mut(task).poll_triggered = false;
         call.at = At::Ask(0);
         Flow::Next
     }
@@ -395,7 +389,7 @@ impl Steps for Poll {
     }
 
     fn deadline(&self) -> Option<u64> {
-        self.deadline.moment()
+        self.deadline.moment().filter(|_| self.at == At::Sleep)
     }
 
     fn at(&self) -> String {
