@@ -25,8 +25,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::abi::{
-    Answer, Bytes, CtlOp, EpollCreateFlags, EpollEvent, Errno, Fd, OpenFlags, Out, OutPtr, Ptr,
-    Syscall, TaskId,
+    Answer, Bytes, CtlOp, EpollCreateFlags, EpollEvent, Errno, Fate, Fd, OpenFlags, Out, OutPtr,
+    Ptr, Syscall, TaskId,
 };
 use crate::trace::{State, Trace};
 
@@ -52,6 +52,24 @@ pub trait Backend {
     /// Starts one more thread in the process of `task`.
     fn spawn(&mut self, task: TaskId) -> Result<TaskId, LabError>;
 
+    /// Gives each of these tasks a list of calls, and lets all of them run at the same time until each has
+    /// come to the end of its list or sleeps, and no timeout is left that could wake it. What became of the
+    /// calls comes in the same order. Other sleepers that they woke come out of the next
+    /// [`Backend::settle`].
+    ///
+    /// One run is one outcome of many. The seed draws it: the very order of the steps in the model, and on
+    /// Linux only pauses and processors, so that an outcome comes again often, but not surely.
+    ///
+    /// A kernel that can only make one call after the other has no races.
+    fn race(
+        &mut self,
+        programs: &[(TaskId, Vec<Syscall>)],
+        seed: u64,
+    ) -> Result<Vec<(TaskId, Vec<Fate>)>, LabError> {
+        let _ = (programs, seed);
+        Err(LabError::new(format!("{} has no races", self.name())))
+    }
+
     /// Gives the frozen page that `task` waits for ([`Room::Frozen`](crate::abi::Room::Frozen)).
     fn thaw(&mut self, task: TaskId, page: Thaw) -> Result<(), LabError>;
 
@@ -63,6 +81,37 @@ pub trait Backend {
     /// The internal state, from a kernel that can show it.
     fn state(&self) -> Option<State> {
         None
+    }
+}
+
+/// Draws what a [race](Backend::race) leaves to chance: the same for the same seed, everywhere
+/// (SplitMix64, by Steele, Lea and Flood).
+#[derive(Clone, Debug)]
+pub struct Dice(u64);
+
+impl Dice {
+    /// The throws that belong to this seed.
+    pub fn new(seed: u64) -> Dice {
+        Dice(seed)
+    }
+
+    /// The next throw: any number.
+    pub fn throw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A throw below `sides`, or 0 if there are none.
+    pub fn below(&mut self, sides: u64) -> u64 {
+        self.throw().checked_rem(sides).unwrap_or(0)
+    }
+
+    /// One of these.
+    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
+        let index = self.below(u64::try_from(from.len()).unwrap_or(u64::MAX));
+        from.get(usize::try_from(index).unwrap_or(usize::MAX))
     }
 }
 

@@ -27,7 +27,7 @@ pub use event_mask::EventMask;
 pub use fd::{Fd, FdFlags, OpenFlags};
 pub use fdinfo::{FdinfoItem, parse_fdinfo};
 pub use memory::{OutPtr, Ptr, Room};
-pub use outcome::{Answer, Out};
+pub use outcome::{Answer, Fate, Out};
 pub use poll::{FdSet, PollFd};
 pub use process::{Rlimit, SigSet, TaskId, WaitStatus};
 pub use syscall::{FcntlCmd, IoctlArg, Select, Syscall, request};

@@ -47,6 +47,17 @@ pub enum Out {
     Text(String),
 }
 
+/// What became of a call that was made while others were.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Fate {
+    /// It came back.
+    Ended(Answer),
+    /// It sleeps, and nobody is left to wake it.
+    Asleep,
+    /// Its task never came to it: an earlier call of it sleeps, or the task is gone.
+    NotReached,
+}
+
 impl Answer {
     /// A call that returned a number and stored nothing.
     pub fn ret(value: i64) -> Answer {

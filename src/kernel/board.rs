@@ -7,10 +7,11 @@
 //!
 //! ```text
 //! header | control 0 | control 1 | ... | data 0 | data 1 | ...
-//! data:    input 1 MiB | output 1 MiB | guard page | frozen 16 KiB
+//! data:    input 1 MiB | output 1 MiB | guard page | frozen 16 KiB | legs 16 KiB
 //! ```
 //!
-//! Each task has a slot: a [`Control`] with the order and its outcome, and data for the call's pointers.
+//! Each task has a slot: a [`Control`] with the order and its outcome, and data for the call's pointers. In
+//! a race (`race.rs`) the order is to make many calls, each of which is a [`Leg`].
 //! What is writable "for n bytes" lies directly before the guard page.
 
 use std::hint::spin_loop;
@@ -36,7 +37,11 @@ pub(super) const OUTPUT: u64 = 1 << 20;
 pub(super) const GUARD: u64 = 4096;
 /// Memory for [`Room::Frozen`](crate::abi::Room::Frozen).
 pub(super) const FROZEN: u64 = 16 << 10;
-const DATA: u64 = INPUT + OUTPUT + GUARD + FROZEN;
+/// How many calls a task can make in a race.
+pub(super) const LEGS: usize = 128;
+/// One [`Leg`].
+pub(super) const LEG_BYTES: usize = 128;
+const DATA: u64 = INPUT + OUTPUT + GUARD + FROZEN + (LEGS * LEG_BYTES) as u64;
 
 /// The whole mapping.
 pub(super) const BYTES: usize = HEADER_BYTES + SLOTS * CONTROL_BYTES + TASK_SLOTS * (DATA as usize);
@@ -51,6 +56,8 @@ pub(super) struct Header {
     pub(super) news: AtomicU32,
     /// Not 0 while the controller may be asleep there, so that a waker is not a system call else.
     pub(super) watched: AtomicU32,
+    /// How many tasks stand at the start of the race.
+    pub(super) arrived: AtomicU32,
 }
 
 /// An order and its outcome. The two halves are written by different processes: two cache lines each.
@@ -62,7 +69,9 @@ pub(super) struct Control {
     kind: AtomicU32,
     nr: AtomicI64,
     args: [AtomicU64; 6],
-    _first_half: [u64; 8],
+    /// Not 0 when a race is over: what its thread has not begun by then it never will.
+    pub(super) cut: AtomicU32,
+    _first_half: [u32; 15],
 
     /// The number of the last order that was carried out.
     pub(super) done: AtomicU32,
@@ -74,6 +83,52 @@ pub(super) struct Control {
     pub(super) ticket: AtomicU32,
     /// What it returned, errors negative.
     pub(super) ret: AtomicI64,
+    /// How far a race has come: see [`Place`].
+    at: AtomicU32,
+}
+
+/// Where in its legs a thread is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Place {
+    /// Before this one, or behind the last one.
+    Before(usize),
+    /// In the call of this one.
+    In(usize),
+}
+
+/// A call in a race, and what came of it.
+#[repr(C, align(128))]
+#[derive(Debug)]
+pub(super) struct Leg {
+    nr: AtomicI64,
+    args: [AtomicU64; 6],
+    /// Nanoseconds that pass before it.
+    pause: AtomicU64,
+    /// What it returned, errors negative.
+    pub(super) ret: AtomicI64,
+}
+
+impl Leg {
+    /// Fills it in.
+    pub(super) fn set(&self, nr: i64, args: [u64; 6], pause: Duration) {
+        self.nr.store(nr, SeqCst);
+        for (word, arg) in self.args.iter().zip(args) {
+            word.store(arg, SeqCst);
+        }
+        self.pause.store(pause.as_nanos() as u64, SeqCst);
+    }
+
+    /// The call.
+    pub(super) fn call(&self) -> (i64, [u64; 6]) {
+        let [a, b, c, d, e, f] = &self.args;
+        let args = [a, b, c, d, e, f].map(|word| word.load(SeqCst));
+        (self.nr.load(SeqCst), args)
+    }
+
+    /// What passes before it.
+    pub(super) fn pause(&self) -> Duration {
+        Duration::from_nanos(self.pause.load(SeqCst))
+    }
 }
 
 /// What a thread of the subject can be told to do.
@@ -84,7 +139,7 @@ pub(super) struct Order {
     pub(super) args: [u64; 6],
 }
 
-/// The three orders.
+/// The orders that there are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
     /// Make the system call.
@@ -93,6 +148,9 @@ pub(super) enum Kind {
     Spawn,
     /// fork(2), and let the child serve the slot in the first argument.
     Fork,
+    /// Make all the calls of a race. The arguments are how many they are and how many tasks take part, and
+    /// the address and length of a mask for sched_setaffinity(2), or 0.
+    Race,
 }
 
 impl Control {
@@ -102,6 +160,26 @@ impl Control {
             word.store(0, SeqCst);
         }
         self.tid.store(0, SeqCst);
+    }
+
+    /// Where in a race its thread is.
+    pub(super) fn place(&self) -> Place {
+        let at = self.at.load(SeqCst);
+        let index = at as usize / 2;
+        if at.is_multiple_of(2) {
+            Place::Before(index)
+        } else {
+            Place::In(index)
+        }
+    }
+
+    /// Says so.
+    pub(super) fn set_place(&self, place: Place) {
+        let at = match place {
+            Place::Before(index) => 2 * index,
+            Place::In(index) => 2 * index + 1,
+        };
+        self.at.store(at as u32, SeqCst);
     }
 
     /// Gives an order to a thread that has none, and returns its number.
@@ -139,6 +217,7 @@ impl Control {
         let kind = match self.kind.load(SeqCst) {
             1 => Kind::Spawn,
             2 => Kind::Fork,
+            3 => Kind::Race,
             _ => Kind::Call,
         };
         let [a, b, c, d, e, f] = &self.args;
@@ -196,5 +275,11 @@ impl Board {
     /// The memory to freeze.
     pub(super) fn frozen(self, slot: usize) -> u64 {
         self.guard(slot) + GUARD
+    }
+
+    /// Where a leg lies.
+    pub(super) fn leg_at(self, slot: usize, index: usize) -> u64 {
+        assert!(index < LEGS, "more calls than there is room for");
+        self.frozen(slot) + FROZEN + (index * LEG_BYTES) as u64
     }
 }

@@ -4,9 +4,11 @@
 //! prints nothing and never panics. It decides nothing either: what a call means is known to the
 //! controller alone.
 
+use std::hint::spin_loop;
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
 
-use super::board::{Kind, TASK_SLOTS};
+use super::board::{Kind, Place, TASK_SLOTS};
 use super::ffi::{self, Board};
 
 /// The signal by which the first process learns that the controller died, once it has children: it has to
@@ -54,6 +56,7 @@ pub(super) fn serve(board: Board, mut slot: usize) -> ! {
         seen = number;
         let ret = match order.kind {
             Kind::Call => ffi::execute(order.nr, order.args),
+            Kind::Race => race(board, slot, order.args),
             Kind::Spawn => ffi::start_thread(board, order.args[0] as usize),
             Kind::Fork => {
                 if slot == 0 {
@@ -75,6 +78,48 @@ pub(super) fn serve(board: Board, mut slot: usize) -> ! {
             }
         };
         control.report(header, number, ret);
+    }
+}
+
+/// One call after the other, from a start at the same moment as the others.
+fn race(board: Board, slot: usize, [legs, tasks, mask, mask_len, _, _]: [u64; 6]) -> i64 {
+    if mask_len > 0 {
+        call(libc::SYS_sched_setaffinity, [0, mask_len, mask]);
+    }
+    let arrived = &board.header().arrived;
+    arrived.fetch_add(1, SeqCst);
+    let mut spins = 0;
+    while u64::from(arrived.load(SeqCst)) < tasks {
+        // There may be fewer processors than tasks.
+        spins += 1;
+        if spins % 256 == 0 {
+            ffi::sched_yield();
+        }
+        spin_loop();
+    }
+    let control = board.control(slot);
+    let mut ret = 0;
+    for index in 0..legs as usize {
+        let leg = board.leg(slot, index);
+        pause(leg.pause(), || control.cut.load(SeqCst) != 0);
+        if control.cut.load(SeqCst) != 0 {
+            break;
+        }
+        let (nr, args) = leg.call();
+        control.set_place(Place::In(index));
+        ret = ffi::execute(nr, args);
+        leg.ret.store(ret, SeqCst);
+        control.set_place(Place::Before(index + 1));
+    }
+    ret
+}
+
+fn pause(time: Duration, is_over: impl Fn() -> bool) {
+    if time > Duration::ZERO {
+        let start = Instant::now();
+        while start.elapsed() < time && !is_over() {
+            spin_loop();
+        }
     }
 }
 

@@ -34,10 +34,52 @@ pub(super) trait Pids {
     fn own_tid(&self) -> i32;
 }
 
-struct Encoder<'a> {
+/// What is left of a slot's memory. One call has all of it, those of a race share it.
+#[derive(Debug)]
+pub(super) struct Memory {
     board: Board,
     slot: usize,
-    next: u64,
+    input: u64,
+    output: u64,
+    /// Where the output ends: at the guard page, or at what lies in front of it already.
+    end: u64,
+    frozen: bool,
+}
+
+impl Memory {
+    /// All of it.
+    pub(super) fn of(board: Board, slot: usize) -> Memory {
+        Memory {
+            board,
+            slot,
+            input: board.input(slot),
+            output: board.output(slot),
+            end: board.guard(slot),
+            frozen: false,
+        }
+    }
+
+    /// Puts input where the call can read it.
+    pub(super) fn put(&mut self, bytes: &[u8]) -> Result<u64, LabError> {
+        let addr = self.input;
+        let end = addr + bytes.len() as u64;
+        if end > self.end_of_input() {
+            return Err(LabError::new(
+                "the lab passes at most 1 MiB to a call, or to all calls of a task in a race",
+            ));
+        }
+        self.board.write(addr, bytes);
+        self.input = end.next_multiple_of(16);
+        Ok(addr)
+    }
+
+    fn end_of_input(&self) -> u64 {
+        self.board.input(self.slot) + INPUT
+    }
+}
+
+struct Encoder<'a> {
+    memory: &'a mut Memory,
     guarded: bool,
     frozen: bool,
     pids: &'a dyn Pids,
@@ -45,15 +87,12 @@ struct Encoder<'a> {
 
 /// Puts the input of `call` onto the board.
 pub(super) fn encode(
-    board: Board,
-    slot: usize,
+    memory: &mut Memory,
     call: Syscall,
     pids: &dyn Pids,
 ) -> Result<Encoded, LabError> {
     let mut encoder = Encoder {
-        board,
-        slot,
-        next: board.input(slot),
+        memory,
         guarded: false,
         frozen: false,
         pids,
@@ -280,16 +319,8 @@ impl Encoder<'_> {
         }
     }
 
-    /// Puts input where the call can read it.
     fn put(&mut self, bytes: &[u8]) -> Result<u64, LabError> {
-        let addr = self.next;
-        let end = addr + bytes.len() as u64;
-        if end > self.board.input(self.slot) + INPUT {
-            return Err(LabError::new("the lab passes at most 1 MiB to a call"));
-        }
-        self.board.write(addr, bytes);
-        self.next = end.next_multiple_of(16);
-        Ok(addr)
+        self.memory.put(bytes)
     }
 
     fn input<T>(&mut self, ptr: Ptr<T>, bytes: impl FnOnce(T) -> Vec<u8>) -> Result<u64, LabError> {
@@ -308,34 +339,38 @@ impl Encoder<'_> {
                 room: 0,
                 kind: Behind::Nothing,
             },
-            OutPtr::Memory(Room::Plenty) => Place {
-                addr: self.board.output(self.slot),
-                claimed,
-                room: claimed.min(OUTPUT),
-                // Too large for the lab, but only few calls use all that they are given.
-                kind: if claimed > OUTPUT {
-                    Behind::Edge
-                } else {
-                    Behind::Output
-                },
-            },
+            // Too large for the lab, but only few calls use all that they are given.
+            OutPtr::Memory(Room::Plenty) if claimed > OUTPUT => self.edge(claimed, OUTPUT)?,
+            OutPtr::Memory(Room::Plenty) => {
+                let addr = self.memory.output;
+                if claimed > self.memory.end.saturating_sub(addr) {
+                    return Err(LabError::new(
+                        "in a race the lab has 1 MiB for all that a task's calls may store",
+                    ));
+                }
+                self.memory.output = (addr + claimed).next_multiple_of(16);
+                Place {
+                    addr,
+                    claimed,
+                    room: claimed,
+                    kind: Behind::Output,
+                }
+            }
             OutPtr::Memory(Room::Bytes(room)) => {
                 if room > OUTPUT {
                     return Err(LabError::new("@room() has at most 1 MiB"));
                 }
-                Place {
-                    addr: self.board.guard(self.slot) - room,
-                    claimed,
-                    room,
-                    kind: Behind::Edge,
-                }
+                self.edge(claimed, room)?
             }
             OutPtr::Memory(Room::Frozen) => {
                 if claimed > FROZEN {
                     return Err(LabError::new("@frozen has at most 16 KiB"));
                 }
+                if std::mem::replace(&mut self.memory.frozen, true) {
+                    return Err(LabError::new("in a race a task has one @frozen"));
+                }
                 Place {
-                    addr: self.board.frozen(self.slot),
+                    addr: self.memory.board.frozen(self.memory.slot),
                     claimed,
                     room: FROZEN,
                     kind: Behind::Frozen,
@@ -346,9 +381,27 @@ impl Encoder<'_> {
         self.frozen |= place.kind == Behind::Frozen;
         if matches!(place.kind, Behind::Output | Behind::Edge) {
             let len = place.room.min(WATCHED);
-            self.board.fill(place.addr, len as usize, PATTERN);
+            self.memory.board.fill(place.addr, len as usize, PATTERN);
         }
         Ok(place)
+    }
+
+    /// The last `room` bytes before the guard page.
+    fn edge(&mut self, claimed: u64, room: u64) -> Result<Place, LabError> {
+        let end = self.memory.board.guard(self.memory.slot);
+        let addr = end - room;
+        if self.memory.end != end || addr < self.memory.output {
+            return Err(LabError::new(
+                "in a race a task has one @room(), or one buffer of more than 1 MiB",
+            ));
+        }
+        self.memory.end = addr;
+        Ok(Place {
+            addr,
+            claimed,
+            room,
+            kind: Behind::Edge,
+        })
     }
 
     fn events(&mut self, ptr: OutPtr, maxevents: i32) -> Result<(u64, Stored), LabError> {
@@ -371,9 +424,12 @@ impl Encoder<'_> {
         };
         let addr = self.put(&bytes)?;
         // A count beyond the string reads on: into zeros, as far as the lab has memory.
-        let len = bytes.len() as u64;
-        let more = count.min(INPUT).saturating_sub(len) as usize;
-        self.board.fill(addr + len, more, 0);
+        let start = addr + bytes.len() as u64;
+        let end = addr.saturating_add(count).min(self.memory.end_of_input());
+        if end > start {
+            self.memory.board.fill(start, (end - start) as usize, 0);
+            self.memory.input = self.memory.input.max(end.next_multiple_of(16));
+        }
         Ok(addr)
     }
 

@@ -16,7 +16,9 @@ use std::ptr::{NonNull, null, null_mut};
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use super::board::{BYTES, CONTROL_BYTES, Control, HEADER_BYTES, Header, SLOTS};
+use super::board::{
+    BYTES, CONTROL_BYTES, Control, HEADER_BYTES, Header, LEG_BYTES, Leg, SLOTS, TASK_SLOTS,
+};
 
 /// The memory that controller and subject share, at the same address in both.
 ///
@@ -28,7 +30,8 @@ pub(super) struct Board(NonNull<u8>);
 
 const _: () = assert!(size_of::<Header>() <= HEADER_BYTES);
 const _: () = assert!(size_of::<Control>() == CONTROL_BYTES);
-const _: () = assert!(offset_of!(Control, done) >= 64);
+const _: () = assert!(offset_of!(Control, done) >= 128);
+const _: () = assert!(size_of::<Leg>() == LEG_BYTES);
 
 impl Board {
     /// New memory, all zero, of which only what is touched costs anything.
@@ -78,6 +81,15 @@ impl Board {
                 .cast::<Control>()
                 .as_ref()
         }
+    }
+
+    /// A call of a slot's race.
+    pub(super) fn leg(&self, slot: usize, index: usize) -> &Leg {
+        let at = self.leg_at(slot.min(TASK_SLOTS - 1), index);
+        let offset = self.offset(at, LEG_BYTES);
+        // SAFETY: checked to lie in the mapping, and a multiple of its size, as everything before it is; all
+        // atomics, as above.
+        unsafe { self.0.byte_add(offset).cast::<Leg>().as_ref() }
     }
 
     /// The offset of `len` bytes at `addr`, which must lie in the mapping.
@@ -264,6 +276,26 @@ pub(super) fn gettid() -> i32 {
 pub(super) fn geteuid() -> u32 {
     // SAFETY: takes nothing.
     unsafe { libc::geteuid() }
+}
+
+/// The processors that this process may run on.
+pub(super) fn processors() -> Vec<usize> {
+    // SAFETY: plain bits, filled in by sched_getaffinity; CPU_ISSET looks within them only.
+    unsafe {
+        let mut set: libc::cpu_set_t = zeroed();
+        libc::sched_getaffinity(0, size_of_val(&set), &raw mut set);
+        let all = 0..libc::CPU_SETSIZE as usize;
+        all.filter(|n| libc::CPU_ISSET(*n, &set)).collect()
+    }
+}
+
+/// The one processor as sched_setaffinity(2) takes it.
+pub(super) fn processor_mask(processor: usize) -> Vec<u8> {
+    let mut mask = vec![0; size_of::<libc::cpu_set_t>()];
+    if let Some(byte) = mask.get_mut(processor / 8) {
+        *byte = 1 << (processor % 8);
+    }
+    mask
 }
 
 /// Gives the processor to somebody else.

@@ -104,14 +104,17 @@ impl Linux {
             let Some(uffd) = &process.uffd else { continue };
             while let Some(addr) = ffi::uffd_next_fault(uffd) {
                 for task in &mut self.tasks.tasks {
-                    let memory = match &task.doing {
-                        Doing::Call(_) if task.process == index => self.board.frozen(task.slot),
+                    if task.process != index {
+                        continue;
+                    }
+                    let ice = match &mut task.doing {
+                        Doing::Call(flight) => &mut flight.ice,
+                        Doing::Racing(heat) => &mut heat.ice,
                         _ => continue,
                     };
-                    if let Doing::Call(flight) = &mut task.doing
-                        && (memory..memory + FROZEN).contains(&addr)
-                    {
-                        flight.ice = Ice::Stopped;
+                    let memory = self.board.frozen(task.slot);
+                    if (memory..memory + FROZEN).contains(&addr) {
+                        *ice = Ice::Stopped;
                     }
                 }
             }

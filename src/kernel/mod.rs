@@ -12,6 +12,7 @@
 //!   <-- what it returned and stored -------
 //! decode.rs: outcome -> Answer
 //! settle.rs: or has it fallen asleep?
+//! race.rs: several tasks at the same time, many calls each
 //! ```
 //!
 //! What can go wrong is that a scenario leaves something behind. Dropping a [`Linux`] kills every process of
@@ -32,6 +33,7 @@ mod facts;
 mod fdinfo;
 mod ffi;
 mod freeze;
+mod race;
 mod settle;
 mod sysctl;
 mod tasks;
@@ -46,10 +48,11 @@ use std::process;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use crate::abi::{Answer, Errno, Fd, Syscall, TaskId};
+use crate::abi::{Answer, Errno, Fate, Fd, Syscall, TaskId};
 use crate::backend::{Backend, LabError, Thaw};
 
 use board::{Kind, Order};
+use encode::Memory;
 use fdinfo::Reader;
 use ffi::Board;
 use settle::ProcFiles;
@@ -74,6 +77,10 @@ pub struct Linux {
     sysctl: Option<Sysctl>,
     /// The process that a kill(2) in flight is for.
     victim: Option<usize>,
+    /// What those tasks have done that did not survive the race at hand.
+    fallen: Vec<(TaskId, Vec<Fate>)>,
+    /// The processors that the scenario may run on.
+    processors: Vec<usize>,
     not_send: PhantomData<*const ()>,
 }
 
@@ -109,6 +116,8 @@ impl Linux {
             proc_files: HashMap::new(),
             sysctl: None,
             victim: None,
+            fallen: Vec::new(),
+            processors: ffi::processors(),
             not_send: PhantomData,
         };
         linux.await_thread(0)?;
@@ -204,6 +213,30 @@ impl Linux {
         Ok(self.answer_of(task))
     }
 
+    /// Whether `task` can take an order.
+    fn check_idle(&self, task: TaskId) -> Result<(), LabError> {
+        match &self.tasks.get(task)?.doing {
+            Doing::Nothing => Ok(()),
+            Doing::Call(_) | Doing::Racing(_) | Doing::Reading(_) | Doing::Late => {
+                Err(unable(task, "is still in a call"))
+            }
+            Doing::Elsewhere => Err(unable(task, "is another program by now")),
+            Doing::Gone => Err(unable(task, "is gone")),
+        }
+    }
+
+    /// What the lab has to know before a call is made: the process that it will kill, say.
+    fn before_call(&mut self, call: &Syscall) -> Result<Option<usize>, LabError> {
+        if let Syscall::Kill { pid } = call {
+            let victim = TaskId::from_pid(*pid).and_then(|task| self.tasks.get(task).ok());
+            return Ok(victim.map(|task| task.process));
+        }
+        if self.sysctl.is_none() && is_root() && sysctl::is_opened_by(call) {
+            self.sysctl = Some(Sysctl::reserve()?);
+        }
+        Ok(None)
+    }
+
     /// The answer of a call that was run, or that it sleeps.
     fn answer_of(&mut self, task: TaskId) -> Answer {
         match self.ended.iter().position(|ended| ended.task == task) {
@@ -257,27 +290,12 @@ impl Backend for Linux {
     }
 
     fn submit(&mut self, task: TaskId, call: Syscall) -> Result<Answer, LabError> {
-        let entry = self.tasks.get(task)?;
-        let slot = entry.slot;
-        match &entry.doing {
-            Doing::Nothing => {}
-            Doing::Call(_) | Doing::Reading(_) | Doing::Late => {
-                return Err(unable(task, "is still in a call"));
-            }
-            Doing::Elsewhere => return Err(unable(task, "is another program by now")),
-            Doing::Gone => return Err(unable(task, "is gone")),
-        }
+        self.check_idle(task)?;
+        let slot = self.tasks.get(task)?.slot;
         match &call {
             Syscall::Fork => return self.fork(task),
             Syscall::Fdinfo { fd } => return self.fdinfo(task, *fd),
-            Syscall::Kill { pid } => {
-                let victim = TaskId::from_pid(*pid).and_then(|task| self.tasks.get(task).ok());
-                self.victim = victim.map(|task| task.process);
-            }
-            call if self.sysctl.is_none() && is_root() && sysctl::is_opened_by(call) => {
-                self.sysctl = Some(Sysctl::reserve()?);
-            }
-            _ => {}
+            _ => self.victim = self.before_call(&call)?,
         }
         if may_sleep(&call) && !self.tasks.has_colleague(task)? {
             // Somebody has to be left who can start the next thread of this process.
@@ -285,7 +303,8 @@ impl Backend for Linux {
         }
         let name = call.name();
         let due = clock::timeout(&call).map(|time| self.clock.saturating_add(time));
-        let call = encode::encode(self.board, slot, call, &self.tasks.seen_by(task))?;
+        let mut memory = Memory::of(self.board, slot);
+        let call = encode::encode(&mut memory, call, &self.tasks.seen_by(task))?;
         if call.guarded || call.frozen {
             self.prepare_memory(task, &call)?;
         }
@@ -345,6 +364,14 @@ impl Backend for Linux {
         let slot = self.tasks.take_slot()?;
         let tid = self.start_thread(by, slot)?;
         Ok(self.tasks.add(slot, process, tid))
+    }
+
+    fn race(
+        &mut self,
+        programs: &[(TaskId, Vec<Syscall>)],
+        seed: u64,
+    ) -> Result<Vec<(TaskId, Vec<Fate>)>, LabError> {
+        self.run_race(programs, seed)
     }
 
     fn thaw(&mut self, task: TaskId, page: Thaw) -> Result<(), LabError> {

@@ -27,18 +27,19 @@ use std::time::{Duration, Instant};
 use crate::abi::{Answer, TaskId};
 use crate::backend::LabError;
 
-use super::board::Order;
-use super::decode::Outcome;
+use super::board::{Order, Place};
+use super::decode::{Outcome, Stored};
 use super::tasks::{Doing, Flight, Ice, Life, field};
 use super::{Ended, Linux, ffi};
 
 /// How long the lab waits for something that should take no time.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A task asleep in its call: who, how, and how often it was switched out so far.
+/// A task asleep in its call: who, in which call of a race, how, and how often it was switched out so far.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Asleep {
     task: TaskId,
+    place: Option<Place>,
     uninterruptible: bool,
     switches: (u64, u64),
 }
@@ -181,6 +182,7 @@ impl Linux {
                 {
                     self.enter_elsewhere(task)?;
                 }
+                Doing::Racing(_) => self.note_victims(task),
                 Doing::Reading(reader) if reader.is_done() => {
                     let doing =
                         std::mem::replace(&mut self.tasks.tasks[index].doing, Doing::Nothing);
@@ -218,6 +220,30 @@ impl Linux {
             ice,
             ..
         } = flight;
+        let answer = self.read_answer(stored, ret, ice)?;
+        self.aftermath(task, slot, nr, ret)?;
+        match due {
+            Some(due) if ret == 0 && due > self.clock => {
+                self.tasks.get_mut(task)?.doing = Doing::Late;
+                let ended = Ended {
+                    ticket,
+                    task,
+                    answer,
+                };
+                self.late.push((due, ended));
+            }
+            _ => self.note_end(task, ticket, answer),
+        }
+        Ok(())
+    }
+
+    /// What a call that ended has to say.
+    pub(super) fn read_answer(
+        &mut self,
+        stored: Stored,
+        ret: i64,
+        ice: Ice,
+    ) -> Result<Answer, LabError> {
         let mut reaped = None;
         let answer = stored.answer(
             self.board,
@@ -234,20 +260,7 @@ impl Linux {
             self.bury(process);
             self.tasks.processes[process].life = Life::Reaped;
         }
-        self.aftermath(task, slot, nr, ret)?;
-        match due {
-            Some(due) if ret == 0 && due > self.clock => {
-                self.tasks.get_mut(task)?.doing = Doing::Late;
-                let ended = Ended {
-                    ticket,
-                    task,
-                    answer,
-                };
-                self.late.push((due, ended));
-            }
-            _ => self.note_end(task, ticket, answer),
-        }
-        Ok(())
+        Ok(answer)
     }
 
     /// A process is over: so are its tasks, and their slots are free.
@@ -272,6 +285,7 @@ impl Linux {
             self.proc_files.remove(&self.tasks.tasks[index].tid);
             match doing {
                 Doing::Gone => continue,
+                Doing::Racing(heat) => self.fall(TaskId(index as u32), slot, heat),
                 Doing::Call(_) | Doing::Reading(_) | Doing::Late => {
                     self.late
                         .retain(|(_, ended)| ended.task.0 as usize != index);
@@ -344,14 +358,28 @@ impl Linux {
         let mut rest = true;
         for index in 0..self.tasks.tasks.len() {
             let entry = &self.tasks.tasks[index];
-            let (tid, nr) = match &entry.doing {
-                Doing::Call(flight) => (entry.tid, flight.nr),
-                Doing::Reading(reader) => (reader.tid(), libc::SYS_read),
+            let (tid, nr, place) = match &entry.doing {
+                Doing::Call(flight) => (entry.tid, flight.nr, None),
+                Doing::Racing(heat) => {
+                    let control = self.board.control(entry.slot);
+                    if control.done.load(SeqCst) == heat.order {
+                        continue;
+                    }
+                    let place = control.place();
+                    let leg = match place {
+                        Place::In(index) => heat.legs.get(index),
+                        Place::Before(_) => None,
+                    };
+                    // Time will wake it, if nothing else does.
+                    rest &= leg.is_some_and(|leg| !leg.timed);
+                    (entry.tid, leg.map_or(-1, |leg| leg.nr), Some(place))
+                }
+                Doing::Reading(reader) => (reader.tid(), libc::SYS_read, None),
                 _ => continue,
             };
             let (process, reading) = (entry.process, matches!(entry.doing, Doing::Reading(_)));
             match self.look(TaskId(index as u32), tid, nr)? {
-                Seen::Asleep(asleep) => all.push(asleep),
+                Seen::Asleep(asleep) => all.push(Asleep { place, ..asleep }),
                 Seen::Awake => rest = false,
                 Seen::Missing => {
                     rest = false;
@@ -410,6 +438,7 @@ impl Linux {
             Some('Z' | 'X') => Seen::Missing,
             Some(state @ ('S' | 'D')) if sleeps => Seen::Asleep(Asleep {
                 task,
+                place: None,
                 uninterruptible: state == 'D',
                 switches,
             }),
@@ -423,6 +452,10 @@ impl Linux {
         for (task, entry) in self.tasks.iter() {
             let name = match &entry.doing {
                 Doing::Call(flight) => flight.name,
+                Doing::Racing(heat) => match self.board.control(entry.slot).place() {
+                    Place::In(index) => heat.legs.get(index).map_or("a race", |leg| leg.name),
+                    Place::Before(_) => "a race",
+                },
                 Doing::Reading(_) => "fdinfo",
                 _ => continue,
             };

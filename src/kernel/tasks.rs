@@ -16,6 +16,7 @@ use super::board::{SLOTS, TASK_SLOTS};
 use super::decode::Stored;
 use super::encode::Pids;
 use super::fdinfo::Reader;
+use super::race::Heat;
 
 /// A number that is above every limit for process ids, so that Linux answers "no such process".
 const NOBODY: i32 = 0x3fff_ffff;
@@ -37,6 +38,8 @@ pub(super) enum Doing {
     Nothing,
     /// In a system call.
     Call(Flight),
+    /// In a race.
+    Racing(Heat),
     /// Not itself in a call: the lab reads its fdinfo file for it.
     Reading(Reader),
     /// Through with a call that the lab does not tell of yet (`clock.rs`).
@@ -297,16 +300,21 @@ impl Tasks {
 
     /// Whether some task is stopped at frozen memory.
     pub(super) fn any_frozen(&self) -> bool {
-        self.tasks
-            .iter()
-            .any(|task| matches!(&task.doing, Doing::Call(flight) if flight.ice == Ice::Stopped))
+        self.tasks.iter().any(|task| match &task.doing {
+            Doing::Call(flight) => flight.ice == Ice::Stopped,
+            Doing::Racing(heat) => heat.ice == Ice::Stopped,
+            _ => false,
+        })
     }
 
     /// Whether some task is in a call.
     pub(super) fn any_in_flight(&self) -> bool {
-        self.tasks
-            .iter()
-            .any(|task| matches!(task.doing, Doing::Call(_) | Doing::Reading(_)))
+        self.tasks.iter().any(|task| {
+            matches!(
+                task.doing,
+                Doing::Call(_) | Doing::Racing(_) | Doing::Reading(_)
+            )
+        })
     }
 
     /// The process with this number, if it was not reaped.

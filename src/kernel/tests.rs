@@ -857,3 +857,200 @@ fn figures() {
     }
     eprintln!("a read that falls asleep: {:?}", time / 2000);
 }
+
+/// What a race needs: an epoll, an eventfd in it, and some tasks.
+fn course(linux: &mut Linux, events: EventMask, tasks: usize) -> (Fd, Fd, Vec<TaskId>) {
+    let (ep, fd) = (epoll(linux), eventfd(linux, 0));
+    add(linux, ep, fd, events);
+    let tasks = (0..tasks).map(|_| linux.spawn(MAIN).expect("a thread"));
+    (ep, fd, tasks.collect())
+}
+
+#[track_caller]
+fn race(linux: &mut Linux, programs: &[(TaskId, Vec<Syscall>)], seed: u64) -> Vec<Vec<Fate>> {
+    let fates = linux.race(programs, seed).expect("the lab works");
+    let tasks = fates.iter().map(|(task, _)| *task);
+    assert!(tasks.eq(programs.iter().map(|(task, _)| *task)));
+    fates.into_iter().map(|(_, fates)| fates).collect()
+}
+
+fn ended(answer: Answer) -> Fate {
+    Fate::Ended(answer)
+}
+
+#[test]
+fn one_edge_is_for_one_of_those_who_race_for_it() {
+    for seed in 0..60 {
+        let mut linux = linux();
+        let (ep, fd, tasks) = course(&mut linux, IN_ET, 3);
+        let waits = || vec![wait_call(ep, Room::Plenty, 8, -1)];
+        let programs = [
+            (tasks[0], waits()),
+            (tasks[1], vec![bump(fd)]),
+            (tasks[2], waits()),
+        ];
+        let raced = race(&mut linux, &programs, seed);
+        assert_eq!(raced[1], [ended(Answer::ret(8))]);
+        let won = ended(reported(&[fd]));
+        let (winner, loser) = if raced[0] == [won.clone()] {
+            (0, 2)
+        } else {
+            (2, 0)
+        };
+        assert_eq!(raced[winner], [won], "seed {seed}: {raced:?}");
+        assert_eq!(raced[loser], [Fate::Asleep], "seed {seed}: {raced:?}");
+
+        // Who sleeps is still there when the race is over.
+        assert_eq!(settle(&mut linux), []);
+        assert_eq!(call(&mut linux, MAIN, bump(fd)), Answer::ret(8));
+        assert_eq!(settle(&mut linux), [(tasks[loser], reported(&[fd]))]);
+        let again = call(&mut linux, tasks[loser], wait_call(ep, Room::Plenty, 8, 0));
+        assert_eq!(again, reported(&[]));
+    }
+}
+
+#[test]
+fn what_a_race_did_not_reach_is_not_done_later() {
+    let mut linux = linux();
+    let (ep, fd, tasks) = course(&mut linux, IN_ET, 2);
+    let other = eventfd(&mut linux, 0);
+    let sleeps_early = vec![wait_call(ep, Room::Plenty, 8, -1), bump(other)];
+    let programs = [
+        (tasks[0], sleeps_early),
+        (tasks[1], vec![bump(other), bump(Fd(-1))]),
+    ];
+    let raced = race(&mut linux, &programs, 0);
+    assert_eq!(raced[0], [Fate::Asleep, Fate::NotReached]);
+    let bad = Answer::err(Errno::EBADF);
+    assert_eq!(raced[1], [ended(Answer::ret(8)), ended(bad)]);
+    call(&mut linux, MAIN, bump(fd));
+    assert_eq!(settle(&mut linux), [(tasks[0], reported(&[fd]))]);
+    let mut t = Thread::of(&mut linux, tasks[0]);
+    assert_eq!(t.read(other, 8).map(|bytes| bytes.to_u64()), Ok(Some(1)));
+}
+
+#[test]
+fn a_race_lasts_until_the_last_timeout() {
+    let mut linux = linux();
+    let (ep, _, tasks) = course(&mut linux, IN_ET, 2);
+    let sleeper = linux.spawn(MAIN).expect("a thread");
+    let timed = |timeout| wait_call(ep, Room::Plenty, 8, timeout);
+    assert_eq!(call(&mut linux, sleeper, timed(1)), Answer::Blocked);
+    let programs = [
+        (tasks[0], vec![timed(2), timed(1)]),
+        (tasks[1], vec![timed(0), timed(3)]),
+    ];
+    let raced = race(&mut linux, &programs, 1);
+    let none = || ended(reported(&[]));
+    assert_eq!(raced, [[none(), none()], [none(), none()]]);
+    assert_eq!(settle(&mut linux), [(sleeper, reported(&[]))]);
+}
+
+/// Each call has its own memory, with its own pattern around what it stores.
+#[test]
+fn the_calls_of_a_race_do_not_share_buffers() {
+    let mut linux = linux();
+    let (ep, fd, tasks) = course(&mut linux, EventMask::IN, 2);
+    let (r, w) = pipe(&mut linux, OpenFlags::empty());
+    let write = |text: &str| Syscall::Write {
+        fd: w,
+        buf: Ptr::To(Bytes::from(text.as_bytes())),
+        count: text.len() as u64,
+    };
+    let read = |count| Syscall::Read {
+        fd: r,
+        buf: OutPtr::PLENTY,
+        count,
+    };
+    let poll = |fd| Syscall::Poll {
+        fds: vec![PollFd {
+            fd,
+            events: EventMask::IN,
+            revents: EventMask::empty(),
+        }],
+        timeout: 0,
+    };
+    let all_in_turn = vec![
+        bump(fd),
+        wait_call(ep, Room::Plenty, 8, 0),
+        write("one"),
+        read(2),
+        wait_call(ep, Room::Bytes(14), 8, 0),
+        poll(r),
+        write("two"),
+        read(100),
+        poll(r),
+    ];
+    let bytes = |text: &str| {
+        let count = text.len() as i64;
+        ended(Answer::Done(count, Out::Bytes(text.as_bytes().into())))
+    };
+    let polled = |count, revents| {
+        let fds = vec![PollFd {
+            fd: r,
+            events: EventMask::IN,
+            revents,
+        }];
+        ended(Answer::Done(count, Out::PollFds(fds)))
+    };
+    let raced = race(&mut linux, &[(tasks[0], all_in_turn)], 3);
+    assert_eq!(
+        raced[0],
+        [
+            ended(Answer::ret(8)),
+            ended(reported(&[fd])),
+            ended(Answer::ret(3)),
+            bytes("on"),
+            ended(reported(&[fd])),
+            polled(1, EventMask::IN),
+            ended(Answer::ret(3)),
+            bytes("etwo"),
+            polled(0, EventMask::empty()),
+        ]
+    );
+    let two_rooms = vec![wait_call(ep, Room::Bytes(24), 8, 0); 2];
+    assert!(linux.race(&[(tasks[1], two_rooms)], 3).is_err());
+    let fork = vec![Syscall::Fork];
+    assert!(linux.race(&[(tasks[1], fork)], 3).is_err());
+    let twice = [(tasks[1], vec![bump(fd)]), (tasks[1], vec![bump(fd)])];
+    assert!(linux.race(&twice, 3).is_err());
+    // What was refused has left nothing behind.
+    let raced = race(&mut linux, &[(tasks[1], vec![bump(fd)])], 3);
+    assert_eq!(raced, [[ended(Answer::ret(8))]]);
+}
+
+#[test]
+fn who_is_killed_in_a_race_is_gone_with_what_it_held() {
+    for seed in 0..20 {
+        let mut linux = linux();
+        let (r, w) = pipe(&mut linux, OpenFlags::empty());
+        let child = match call(&mut linux, MAIN, Syscall::Fork) {
+            Answer::Done(pid, _) => TaskId::from_pid(pid as i32).expect("a task"),
+            other => panic!("{other:?}"),
+        };
+        call(&mut linux, MAIN, Syscall::Close { fd: w });
+        let read = |count| Syscall::Read {
+            fd: r,
+            buf: OutPtr::PLENTY,
+            count,
+        };
+        let kill = Syscall::Kill { pid: child.pid() };
+        let reader = linux.spawn(MAIN).expect("a thread");
+        let programs = [
+            (child, vec![read(1), read(2)]),
+            (MAIN, vec![kill]),
+            (reader, vec![read(3)]),
+        ];
+        let raced = race(&mut linux, &programs, seed);
+        let dies_early = [Fate::NotReached, Fate::NotReached];
+        let dies_asleep = [ended(Answer::Gone), Fate::NotReached];
+        assert!(
+            [dies_early, dies_asleep].contains(&[raced[0][0].clone(), raced[0][1].clone()]),
+            "seed {seed}: {raced:?}"
+        );
+        assert_eq!(raced[1], [ended(Answer::ret(0))]);
+        // The last writer is gone.
+        let end_of_file = ended(Answer::Done(0, Out::Bytes(Bytes::default())));
+        assert_eq!(raced[2], [end_of_file], "seed {seed}");
+    }
+}

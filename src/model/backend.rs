@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use super::call::{Pace, Stepped};
 use super::{Kernel, Machine};
-use crate::abi::{Answer, Syscall, TaskId};
+use crate::abi::{Answer, Fate, Syscall, TaskId};
 use crate::backend::{Backend, LabError, Thaw};
 use crate::trace::{Observer, Recorder, State, Trace};
 
 /// The emulated kernel, ready to take calls.
 #[derive(Debug, Default)]
 pub struct Model<O = ()> {
-    machine: Machine,
-    observer: O,
+    pub(super) machine: Machine,
+    pub(super) observer: O,
     /// Tasks whose call is in flight, the one that sleeps longest first, but for `caller`.
-    in_flight: Vec<TaskId>,
+    pub(super) in_flight: Vec<TaskId>,
     /// Who made the last call. Whether that call sleeps is asked later: to look at its answer on the way
     /// out would cost a copy of it, and that is a third of what a wait without events takes.
     caller: Option<TaskId>,
@@ -74,7 +74,7 @@ impl<O: Observer> Model<O> {
 
     /// Puts whoever made the last call behind all others that sleep, if it sleeps.
     #[inline]
-    fn line_up_caller(&mut self) {
+    pub(super) fn line_up_caller(&mut self) {
         if let Some(caller) = self.caller.take()
             && self.machine.task(caller).call.is_some()
         {
@@ -164,6 +164,14 @@ impl<O: Observer> Backend for Model<O> {
 
     fn spawn(&mut self, task: TaskId) -> Result<TaskId, LabError> {
         Ok(self.machine.new_thread(task))
+    }
+
+    fn race(
+        &mut self,
+        programs: &[(TaskId, Vec<Syscall>)],
+        seed: u64,
+    ) -> Result<Vec<(TaskId, Vec<Fate>)>, LabError> {
+        self.run_race(programs, seed)
     }
 
     fn thaw(&mut self, task: TaskId, page: Thaw) -> Result<(), LabError> {

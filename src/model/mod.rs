@@ -32,6 +32,7 @@ mod file;
 mod invariants;
 
 mod list;
+mod race;
 mod rbtree;
 mod stepwise;
 mod syscall;
