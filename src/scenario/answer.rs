@@ -201,21 +201,7 @@ fn judge_output(output: &Output, answer: &Answer, env: &Env) -> Result<Part> {
 fn stored(shown: &Shown, out: &Out, env: &Env) -> Result<bool> {
     Ok(match (shown, out) {
         (Shown::Open, _) => true,
-        (Shown::Events { events, .. }, Out::None) => events.is_empty(),
-        (Shown::Events { unordered, events }, Out::Events(stored)) => {
-            let mut expected: Vec<EpollEvent> = events
-                .iter()
-                .map(|event| epoll_event(event, env))
-                .collect::<Result<_>>()?;
-            if *unordered {
-                let mut stored = stored.clone();
-                sort(&mut stored);
-                sort(&mut expected);
-                expected == stored
-            } else {
-                expected == *stored
-            }
-        }
+        (Shown::Events { unordered, events }, out) => holds_events(*unordered, events, out, env)?,
         // A name takes whatever number comes.
         (Shown::Pipe(read_end, write_end), Out::Pipe(r, w)) => {
             let takes = |num: &Num, fd| matches!(num, Num::Name(_)) || *num == lit(fd);
@@ -230,6 +216,31 @@ fn stored(shown: &Shown, out: &Out, env: &Env) -> Result<bool> {
         (Shown::Rlimit(expected), Out::Rlimit(stored)) => expected == stored,
         _ => false,
     })
+}
+
+/// Whether a call that succeeded has stored these events.
+pub(super) fn holds_events(
+    unordered: bool,
+    events: &[Event],
+    out: &Out,
+    env: &Env,
+) -> Result<bool> {
+    let stored = match out {
+        Out::None => return Ok(events.is_empty()),
+        Out::Events(stored) => stored,
+        _ => return Ok(false),
+    };
+    let mut expected: Vec<EpollEvent> = events
+        .iter()
+        .map(|event| epoll_event(event, env))
+        .collect::<Result<_>>()?;
+    if unordered {
+        let mut stored = stored.clone();
+        sort(&mut stored);
+        sort(&mut expected);
+        return Ok(expected == stored);
+    }
+    Ok(expected == *stored)
 }
 
 fn sort(events: &mut [EpollEvent]) {

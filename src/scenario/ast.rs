@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::abi::{EpollParams, Errno, Rlimit, WaitStatus};
 use crate::backend::Thaw;
 
+use super::closing::Closing;
 use super::signature::Signature;
 use super::{Header, Span};
 
@@ -25,9 +26,15 @@ impl Scenario {
         &self.header
     }
 
-    /// The lines in order; the body of a loop hangs under its first line.
+    /// The lines in order; the body of a block hangs under its first line.
     pub fn lines(&self) -> &[Line] {
         &self.lines
+    }
+
+    /// Whether it has a `parallel` block: then it does not tell one run but all that are possible.
+    pub fn is_parallel(&self) -> bool {
+        let is_block = |line: &Line| matches!(line.kind, LineKind::Parallel(_));
+        self.lines.iter().any(is_block)
     }
 }
 
@@ -60,10 +67,20 @@ impl Line {
         )
     }
 
-    /// The lines that it repeats.
+    /// The lines of the block that it opens.
     pub fn body(&self) -> Option<&[Line]> {
         match &self.kind {
             LineKind::Repeat(repeat) => Some(&repeat.body),
+            LineKind::Parallel(parallel) => Some(&parallel.body),
+            _ => None,
+        }
+    }
+
+    /// The comment behind the closing brace of its block.
+    pub(super) fn end_comment(&self) -> Option<&str> {
+        match &self.kind {
+            LineKind::Repeat(repeat) => repeat.end_comment.as_deref(),
+            LineKind::Parallel(parallel) => parallel.end_comment.as_deref(),
             _ => None,
         }
     }
@@ -84,6 +101,16 @@ pub(super) enum LineKind {
         page: Thaw,
     },
     Repeat(Repeat),
+    Parallel(Parallel),
+    Closing(Closing),
+}
+
+/// `parallel {` ... `}`: lines of one task in their order, those of different tasks in any.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Parallel {
+    pub(super) body: Vec<Line>,
+    /// The comment behind the closing brace.
+    pub(super) end_comment: Option<Box<str>>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -101,7 +128,8 @@ pub(super) struct Call {
     /// Time that passes first.
     pub(super) time: Option<Duration>,
     pub(super) task: Option<Name>,
-    /// The name that the returned number gets.
+    /// The name that the returned number gets; in and behind a `parallel` block the name by which the
+    /// closing lines ask for what the call returned.
     pub(super) bind: Option<Name>,
     pub(super) signature: &'static Signature,
     /// All arguments, also where a half shows only some of them.
@@ -137,6 +165,8 @@ pub(super) enum Form {
     Plain,
     /// `... <unfinished ...>`: it sleeps.
     Unfinished,
+    /// `... <unfinished ...>) = ?`: it may sleep for good, as strace shows a call that never came back.
+    Abandoned,
     /// `<... call resumed>`: it ended.
     Resumed,
 }

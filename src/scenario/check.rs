@@ -3,16 +3,18 @@
 //! The walk goes through the lines once, in their order. That is exact although there are loops,
 //! because a loop runs at least once and what its first round has bound stays bound.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::ast::{
     Arg, Call, Detail, Event, Expect, Form, Line, LineKind, Name, Num, Output, Scenario, Shown,
     Text, Value,
 };
+use super::closing::{Closing, Result as Became};
 use super::env::unbound;
+use super::parallel::{Part, may_stand};
 use super::read::arguments;
 use super::read::check_name;
-use super::signature::{Kind, Param, Returns};
+use super::signature::{Kind, Param, Returns, Signature};
 use super::{ScenarioError, Span};
 
 /// The most calls that a scenario may make, all rounds of its loops counted.
@@ -40,6 +42,10 @@ struct Checker {
     tasks: HashSet<Box<str>>,
     gone: HashSet<Box<str>>,
     calls: u64,
+    /// In which part of a scenario with a `parallel` block the walk is.
+    part: Part,
+    /// The names for closing lines, and the calls that they stand for.
+    results: HashMap<Box<str>, &'static Signature>,
     errors: Vec<ScenarioError>,
 }
 
@@ -51,7 +57,21 @@ impl Checker {
             if self.errors.len() >= MOST_ERRORS {
                 return;
             }
+            if let Err(error) = may_stand(line, self.part) {
+                self.errors.push(error);
+                continue;
+            }
             let result = match &line.kind {
+                LineKind::Parallel(parallel) => {
+                    self.part = Part::Block;
+                    self.block(&parallel.body, 1);
+                    self.part = Part::Behind;
+                    Ok(())
+                }
+                LineKind::Closing(closing) => {
+                    self.part = Part::Closing;
+                    self.closing(closing)
+                }
                 LineKind::Repeat(repeat) => {
                     acted = false;
                     let entered = self.enter_loop(repeat.var.as_ref());
@@ -133,6 +153,10 @@ impl Checker {
     }
 
     fn bind(&mut self, name: &Name, call: &Call) -> Result<()> {
+        let number = matches!(call.signature.returns, Returns::Fd | Returns::Task);
+        if self.part != Part::SetUp && !number {
+            return self.name_result(name, call);
+        }
         if call.form != Form::Plain || matches!(call.expect, Expect::Error(_)) {
             let message = format!("`{}` would stand for nothing", name.text);
             let why = if call.form == Form::Plain {
@@ -162,6 +186,48 @@ impl Checker {
             }
         }
         Ok(())
+    }
+
+    /// A name by which closing lines ask for what the call returned.
+    fn name_result(&mut self, name: &Name, call: &Call) -> Result<()> {
+        check_name(&name.text, name.span)?;
+        let taken = self.numbers.contains(&name.text) || self.results.contains_key(&name.text);
+        if taken {
+            let message = format!("`{}` stands for something already", name.text);
+            return Err(ScenarioError::new(name.span, message, "taken"));
+        }
+        self.results.insert(name.text.clone(), call.signature);
+        Ok(())
+    }
+
+    fn closing(&self, closing: &Closing) -> Result<()> {
+        let mut result = Ok(());
+        closing.claim.for_each(&mut |name, became| {
+            if result.is_ok() {
+                result = self.claimed(name, became);
+            }
+        });
+        result
+    }
+
+    fn claimed(&self, name: &Name, became: &Became) -> Result<()> {
+        let Some(signature) = self.results.get(&name.text) else {
+            let message = format!("no line gives a result the name `{}`", name.text);
+            return Err(ScenarioError::new(name.span, message, "unknown result")
+                .help("as in `n1 = epoll_wait(ep, ..., 8, 0)` inside the parallel block")
+                .meant(&name.text, self.results.keys().map(|known| &**known)));
+        };
+        match became {
+            Became::Events { events, span, .. } => {
+                let stores_events = |param: &Param| matches!(param.kind, Kind::Events);
+                if !signature.params.iter().any(stores_events) {
+                    let message = format!("{} stores no events", signature.name);
+                    return Err(ScenarioError::new(*span, message, "not stored"));
+                }
+                events.iter().try_for_each(|event| self.event(event))
+            }
+            Became::Value(_) | Became::Error(_) | Became::Asleep => Ok(()),
+        }
     }
 
     fn num(&self, num: &Num) -> Result<()> {

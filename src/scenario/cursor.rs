@@ -24,6 +24,11 @@ impl<'t> Cursor<'t> {
         self.at
     }
 
+    /// Goes back to a place that [`Cursor::at`] told.
+    pub(super) fn rewind(&mut self, at: usize) {
+        self.at = at;
+    }
+
     pub(super) fn since(&self, start: usize) -> Span {
         Span::new(start, self.at)
     }

@@ -7,12 +7,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::ast::{Call, Form, Line, LineKind, Name, Repeat, Scenario, Shown};
+use super::ast::{Call, Form, Line, LineKind, Name, Parallel, Repeat, Scenario, Shown};
 use super::cursor::Cursor;
 use super::header::is_directive;
 use super::read::{
-    check_name, complete, read_call, read_comment, read_expectation, read_task, read_thaw,
-    read_time,
+    check_name, complete, read_call, read_closing, read_comment, read_expectation, read_task,
+    read_thaw, read_time,
 };
 use super::{Header, ScenarioError, Span, check};
 
@@ -57,19 +57,44 @@ struct Block {
 struct Opening {
     number: usize,
     span: Span,
-    count: u64,
-    var: Option<Name>,
+    opened: Opened,
     comment: Option<Box<str>>,
+}
+
+/// What kind of block.
+enum Opened {
+    Repeat { count: u64, var: Option<Name> },
+    Parallel,
+}
+
+impl Opened {
+    fn name(&self) -> &'static str {
+        match self {
+            Opened::Repeat { .. } => "a loop",
+            Opened::Parallel => "a parallel block",
+        }
+    }
+
+    fn with(self, body: Vec<Line>, end_comment: Option<Box<str>>) -> LineKind {
+        match self {
+            Opened::Repeat { count, var } => LineKind::Repeat(Repeat {
+                count,
+                var,
+                body,
+                end_comment,
+            }),
+            Opened::Parallel => LineKind::Parallel(Parallel { body, end_comment }),
+        }
+    }
 }
 
 /// What a line turned out to be.
 enum Read {
     Line(LineKind),
-    /// A loop, with where its count stands.
+    /// A block, with the place of what may be wrong with it.
     Open {
-        count: u64,
-        var: Option<Name>,
-        counted: Span,
+        opened: Opened,
+        at: Span,
     },
     Close,
 }
@@ -106,7 +131,7 @@ impl<'t> Parser<'t> {
             },
         ] = self.blocks.as_slice()
         {
-            let message = "a loop has no end";
+            let message = format!("{} has no end", opening.opened.name());
             self.errors.push(
                 ScenarioError::new(opening.span, message, "begins here")
                     .help("a line with `}` ends it"),
@@ -145,9 +170,11 @@ impl<'t> Parser<'t> {
         let comment = read_comment(&mut c)?;
         match read {
             Read::Line(kind) => {
+                let in_parallel = self.in_parallel();
                 let block = self.block();
                 if let LineKind::Call(call) = &kind
                     && call.form == Form::Unfinished
+                    && !in_parallel
                 {
                     block
                         .asleep
@@ -160,27 +187,20 @@ impl<'t> Parser<'t> {
                     comment,
                 });
             }
-            Read::Open {
-                count,
-                var,
-                counted,
-            } => {
+            Read::Open { opened, at } => {
+                let allowed = self.may_open(&opened, at);
                 // It is opened also if it is wrong, so that its end is not wrong too.
                 let opening = Some(Opening {
                     number,
                     span,
-                    count,
-                    var,
+                    opened,
                     comment,
                 });
                 self.blocks.push(Block {
                     opening,
                     ..Block::default()
                 });
-                if count == 0 {
-                    let message = "a loop runs at least once";
-                    return Err(ScenarioError::new(counted, message, "not once"));
-                }
+                allowed?;
                 if self.blocks.len() > DEEPEST + 1 {
                     let message = format!("loops nest at most {DEEPEST} deep");
                     return Err(ScenarioError::new(span, message, "one too many"));
@@ -189,6 +209,49 @@ impl<'t> Parser<'t> {
             Read::Close => self.close_block(span, comment)?,
         }
         Ok(())
+    }
+
+    fn may_open(&self, opened: &Opened, at: Span) -> Result<(), ScenarioError> {
+        match opened {
+            Opened::Repeat { count: 0, .. } => {
+                let message = "a loop runs at least once";
+                Err(ScenarioError::new(at, message, "not once"))
+            }
+            Opened::Repeat { .. } => Ok(()),
+            Opened::Parallel if self.blocks.len() > 1 => {
+                let message = "a parallel block stands in no other block";
+                Err(ScenarioError::new(at, message, "inside another"))
+            }
+            Opened::Parallel => {
+                let asleep = self.blocks.iter().flat_map(|block| {
+                    let lines = block.asleep.values();
+                    lines.map(|index| &block.lines[*index])
+                });
+                match asleep.min_by_key(|line| line.number) {
+                    None => Ok(()),
+                    Some(line) => {
+                        let message = format!(
+                            "the call of line {} is not over when the block begins",
+                            line.number
+                        );
+                        Err(ScenarioError::new(at, message, "begins too early")
+                            .help("make that call inside the block"))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the innermost block is one of interleavings, in which a call is told in one line.
+    fn in_parallel(&self) -> bool {
+        let opening = self.blocks.last().and_then(|block| block.opening.as_ref());
+        matches!(
+            opening,
+            Some(Opening {
+                opened: Opened::Parallel,
+                ..
+            })
+        )
     }
 
     fn close_block(
@@ -200,26 +263,20 @@ impl<'t> Parser<'t> {
         let Some(Opening {
             number,
             span,
-            count,
-            var,
+            opened,
             comment,
         }) = block.opening.take()
         else {
             return Err(ScenarioError::new(
                 span,
-                "`}` ends no loop",
+                "`}` ends no block",
                 "nothing is open here",
             ));
         };
         let body = std::mem::take(&mut block.lines);
         let still_asleep = block.asleep.values().min().map(|index| body[*index].span);
         self.blocks.pop();
-        let kind = LineKind::Repeat(Repeat {
-            count,
-            var,
-            body,
-            end_comment,
-        });
+        let kind = opened.with(body, end_comment);
         self.block().lines.push(Line {
             number,
             span,
@@ -260,6 +317,12 @@ impl<'t> Parser<'t> {
         {
             return Ok(Read::Line(LineKind::Pass(time)));
         }
+        if task.is_none()
+            && time.is_none()
+            && let Some(closing) = read_closing(c)?
+        {
+            return Ok(Read::Line(LineKind::Closing(closing)));
+        }
         if c.eat("<...") {
             return self.read_resumed(c, task, time, start).map(Read::Line);
         }
@@ -267,6 +330,16 @@ impl<'t> Parser<'t> {
             return Err(c.unexpected("a call"));
         };
         match word {
+            "parallel" if !c.sees("(") && !c.sees("=") => {
+                if task.is_some() || time.is_some() {
+                    let message = "a parallel block has neither task nor time";
+                    let span = c.since(start);
+                    return Err(ScenarioError::new(span, message, "belongs to a call"));
+                }
+                c.expect("{")?;
+                let opened = Opened::Parallel;
+                Ok(Read::Open { opened, at: span })
+            }
             "repeat" if !c.sees("(") && !c.sees("=") => {
                 if task.is_some() || time.is_some() {
                     let message = "a loop has neither task nor time";
@@ -379,6 +452,11 @@ impl<'t> Parser<'t> {
         }
         c.expect(">")?;
         let key = task.as_ref().map_or("", |task| &task.text);
+        if self.in_parallel() {
+            let message = "in a parallel block a call is told in one line";
+            return Err(ScenarioError::new(span, message, "only half a call")
+                .help("it may sleep as long as it likes; one that may sleep for good ends with `<unfinished ...>) = ?`"));
+        }
         let block = self.block();
         let Some(index) = block.asleep.remove(key) else {
             let message = "no call of this task is unfinished here";
@@ -448,9 +526,6 @@ fn read_repeat(c: &mut Cursor<'_>) -> Result<Read, ScenarioError> {
         });
     }
     c.expect("{")?;
-    Ok(Read::Open {
-        count,
-        var,
-        counted: span,
-    })
+    let opened = Opened::Repeat { count, var };
+    Ok(Read::Open { opened, at: span })
 }

@@ -8,7 +8,7 @@ use crate::backend::Thaw;
 
 use super::ast::{
     Arg, Call, Detail, Event, Expect, Form, Item, Line, LineKind, Name, Num, Output, Place,
-    PollEntry, Repeat, Scenario, Shown, Text, Value,
+    PollEntry, Scenario, Shown, Text, Value,
 };
 use super::lower::{low_i32, low_u32, low_u64};
 use super::signature::{Kind, Returns};
@@ -21,21 +21,21 @@ impl Display for Scenario {
     }
 }
 
-/// A step of the walk over all lines, loops included.
+/// A step of the walk over all lines, those in blocks included.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step<'s> {
     Line(&'s Line),
-    /// The closing brace of a loop.
-    End(&'s Repeat),
+    /// The closing brace of the block that this line opened.
+    End(&'s Line),
 }
 
 /// All lines in their order, with how deep they stand.
 pub(super) fn walk<'s>(lines: &'s [Line], depth: usize, visit: &mut dyn FnMut(usize, Step<'s>)) {
     for line in lines {
         visit(depth, Step::Line(line));
-        if let LineKind::Repeat(repeat) = &line.kind {
-            walk(&repeat.body, depth + 1, visit);
-            visit(depth, Step::End(repeat));
+        if let Some(body) = line.body() {
+            walk(body, depth + 1, visit);
+            visit(depth, Step::End(line));
         }
     }
 }
@@ -49,7 +49,7 @@ pub(super) fn file_text(scenario: &Scenario, changed: &dyn Fn(&Line) -> Option<S
                 Some(changed) => format!("{changed}{}", Comment(line.comment.as_deref())),
                 None => line.to_string(),
             },
-            Step::End(repeat) => format!("}}{}", Comment(repeat.end_comment.as_deref())),
+            Step::End(opened_by) => format!("}}{}", Comment(opened_by.end_comment())),
         };
         if !line.is_empty() {
             text.push_str(&indent(depth));
@@ -60,7 +60,7 @@ pub(super) fn file_text(scenario: &Scenario, changed: &dyn Fn(&Line) -> Option<S
     text
 }
 
-/// What stands in front of a line in loops.
+/// What stands in front of a line in blocks.
 pub(super) fn indent(depth: usize) -> String {
     " ".repeat(4 * depth)
 }
@@ -100,6 +100,8 @@ impl Display for Line {
                 }
                 f.write_str("{")?;
             }
+            LineKind::Parallel(_) => f.write_str("parallel {")?,
+            LineKind::Closing(closing) => closing.fmt(f)?,
         }
         Comment(self.comment.as_deref()).fmt(f)
     }
@@ -148,7 +150,7 @@ impl Display for Call {
                 write!(f, "<... {} resumed>", self.signature.name)?;
                 self.signature.first_output()
             }
-            Form::Plain | Form::Unfinished => {
+            Form::Plain | Form::Unfinished | Form::Abandoned => {
                 write!(f, "{}(", self.signature.name)?;
                 0
             }
@@ -163,10 +165,11 @@ impl Display for Call {
             f.write_str(if place > first { ", " } else { "" })?;
             write_arg(f, arg, param.kind, self)?;
         }
-        if self.form == Form::Unfinished {
-            return f.write_str(" <unfinished ...>");
+        match self.form {
+            Form::Unfinished => return f.write_str(" <unfinished ...>"),
+            Form::Abandoned => return f.write_str(" <unfinished ...>) = ?"),
+            Form::Plain | Form::Resumed => f.write_str(")")?,
         }
-        f.write_str(")")?;
         write_result(f, &self.expect, self.signature.returns)
     }
 }
@@ -265,6 +268,15 @@ fn write_event(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
     }
 }
 
+pub(super) fn write_events(
+    f: &mut fmt::Formatter<'_>,
+    unordered: bool,
+    events: &[Event],
+) -> fmt::Result {
+    f.write_str(if unordered { "unordered " } else { "" })?;
+    write_list(f, events, ", ", write_event)
+}
+
 fn write_sigset(f: &mut fmt::Formatter<'_>, bits: u64) -> fmt::Result {
     // As strace does: of a set that holds most signals, those are shown that it lacks.
     let negated = bits.count_ones() > u64::BITS * 2 / 3;
@@ -321,12 +333,9 @@ fn write_output(f: &mut fmt::Formatter<'_>, output: &Output, form: Form) -> fmt:
         Place::Frozen => f.write_str("@frozen ")?,
     }
     match &output.shown {
-        _ if form == Form::Unfinished => f.write_str("..."),
+        _ if matches!(form, Form::Unfinished | Form::Abandoned) => f.write_str("..."),
         Shown::Open => f.write_str("..."),
-        Shown::Events { unordered, events } => {
-            f.write_str(if *unordered { "unordered " } else { "" })?;
-            write_list(f, events, ", ", write_event)
-        }
+        Shown::Events { unordered, events } => write_events(f, *unordered, events),
         Shown::Pipe(read_end, write_end) => write!(f, "[{read_end}, {write_end}]"),
         Shown::Bytes(text) => write_text(f, text),
         Shown::Int(num) => write!(f, "[{num}]"),

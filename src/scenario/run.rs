@@ -117,29 +117,14 @@ pub struct Counts {
 impl Scenario {
     /// Runs it from the first line to the last on a fresh kernel.
     pub fn run(&self, backend: &mut dyn Backend, options: Options) -> Run {
-        let run = Run {
-            backend: backend.name(),
-            outcomes: Vec::new(),
-            failures: Vec::new(),
-            counts: Counts::default(),
-            stopped: None,
-        };
-        let mut runner = Runner {
-            backend,
-            options,
-            env: Env::default(),
-            asleep: HashMap::new(),
-            rounds: Vec::new(),
-            deviated: false,
-            run,
-        };
+        let mut runner = Runner::new(backend, options);
         let result = runner.block(&self.lines);
         runner.run.stopped = result.err();
         runner.run
     }
 }
 
-struct Runner<'s, 'b> {
+pub(super) struct Runner<'s, 'b> {
     backend: &'b mut dyn Backend,
     options: Options,
     env: Env,
@@ -155,14 +140,42 @@ struct Runner<'s, 'b> {
 type Result<T> = std::result::Result<T, ScenarioError>;
 type Ended = Vec<(TaskId, Answer)>;
 
-impl<'s> Runner<'s, '_> {
-    fn block(&mut self, lines: &'s [Line]) -> Result<()> {
+impl<'s, 'b> Runner<'s, 'b> {
+    pub(super) fn new(backend: &'b mut dyn Backend, options: Options) -> Runner<'s, 'b> {
+        let run = Run {
+            backend: backend.name(),
+            outcomes: Vec::new(),
+            failures: Vec::new(),
+            counts: Counts::default(),
+            stopped: None,
+        };
+        Runner {
+            backend,
+            options,
+            env: Env::default(),
+            asleep: HashMap::new(),
+            rounds: Vec::new(),
+            deviated: false,
+            run,
+        }
+    }
+
+    /// What came of the lines so far, and what their names stand for.
+    pub(super) fn into_parts(self) -> (Run, Env) {
+        (self.run, self.env)
+    }
+
+    pub(super) fn block(&mut self, lines: &'s [Line]) -> Result<()> {
         let mut index = 0;
         while let Some(line) = lines.get(index) {
             index += 1;
             self.deviated = false;
             let ended = match &line.kind {
                 LineKind::Blank | LineKind::Comment(_) | LineKind::Note(_) => continue,
+                LineKind::Parallel(_) | LineKind::Closing(_) => {
+                    let message = "a parallel block is explored, and not run as one";
+                    return Err(ScenarioError::new(line.span, message, "all at once"));
+                }
                 LineKind::Repeat(repeat) => {
                     self.repeat(repeat)?;
                     continue;
@@ -546,7 +559,7 @@ fn following(lines: &[Line]) -> usize {
     belong
 }
 
-fn lab(line: &Line) -> impl Fn(LabError) -> ScenarioError {
+pub(super) fn lab(line: &Line) -> impl Fn(LabError) -> ScenarioError {
     let span = line.span;
     move |error| ScenarioError::new(span, error.to_string(), "the lab failed here")
 }
@@ -555,7 +568,7 @@ fn sleeps(call: &Call, begun: &Call) -> String {
     format!("{} still sleeps in {}", who(call), begun.signature.name)
 }
 
-fn call_of(call: &Call) -> String {
+pub(super) fn call_of(call: &Call) -> String {
     format!("{} of {}", call.signature.name, who(call))
 }
 

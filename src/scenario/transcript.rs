@@ -68,7 +68,6 @@ pub struct Passage<'r> {
 /// One passage for each line that can do something, executed or not, and for each brace of a loop.
 fn passages<'r>(scenario: &Scenario, run: &'r Run, view: View) -> Vec<Passage<'r>> {
     let mut passages = Vec::new();
-    let mut line_of_loop = Vec::new();
     walk(scenario.lines(), 0, &mut |depth, step| {
         let mut is_resumed = false;
         let (line, texts) = match step {
@@ -76,7 +75,6 @@ fn passages<'r>(scenario: &Scenario, run: &'r Run, view: View) -> Vec<Passage<'r
                 is_resumed =
                     matches!(&line.kind, LineKind::Call(call) if call.form == Form::Resumed);
                 if let LineKind::Repeat(repeat) = &line.kind {
-                    line_of_loop.push(line.number);
                     (line.number, brace(repeat, run, &line.call_text()))
                 } else if line.is_action() {
                     (line.number, texts(line, run, view))
@@ -84,7 +82,10 @@ fn passages<'r>(scenario: &Scenario, run: &'r Run, view: View) -> Vec<Passage<'r
                     return;
                 }
             }
-            Step::End(repeat) => (line_of_loop.pop().unwrap_or(0), brace(repeat, run, "}")),
+            Step::End(line) => match &line.kind {
+                LineKind::Repeat(repeat) => (line.number, brace(repeat, run, "}")),
+                _ => return,
+            },
         };
         let lines = texts
             .into_iter()

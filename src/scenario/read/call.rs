@@ -19,7 +19,7 @@ pub(in crate::scenario) fn read_call(
     let Some(mut signature) = rows.first() else {
         let message = format!("`{name}` is not a call that the lab knows");
         return Err(ScenarioError::new(span, message, "unknown call")
-            .meant(name, calls::names().chain(["repeat", "thaw"])));
+            .meant(name, calls::names().chain(["repeat", "thaw", "parallel"])));
     };
     c.expect("(")?;
     let mut args = Vec::new();
@@ -55,7 +55,15 @@ pub(in crate::scenario) fn read_call(
         }
     }
     shorten(&mut args, signature.params);
+    if form == Form::Unfinished && c.eat(")") {
+        form = Form::Abandoned;
+    }
     let expect = match form {
+        Form::Abandoned => {
+            c.expect("=")?;
+            c.expect("?")?;
+            Expect::Open
+        }
         Form::Unfinished => {
             if signature
                 .selector

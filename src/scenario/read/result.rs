@@ -1,11 +1,11 @@
 //! What follows the equals sign.
 
 use crate::abi::Errno;
-use crate::scenario::ScenarioError;
 use crate::scenario::ast::{Detail, Expect, Item, Num};
 use crate::scenario::cursor::Cursor;
 use crate::scenario::signature::{Kind, Returns};
 use crate::scenario::words;
+use crate::scenario::{ScenarioError, Span};
 
 use super::number::{expect_field, named_num, read_flags, read_num};
 use super::structure::{read_data, read_fd_list, read_list, read_poll_entries};
@@ -74,14 +74,19 @@ pub(super) fn read_error(c: &mut Cursor<'_>) -> Result<Expect> {
     let Some((word, span)) = c.ident() else {
         return Err(c.unexpected("the name of an error"));
     };
-    let unnamed = || word.strip_prefix("ERRNO_")?.parse().ok().map(Errno);
-    let Some(errno) = Errno::from_name(word).or_else(unnamed) else {
-        let all: Vec<&str> = (1..200).filter_map(|number| Errno(number).name()).collect();
-        let message = format!("`{word}` is not an error that the lab knows");
-        return Err(ScenarioError::new(span, message, "unknown error").meant(word, all));
-    };
+    let errno = named_errno(word, span)?;
     skip_brackets(c)?;
     Ok(Expect::Error(errno))
+}
+
+/// `EAGAIN`, or `ERRNO_77` for one without a name.
+pub(super) fn named_errno(word: &str, span: Span) -> Result<Errno> {
+    let unnamed = || word.strip_prefix("ERRNO_")?.parse().ok().map(Errno);
+    Errno::from_name(word).or_else(unnamed).ok_or_else(|| {
+        let all: Vec<&str> = (1..200).filter_map(|number| Errno(number).name()).collect();
+        let message = format!("`{word}` is not an error that the lab knows");
+        ScenarioError::new(span, message, "unknown error").meant(word, all)
+    })
 }
 
 /// A reading aid of strace's, if there is one.

@@ -16,7 +16,7 @@ fn errors(text: &str) -> Vec<String> {
 }
 
 #[track_caller]
-fn assert_error(text: &str, expected: &str) {
+pub(super) fn assert_error(text: &str, expected: &str) {
     assert_eq!(errors(text), [expected], "in {text:?}");
 }
 
@@ -83,7 +83,7 @@ fn syntax_errors_point_at_what_was_not_expected() {
         "repeat 2 {\nclose(3)\n",
         "1:1: a loop has no end [begins here] (a line with `}` ends it)",
     );
-    assert_error("}", "1:1: `}` ends no loop [nothing is open here]");
+    assert_error("}", "1:1: `}` ends no block [nothing is open here]");
     assert_error("repeat 0 {\n}", "1:8: a loop runs at least once [not once]");
     assert_error(
         "write(1, 0x7fff00000000, 4)",

@@ -18,7 +18,7 @@ impl Random {
 }
 
 /// Whatever is read prints as something that reads the same.
-fn try_it(text: &str) {
+pub(super) fn try_it(text: &str) {
     if let Ok(scenario) = Scenario::parse(text) {
         let printed = scenario.to_string();
         match Scenario::parse(&printed) {
@@ -87,11 +87,11 @@ fn mutated_lines_are_errors_or_round_trip() {
     }
 }
 
-#[test]
-fn mutated_files_and_noise_do_not_panic() {
-    let mut random = Random(42);
-    for _ in 0..300 {
-        let mut bytes = CANONICAL.as_bytes().to_vec();
+/// A text with a few bytes changed or missing, so many times.
+pub(super) fn mutated(text: &str, times: usize, mut each: impl FnMut(&str)) {
+    let mut random = Random(43);
+    for _ in 0..times {
+        let mut bytes = text.as_bytes().to_vec();
         for _ in 0..=random.below(6) {
             let at = random.below(bytes.len());
             match random.below(3) {
@@ -101,7 +101,15 @@ fn mutated_files_and_noise_do_not_panic() {
                 _ => bytes.truncate(at.max(1)),
             }
         }
-        try_it(&String::from_utf8_lossy(&bytes));
+        each(&String::from_utf8_lossy(&bytes));
+    }
+}
+
+#[test]
+fn mutated_files_and_noise_do_not_panic() {
+    mutated(CANONICAL, 300, try_it);
+    let mut random = Random(42);
+    for _ in 0..300 {
         let noise: Vec<u8> = (0..400)
             .map(|_| u8::try_from(random.below(256)).expect("a byte"))
             .collect();

@@ -3,5 +3,6 @@
 mod errors;
 mod files;
 mod garbage;
+mod parallel;
 mod round_trip;
 mod running;
