@@ -74,6 +74,8 @@ pub(crate) struct Held {
     pub(crate) scans: Vec<EpId>,
     /// An item that its scan has taken off every list.
     pub(crate) in_hand: Option<ItemId>,
+    /// An epoll whose items it takes off their files' wait queues, all of them before it removes the first.
+    pub(crate) clears: Option<EpId>,
     /// A new item that has not been hooked yet.
     pub(crate) unhooked: Option<ItemId>,
     /// Wake-ups under way.

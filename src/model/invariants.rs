@@ -46,7 +46,7 @@ const INVARIANTS: [(&str, Check); 21] = [
         entries,
     ),
     (
-        "an item has one hook on each wait queue of its file, once it is hooked",
+        "an item has one hook on each wait queue of its file, from when it is hooked to when it goes",
         hooks,
     ),
     (
@@ -357,7 +357,11 @@ fn hooks(s: &Survey<'_>) -> Result<(), String> {
                 .into_iter()
                 .filter(Option::is_some)
                 .collect();
-        if s.held.iter().any(|held| held.unhooked == Some(*item)) {
+        let cleared = Some(s.item(*item).ep);
+        let unhooked = |held: &Held| {
+            held.unhooked == Some(*item) || (held.clears == cleared && queues.is_empty())
+        };
+        if s.held.iter().any(unhooked) {
             should_be.clear();
         }
         queues.sort_unstable();

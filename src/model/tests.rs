@@ -686,6 +686,41 @@ fn a_task_that_was_woken_just_before_its_time_was_up_does_not_wait_again() {
 }
 
 #[test]
+fn a_closed_epoll_leaves_every_queue_before_it_lets_go_of_an_item() {
+    let mut machine = Machine::new();
+    let epfd = make_fd(&mut machine, Syscall::EpollCreate { size: 1 });
+    let files = [0, 0].map(|initval| make_fd(&mut machine, Syscall::Eventfd { initval }));
+    for fd in files {
+        add(&mut machine, epfd, fd, EpollEvent::new(EventMask::IN, 0));
+    }
+    let other = machine.new_thread(TaskId::MAIN);
+    let hooks = |machine: &Machine| {
+        let items = machine.items.live().into_iter();
+        items
+            .map(|item| machine.items[item].pwqlist.iter().count())
+            .collect::<Vec<_>>()
+    };
+    for (task, fd) in [(TaskId::MAIN, epfd), (other, files[1])] {
+        let begun = machine.begin(task, Syscall::Close { fd }, &mut ());
+        assert_eq!(begun.unwrap(), Answer::Blocked);
+    }
+    let mut seen = Vec::new();
+    while machine.step(TaskId::MAIN, &mut ()) == Stepped::Moved {
+        machine.check().unwrap();
+        if seen.last() != Some(&hooks(&machine)) {
+            seen.push(hooks(&machine));
+        }
+        // Who closes a watched file has to wait while this goes on.
+        if let [.., 0] = hooks(&machine)[..] {
+            while machine.step(other, &mut ()) == Stepped::Moved {}
+            assert!(machine.take_answer(other).is_none());
+        }
+    }
+    assert_eq!(seen, [vec![1, 1], vec![0, 1], vec![0, 0], vec![0], vec![]]);
+    assert_eq!(run_to_the_end(&mut machine, other), Answer::ret(0));
+}
+
+#[test]
 fn timers_fire_in_the_order_of_their_deadlines() {
     let mut machine = Machine::new();
     let sleepers = [20, 10, 10].map(|timeout| {

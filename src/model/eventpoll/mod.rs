@@ -42,7 +42,7 @@ pub(crate) use fdinfo::FdinfoRead;
 pub(crate) use item_poll::{NestedPolls, Polled};
 pub(crate) use ovflist::Ovflist;
 pub(crate) use rdllist::Rdllink;
-pub(crate) use release::Unhooked;
+pub(crate) use release::{EpClear, Unhooked};
 pub(crate) use wait::{Deadline, EpollWait};
 
 use super::Kernel;

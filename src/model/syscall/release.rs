@@ -3,8 +3,8 @@
 
 use super::super::Kernel;
 use super::super::call::{Flow, Held, Steps};
-use super::super::encode::{Encode, Encoder, encode_option, variant_is_number};
-use super::super::eventpoll::Unhooked;
+use super::super::encode::{Encode, Encoder, encode_option};
+use super::super::eventpoll::{EpClear, Unhooked};
 use super::super::file::Wakes;
 use super::super::wait_queue::{Walked, Walks};
 use crate::abi::{Answer, TaskId};
@@ -23,14 +23,14 @@ pub(crate) struct Release {
     walks: Walks,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum At {
     /// About to begin with the next file.
     Next,
     /// About to remove one registration of it (`eventpoll_release_file`).
     Items,
-    /// It is an epoll: about to remove one of its own items (`ep_clear_and_put`).
-    OwnItems,
+    /// It is an epoll, and lets go of its own items.
+    Clear(EpClear),
     /// About to call the kind's `release`.
     Fops,
     /// Walking the queues that this wakes.
@@ -70,15 +70,16 @@ impl<O: Observer> Kernel<'_, O> {
             (At::Items, Some(file)) => match self.eventpoll_release_file(task, file) {
                 Unhooked::Blocked => return Flow::Blocked,
                 Unhooked::One => {}
-                Unhooked::NoneLeft => call.at = At::OwnItems,
-            },
-            (At::OwnItems, Some(file)) => {
-                match self.m.files[file].epoll().map(|ep| self.ep_clear(task, ep)) {
-                    Some(Unhooked::Blocked) => return Flow::Blocked,
-                    Some(Unhooked::One) => {}
-                    Some(Unhooked::NoneLeft) | None => call.at = At::Fops,
+                Unhooked::NoneLeft => {
+                    let clear = self.m.files[file].epoll().map(EpClear::new);
+                    call.at = clear.map_or(At::Fops, At::Clear);
                 }
-            }
+            },
+            (At::Clear(mut clear), Some(_)) => match self.ep_clear_step(task, &mut clear) {
+                Flow::Blocked => return Flow::Blocked,
+                Flow::Next => call.at = At::Clear(clear),
+                Flow::Done => call.at = At::Fops,
+            },
             (At::Fops, Some(file)) => {
                 call.wakes = self.file_release(file);
                 if self.wake_next(&mut call.walks, &mut call.wakes) {
@@ -114,15 +115,19 @@ impl Steps for Release {
     }
 
     fn held(&self, held: &mut Held) {
+        if let At::Clear(clear) = self.at {
+            clear.held(held);
+        }
         held.walks.extend(self.walks.iter());
     }
 
     fn at(&self) -> String {
-        format!("__fput: {:?}", self.at)
+        match self.at {
+            At::Clear(clear) => clear.at(),
+            at => format!("__fput: {at:?}"),
+        }
     }
 }
-
-variant_is_number!(At);
 
 impl Encode for Release {
     fn encode(&self, to: &mut Encoder<'_>) {
@@ -133,12 +138,21 @@ impl Encode for Release {
             wakes,
             walks,
         } = self;
-        at.encode(to);
         encode_option(answer, to);
         files.encode(to);
-        if *at == At::Wake {
-            wakes.encode(to);
-            walks.encode(to);
+        match at {
+            At::Next => to.byte(0),
+            At::Items => to.byte(1),
+            At::Clear(clear) => {
+                to.byte(2);
+                clear.encode(to);
+            }
+            At::Fops => to.byte(3),
+            At::Wake => {
+                to.byte(4);
+                wakes.encode(to);
+                walks.encode(to);
+            }
         }
     }
 }
