@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use crate::abi::{
     Answer, Bytes, CtlOp, EpollCreateFlags, EpollEvent, Errno, Fate, Fd, OpenFlags, Out, OutPtr,
-    Ptr, Syscall, TaskId,
+    Ptr, SigInfo, Syscall, TaskId,
 };
 use crate::trace::{State, Trace};
 
@@ -68,6 +68,17 @@ pub trait Backend {
     ) -> Result<Vec<(TaskId, Vec<Fate>)>, LabError> {
         let _ = (programs, seed);
         Err(LabError::new(format!("{} has no races", self.name())))
+    }
+
+    /// The signal handlers that have run since the last time this was asked, each with what it was told.
+    ///
+    /// In the order of delivery, as far as this kernel can tell between tasks: that in which strace
+    /// prints its `---` lines. Several signals that become deliverable to a task at once are delivered
+    /// one after the other before any of the handlers runs its first instruction, so the bodies run the
+    /// other way round. A handler that interrupts a call runs after the call's end if that failed with
+    /// `EINTR`; a call that is restarted has no end, and goes on sleeping behind its handler.
+    fn take_handled(&mut self) -> Vec<(TaskId, SigInfo)> {
+        Vec::new()
     }
 
     /// Gives the frozen page that `task` waits for ([`Room::Frozen`](crate::abi::Room::Frozen)).

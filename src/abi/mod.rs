@@ -17,6 +17,7 @@ mod memory;
 mod outcome;
 mod poll;
 mod process;
+mod signal;
 mod syscall;
 mod time;
 
@@ -29,6 +30,7 @@ pub use fdinfo::{FdinfoItem, parse_fdinfo};
 pub use memory::{OutPtr, Ptr, Room};
 pub use outcome::{Answer, Fate, Out};
 pub use poll::{FdSet, PollFd};
-pub use process::{Rlimit, SigSet, TaskId, WaitStatus};
+pub use process::{Rlimit, TaskId, WaitStatus};
+pub use signal::{SaFlags, SiCode, SigAction, SigHandler, SigInfo, SigSet, SigmaskHow, Signal};
 pub use syscall::{FcntlCmd, IoctlArg, Select, Syscall, request};
 pub use time::{Timespec, Timeval};

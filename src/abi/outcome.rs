@@ -1,7 +1,8 @@
 //! What comes back from a call.
 
 use super::{
-    Bytes, EpollEvent, EpollParams, Errno, EventMask, Fd, FdSet, PollFd, Rlimit, WaitStatus,
+    Bytes, EpollEvent, EpollParams, Errno, EventMask, Fd, FdSet, PollFd, Rlimit, SigAction, SigSet,
+    Timespec, WaitStatus,
 };
 
 /// What a kernel says when it is given a call.
@@ -41,6 +42,12 @@ pub enum Out {
     Params(EpollParams),
     /// By wait4(2), if a child was reaped.
     Status(WaitStatus),
+    /// By rt_sigprocmask(2) the previous mask, by rt_sigpending(2) what is pending.
+    SigSet(SigSet),
+    /// The previous action, by rt_sigaction(2).
+    SigAction(SigAction),
+    /// The time that was left, by nanosleep(2).
+    Timespec(Timespec),
     /// The previous limit, by prlimit(2).
     Rlimit(Rlimit),
     /// The text of an fdinfo file.

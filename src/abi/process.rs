@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Signal;
+
 /// A thread of the lab, numbered in the order of creation; the first one is [`TaskId::MAIN`].
 ///
 /// Where a call deals in process ids (fork(2), wait4(2), kcmp(2)) both backends use these numbers.
@@ -23,17 +25,17 @@ impl TaskId {
     }
 }
 
-/// `sigset_t` as the kernel has it: bit n-1 stands for signal n.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub struct SigSet(pub u64);
-
 /// What wait4(2) tells of a child.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum WaitStatus {
     /// It called exit with this status.
     Exited(i32),
     /// This signal ended it.
-    Signaled(i32),
+    Signaled(Signal),
+    /// This signal stopped it (`WUNTRACED`).
+    Stopped(Signal),
+    /// SIGCONT made it go on (`WCONTINUED`).
+    Continued,
 }
 
 impl fmt::Display for WaitStatus {
@@ -43,12 +45,12 @@ impl fmt::Display for WaitStatus {
                 write!(f, "[{{WIFEXITED(s) && WEXITSTATUS(s) == {status}}}]")
             }
             WaitStatus::Signaled(signal) => {
-                f.write_str("[{WIFSIGNALED(s) && WTERMSIG(s) == ")?;
-                match signal {
-                    9 => f.write_str("SIGKILL}]"),
-                    other => write!(f, "{other}}}]"),
-                }
+                write!(f, "[{{WIFSIGNALED(s) && WTERMSIG(s) == {signal}}}]")
             }
+            WaitStatus::Stopped(signal) => {
+                write!(f, "[{{WIFSTOPPED(s) && WSTOPSIG(s) == {signal}}}]")
+            }
+            WaitStatus::Continued => f.write_str("[{WIFCONTINUED(s)}]"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Bytes, CtlOp, EpollCreateFlags, EpollEvent, EpollParams, Fd, FdFlags, FdSet, OpenFlags, OutPtr,
-    PollFd, Ptr, Rlimit, SigSet, Timespec, Timeval,
+    PollFd, Ptr, Rlimit, SigAction, SigSet, SigmaskHow, Signal, Timespec, Timeval,
 };
 
 /// A system call with its arguments, named as in the manual pages (section 2).
@@ -55,8 +55,19 @@ pub enum Syscall {
     Poll { fds: Vec<PollFd>, timeout: i32 },
     /// select(2)
     Select(Box<Select<Timeval>>),
-    /// pselect(2) as the kernel has it
-    Pselect6(Box<Select<Timespec>>),
+    /// pselect(2) as the kernel has it: the last argument points to these two
+    Pselect6 {
+        select: Box<Select<Timespec>>,
+        sigmask: Ptr<SigSet>,
+        sigsetsize: u64,
+    },
+    /// ppoll(2)
+    Ppoll {
+        fds: Vec<PollFd>,
+        timeout: Option<Timespec>,
+        sigmask: Ptr<SigSet>,
+        sigsetsize: u64,
+    },
 
     /// pipe(2)
     Pipe { pipefd: OutPtr },
@@ -123,8 +134,41 @@ pub enum Syscall {
     ExitGroup { status: i32 },
     /// wait4(2) without usage; -1 waits for any child, `WNOHANG` is 1
     Wait4 { pid: i32, options: i32 },
-    /// kill(2) with `SIGKILL`, the only signal so far
-    Kill { pid: i32 },
+    /// kill(2); 0 is the caller's process group, which is that of all processes of the lab
+    Kill { pid: i32, sig: Signal },
+    /// tgkill(2), which raise(3) is made of
+    Tgkill { tgid: i32, tid: i32, sig: Signal },
+    /// tkill(2)
+    Tkill { tid: i32, sig: Signal },
+    /// rt_sigaction(2)
+    RtSigaction {
+        sig: Signal,
+        act: Ptr<SigAction>,
+        oldact: OutPtr,
+        sigsetsize: u64,
+    },
+    /// rt_sigprocmask(2)
+    RtSigprocmask {
+        how: SigmaskHow,
+        set: Ptr<SigSet>,
+        oldset: OutPtr,
+        sigsetsize: u64,
+    },
+    /// rt_sigpending(2)
+    RtSigpending { set: OutPtr, sigsetsize: u64 },
+    /// rt_sigsuspend(2)
+    RtSigsuspend { mask: Ptr<SigSet>, sigsetsize: u64 },
+    /// pause(2)
+    Pause,
+    /// nanosleep(2)
+    Nanosleep { req: Ptr<Timespec>, rem: OutPtr },
+    /// clock_nanosleep(2); `TIMER_ABSTIME` is 1
+    ClockNanosleep {
+        clockid: i32,
+        flags: i32,
+        req: Ptr<Timespec>,
+        rem: OutPtr,
+    },
     /// prlimit(2) of the caller's `RLIMIT_NOFILE`
     PrlimitNofile { new_limit: Option<Rlimit> },
     /// setresuid(2) with one number three times
@@ -211,7 +255,8 @@ impl Syscall {
             Syscall::EpollPwait2 { .. } => "epoll_pwait2",
             Syscall::Poll { .. } => "poll",
             Syscall::Select(_) => "select",
-            Syscall::Pselect6(_) => "pselect6",
+            Syscall::Pselect6 { .. } => "pselect6",
+            Syscall::Ppoll { .. } => "ppoll",
             Syscall::Pipe { .. } => "pipe",
             Syscall::Pipe2 { .. } => "pipe2",
             Syscall::Eventfd { .. } => "eventfd",
@@ -233,6 +278,15 @@ impl Syscall {
             Syscall::ExitGroup { .. } => "exit_group",
             Syscall::Wait4 { .. } => "wait4",
             Syscall::Kill { .. } => "kill",
+            Syscall::Tgkill { .. } => "tgkill",
+            Syscall::Tkill { .. } => "tkill",
+            Syscall::RtSigaction { .. } => "rt_sigaction",
+            Syscall::RtSigprocmask { .. } => "rt_sigprocmask",
+            Syscall::RtSigpending { .. } => "rt_sigpending",
+            Syscall::RtSigsuspend { .. } => "rt_sigsuspend",
+            Syscall::Pause => "pause",
+            Syscall::Nanosleep { .. } => "nanosleep",
+            Syscall::ClockNanosleep { .. } => "clock_nanosleep",
             Syscall::PrlimitNofile { .. } => "prlimit64",
             Syscall::Setresuid { .. } => "setresuid",
             Syscall::Fdinfo { .. } => "fdinfo",

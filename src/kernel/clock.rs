@@ -37,7 +37,7 @@ pub(super) fn timeout(call: &Syscall) -> Option<Duration> {
             let time = select.timeout.and_then(|time| time.nanoseconds());
             time.map(Duration::from_nanos)
         }
-        Syscall::Pselect6(select) => select.timeout.and_then(timespec),
+        Syscall::Pselect6 { select, .. } => select.timeout.and_then(timespec),
         _ => None,
     };
     time.filter(|time| !time.is_zero())

@@ -6,7 +6,7 @@
 
 use crate::abi::{
     Answer, Bytes, EpollEvent, EpollParams, Errno, EventMask, Fd, FdSet, Out, PollFd, Rlimit,
-    TaskId, WaitStatus,
+    Signal, TaskId, WaitStatus,
 };
 use crate::backend::LabError;
 
@@ -123,7 +123,7 @@ impl Stored {
                 };
                 let status = match status & 0x7f {
                     0 => WaitStatus::Exited((status >> 8) & 0xff),
-                    signal => WaitStatus::Signaled(signal),
+                    signal => WaitStatus::Signaled(Signal(signal)),
                 };
                 return Ok(Answer::Done(task.pid().into(), Out::Status(status)));
             }

@@ -199,7 +199,11 @@ impl Encoder<'_> {
                 let timeout = select.timeout.map(|t| pair_bytes(t.tv_sec, t.tv_usec));
                 self.select(libc::SYS_select, *select, timeout)
             }
-            Syscall::Pselect6(select) => {
+            Syscall::Pselect6 {
+                select,
+                sigmask: Ptr::Addr(0),
+                ..
+            } => {
                 let timeout = select.timeout.map(|t| pair_bytes(t.tv_sec, t.tv_nsec));
                 self.select(libc::SYS_pselect6, *select, timeout)
             }
@@ -304,15 +308,26 @@ impl Encoder<'_> {
                 let args = words([int(pid), status, int(options), 0]);
                 Ok((libc::SYS_wait4, args, Stored::Status(status)))
             }
-            Syscall::Kill { pid } => {
+            Syscall::Kill { pid, sig } => {
                 if pid <= 0 {
                     return Err(LabError::new(
                         "kill of a group or of everybody would leave the lab: name a task",
                     ));
                 }
                 let pid = self.pids.real_pid(pid);
-                plain(libc::SYS_kill, words([int(pid), int(libc::SIGKILL)]))
+                plain(libc::SYS_kill, words([int(pid), int(sig.0)]))
             }
+            Syscall::Pselect6 { .. }
+            | Syscall::Ppoll { .. }
+            | Syscall::Tgkill { .. }
+            | Syscall::Tkill { .. }
+            | Syscall::RtSigaction { .. }
+            | Syscall::RtSigprocmask { .. }
+            | Syscall::RtSigpending { .. }
+            | Syscall::RtSigsuspend { .. }
+            | Syscall::Pause
+            | Syscall::Nanosleep { .. }
+            | Syscall::ClockNanosleep { .. } => Err(LabError::new("this call is not there yet")),
             Syscall::PrlimitNofile { new_limit } => self.prlimit(new_limit),
             Syscall::Setresuid { uid } => plain(libc::SYS_setresuid, words([uid.into(); 3])),
             Syscall::Fdinfo { .. } => Err(LabError::new("fdinfo is no system call")),

@@ -227,7 +227,7 @@ impl Linux {
 
     /// What the lab has to know before a call is made: the process that it will kill, say.
     fn before_call(&mut self, call: &Syscall) -> Result<Option<usize>, LabError> {
-        if let Syscall::Kill { pid } = call {
+        if let Syscall::Kill { pid, .. } = call {
             let victim = TaskId::from_pid(*pid).and_then(|task| self.tasks.get(task).ok());
             return Ok(victim.map(|task| task.process));
         }
@@ -275,7 +275,7 @@ fn may_sleep(call: &Syscall) -> bool {
         | Syscall::Poll { timeout, .. } => *timeout != 0,
         Syscall::EpollPwait2 { .. }
         | Syscall::Select(_)
-        | Syscall::Pselect6(_)
+        | Syscall::Pselect6 { .. }
         | Syscall::Read { .. }
         | Syscall::Write { .. }
         | Syscall::Openat { .. }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::*;
 use crate::abi::{
     Bytes, CtlOp, EpollCreateFlags, EpollEvent, EventMask, FcntlCmd, FdFlags, FdSet, IoctlArg,
-    OpenFlags, Out, OutPtr, PollFd, Ptr, Rlimit, Room, Select, SigSet, Timespec, Timeval,
+    OpenFlags, Out, OutPtr, PollFd, Ptr, Rlimit, Room, Select, SigSet, Signal, Timespec, Timeval,
     WaitStatus, parse_fdinfo, request,
 };
 use crate::backend::Thread;
@@ -370,7 +370,10 @@ fn a_forked_child_shares_files_and_is_reaped() {
             call(&mut linux, MAIN, wait4(-1)),
             Answer::err(Errno::ECHILD)
         );
-        let kill = Syscall::Kill { pid: child.pid() };
+        let kill = Syscall::Kill {
+            pid: child.pid(),
+            sig: Signal::SIGKILL,
+        };
         assert_eq!(call(&mut linux, MAIN, kill), Answer::err(Errno::ESRCH));
         assert!(
             linux
@@ -426,10 +429,13 @@ fn execve_closes_what_is_marked() {
                     )
                     .is_err()
             );
-            let kill = Syscall::Kill { pid: child.pid() };
+            let kill = Syscall::Kill {
+                pid: child.pid(),
+                sig: Signal::SIGKILL,
+            };
             assert_eq!(call(&mut linux, MAIN, kill), Answer::ret(0));
             assert_eq!(call(&mut linux, MAIN, read), eof);
-            let status = Out::Status(WaitStatus::Signaled(libc::SIGKILL));
+            let status = Out::Status(WaitStatus::Signaled(Signal::SIGKILL));
             let reaped = call(&mut linux, MAIN, wait4(child.pid()));
             assert_eq!(reaped, Answer::Done(child.pid().into(), status));
         }
@@ -451,7 +457,10 @@ fn execve_ends_the_other_threads() {
         assert_eq!(call(&mut linux, child, read), Answer::Blocked);
         assert_eq!(call(&mut linux, thread, Syscall::Execve), Answer::ret(0));
         assert_eq!(settle(&mut linux), [(child, Answer::Gone)]);
-        let kill = Syscall::Kill { pid: child.pid() };
+        let kill = Syscall::Kill {
+            pid: child.pid(),
+            sig: Signal::SIGKILL,
+        };
         assert_eq!(call(&mut linux, MAIN, kill), Answer::ret(0));
     }
 }
@@ -517,7 +526,10 @@ fn killed_tasks_are_gone() {
             count: 10,
         };
         assert_eq!(call(&mut linux, thread, read.clone()), Answer::Blocked);
-        let kill = Syscall::Kill { pid: child.pid() };
+        let kill = Syscall::Kill {
+            pid: child.pid(),
+            sig: Signal::SIGKILL,
+        };
         assert_eq!(call(&mut linux, MAIN, kill), Answer::ret(0));
         assert_eq!(settle(&mut linux), [(thread, Answer::Gone)]);
         assert!(
@@ -534,11 +546,22 @@ fn killed_tasks_are_gone() {
         assert_eq!(call(&mut linux, grandchild, read), Answer::Blocked);
         let own = Syscall::Kill {
             pid: grandchild.pid(),
+            sig: Signal::SIGKILL,
         };
         let helper = linux.spawn(grandchild).expect("a thread");
         assert_eq!(call(&mut linux, helper, own), Answer::Gone);
         assert_eq!(settle(&mut linux), [(grandchild, Answer::Gone)]);
-        assert!(linux.submit(MAIN, Syscall::Kill { pid: -1 }).is_err());
+        assert!(
+            linux
+                .submit(
+                    MAIN,
+                    Syscall::Kill {
+                        pid: -1,
+                        sig: Signal::SIGKILL
+                    }
+                )
+                .is_err()
+        );
     }
 }
 
@@ -624,7 +647,12 @@ fn poll_and_select_convert() {
             tv_nsec: 1000,
         }),
     };
-    let answer = call(&mut linux, MAIN, Syscall::Pselect6(Box::new(pselect)));
+    let pselect = Syscall::Pselect6 {
+        select: Box::new(pselect),
+        sigmask: Ptr::NULL,
+        sigsetsize: 0,
+    };
+    let answer = call(&mut linux, MAIN, pselect);
     let answer = match answer {
         Answer::Blocked => linux.finish(MAIN).expect("it ends").remove(0).1,
         other => other,
@@ -1034,7 +1062,10 @@ fn who_is_killed_in_a_race_is_gone_with_what_it_held() {
             buf: OutPtr::PLENTY,
             count,
         };
-        let kill = Syscall::Kill { pid: child.pid() };
+        let kill = Syscall::Kill {
+            pid: child.pid(),
+            sig: Signal::SIGKILL,
+        };
         let reader = linux.spawn(MAIN).expect("a thread");
         let programs = [
             (child, vec![read(1), read(2)]),

@@ -41,7 +41,7 @@ use super::wait_queue::OnQueue;
 use super::{Call, MAX_USER_WATCHES, Machine};
 use crate::abi::{
     Answer, Bytes, EpollEvent, EpollParams, Errno, EventMask, Fd, FdSet, OpenFlags, Out, OutPtr,
-    PollFd, Ptr, Rlimit, Room, TaskId, WaitStatus,
+    PollFd, Ptr, Rlimit, Room, SigAction, SigHandler, TaskId, Timespec, WaitStatus,
 };
 
 /// What takes part in the state of a machine.
@@ -553,11 +553,36 @@ impl Encode for Rlimit {
     }
 }
 
+impl Encode for SigAction {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let SigAction {
+            handler,
+            flags,
+            mask,
+        } = self;
+        let handler = match handler {
+            SigHandler::Default => 0,
+            SigHandler::Ignore => 1,
+            SigHandler::Handle => 2,
+        };
+        to.numbers([handler, u64::from(flags.bits().rotate_left(4)), mask.0]);
+    }
+}
+
+impl Encode for Timespec {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Timespec { tv_sec, tv_nsec } = self;
+        to.numbers([tv_sec.number(to), tv_nsec.number(to)]);
+    }
+}
+
 impl Encode for WaitStatus {
     fn encode(&self, to: &mut Encoder<'_>) {
         let (number, status) = match self {
-            WaitStatus::Exited(status) => (0, status),
-            WaitStatus::Signaled(signal) => (1, signal),
+            WaitStatus::Exited(status) => (0, *status),
+            WaitStatus::Signaled(signal) => (1, signal.0),
+            WaitStatus::Stopped(signal) => (2, signal.0),
+            WaitStatus::Continued => (3, 0),
         };
         to.byte(number);
         status.encode(to);
@@ -623,6 +648,9 @@ impl Encode for Out {
             Out::Status(status) => (9, status),
             Out::Rlimit(limit) => (10, limit),
             Out::Text(text) => (11, text),
+            Out::SigSet(set) => (12, &set.0),
+            Out::SigAction(action) => (13, action),
+            Out::Timespec(time) => (14, time),
         };
         to.byte(number);
         out.encode(to);

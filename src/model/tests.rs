@@ -5,7 +5,7 @@ use super::task::Life;
 use super::{Kernel, Machine, Model, Pace};
 use crate::abi::{
     Answer, Bytes, CtlOp, EpollCreateFlags, EpollEvent, EventMask, FcntlCmd, Fd, OpenFlags, OutPtr,
-    PollFd, Ptr, Room, Syscall, TaskId,
+    PollFd, Ptr, Room, Signal, Syscall, TaskId,
 };
 use crate::backend::{Backend, Thaw};
 
@@ -171,6 +171,7 @@ fn call(chance: &mut Chance, mortality: Mortality) -> Syscall {
             0 => Syscall::ExitGroup { status: 7 },
             1 => Syscall::Kill {
                 pid: chance.of(&[0, 2, 3, 4, 5, 6]),
+                sig: Signal::SIGKILL,
             },
             _ => Syscall::Fdinfo { fd: fd(chance) },
         },
@@ -587,7 +588,13 @@ fn a_wakeup_passes_over_a_task_that_was_killed() {
         };
         assert_eq!(make_as(task, &mut machine, wait), Answer::Blocked);
     }
-    make(&mut machine, Syscall::Kill { pid: child.pid() });
+    make(
+        &mut machine,
+        Syscall::Kill {
+            pid: child.pid(),
+            sig: Signal::SIGKILL,
+        },
+    );
     let (buf, count) = (Ptr::To(Bytes::from_u64(1)), 8);
     make(&mut machine, Syscall::Write { fd, buf, count });
     assert!(!machine.task(waiter).sleeping);

@@ -214,6 +214,9 @@ fn stored(shown: &Shown, out: &Out, env: &Env) -> Result<bool> {
         (Shown::Params(expected), Out::Params(stored)) => expected == stored,
         (Shown::Status(expected), Out::Status(stored)) => expected == stored,
         (Shown::Rlimit(expected), Out::Rlimit(stored)) => expected == stored,
+        (Shown::SigSet(expected), Out::SigSet(stored)) => expected == stored,
+        (Shown::SigAction(expected), Out::SigAction(stored)) => expected == stored,
+        (Shown::Timespec(expected), Out::Timespec(stored)) => expected == stored,
         _ => false,
     })
 }
@@ -380,6 +383,9 @@ fn actual_output(shown: &Shown, answer: &Answer) -> Shown {
         Out::Params(params) => Shown::Params(*params),
         Out::Status(status) => Shown::Status(*status),
         Out::Rlimit(limit) => Shown::Rlimit(*limit),
+        Out::SigSet(set) => Shown::SigSet(*set),
+        Out::SigAction(action) => Shown::SigAction(*action),
+        Out::Timespec(time) => Shown::Timespec(*time),
         Out::None | Out::PollFds(_) | Out::FdSets(_) | Out::Text(_) => match shown {
             Shown::Events { .. } if !failed => Shown::Events {
                 unordered,

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::abi::{EpollParams, Errno, Rlimit, WaitStatus};
+use crate::abi::{EpollParams, Errno, Rlimit, SigAction, SigSet, Timespec, WaitStatus};
 use crate::backend::Thaw;
 
 use super::closing::Closing;
@@ -288,6 +288,9 @@ pub(super) enum Shown {
     Params(EpollParams),
     Status(WaitStatus),
     Rlimit(Rlimit),
+    SigSet(SigSet),
+    SigAction(SigAction),
+    Timespec(Timespec),
 }
 
 /// What the call is said to return.

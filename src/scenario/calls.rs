@@ -5,7 +5,8 @@
 //! value of that earlier one.
 
 use crate::abi::{
-    CtlOp, EpollCreateFlags, FcntlCmd, FdFlags, IoctlArg, OpenFlags, Select, Syscall, request,
+    CtlOp, EpollCreateFlags, FcntlCmd, FdFlags, IoctlArg, OpenFlags, Ptr, Select, Signal, Syscall,
+    request,
 };
 
 use super::signature::Kind::{
@@ -124,13 +125,17 @@ static CALLS: &[Signature] = calls! {
             timeout: a.timeval(4)?,
         }));
     pselect6(nfds: Int, readfds: FdSet, writefds: FdSet, exceptfds: FdSet, timeout: Timespec,
-        sigmask: Null) -> Sets => |a| Syscall::Pselect6(Box::new(Select {
-            nfds: a.int(0)?,
-            readfds: a.fd_set(1)?,
-            writefds: a.fd_set(2)?,
-            exceptfds: a.fd_set(3)?,
-            timeout: a.optional_timespec(4)?,
-        }));
+        sigmask: Null) -> Sets => |a| Syscall::Pselect6 {
+            select: Box::new(Select {
+                nfds: a.int(0)?,
+                readfds: a.fd_set(1)?,
+                writefds: a.fd_set(2)?,
+                exceptfds: a.fd_set(3)?,
+                timeout: a.optional_timespec(4)?,
+            }),
+            sigmask: Ptr::NULL,
+            sigsetsize: 0,
+        };
 
     pipe(pipefd: Pipe) -> Int => |a| Syscall::Pipe { pipefd: a.out(0) };
     pipe2(pipefd: Pipe, flags: Flags(&words::STATUS_FLAGS)) -> Int => |a| Syscall::Pipe2 {
@@ -233,7 +238,10 @@ static CALLS: &[Signature] = calls! {
     exit_group(status: Int) -> Never => |a| Syscall::ExitGroup { status: a.int(0)? };
     wait4(pid: Pid, wstatus: Status, options: Flags(&words::WAIT_FLAGS), rusage: Null) -> Pid =>
         |a| Syscall::Wait4 { pid: a.pid(0)?, options: a.bits(2).cast_signed() };
-    kill(pid: Pid, sig: Only(&words::SIGNALS, 9)) -> Int => |a| Syscall::Kill { pid: a.pid(0)? };
+    kill(pid: Pid, sig: Only(&words::SIGNALS, 9)) -> Int => |a| Syscall::Kill {
+        pid: a.pid(0)?,
+        sig: Signal::SIGKILL,
+    };
     prlimit64(pid: Zero, resource: Only(&words::RESOURCES, 7), new_limit: RlimitIn,
         old_limit: RlimitOut) -> Int => |a| Syscall::PrlimitNofile { new_limit: a.rlimit(2) };
     setresuid(ruid: Uint, euid: Same(0), suid: Same(0)) -> Int =>

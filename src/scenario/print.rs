@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 use std::time::Duration;
 
-use crate::abi::{Bytes, EpollEvent, EventMask, WaitStatus};
+use crate::abi::{Bytes, EpollEvent, EventMask};
 use crate::backend::Thaw;
 
 use super::ast::{
@@ -340,13 +340,11 @@ fn write_output(f: &mut fmt::Formatter<'_>, output: &Output, form: Form) -> fmt:
         Shown::Bytes(text) => write_text(f, text),
         Shown::Int(num) => write!(f, "[{num}]"),
         Shown::Params(params) => params.fmt(f),
-        // strace names the signal, which `WaitStatus` does not.
-        Shown::Status(WaitStatus::Signaled(signal)) => {
-            let name = (words::SIGNALS.print)(signal.cast_unsigned());
-            write!(f, "[{{WIFSIGNALED(s) && WTERMSIG(s) == {name}}}]")
-        }
         Shown::Status(status) => status.fmt(f),
         Shown::Rlimit(limit) => limit.fmt(f),
+        Shown::SigSet(set) => set.fmt(f),
+        Shown::SigAction(action) => action.fmt(f),
+        Shown::Timespec(time) => time.fmt(f),
     }
 }
 

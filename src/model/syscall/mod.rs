@@ -20,7 +20,8 @@ use super::call::Steps;
 use super::eventpoll::{Deadline, EpollCtl, EpollWait};
 use super::file::{Kind, Transfer};
 use crate::abi::{
-    Answer, Bytes, Errno, FcntlCmd, Fd, Out, OutPtr, Ptr, Room, SigSet, Syscall, TaskId, Timespec,
+    Answer, Bytes, Errno, FcntlCmd, Fd, Out, OutPtr, Ptr, Room, SigSet, Signal, Syscall, TaskId,
+    Timespec,
 };
 use crate::backend::LabError;
 use crate::trace::Observer;
@@ -125,7 +126,11 @@ impl<O: Observer> Kernel<'_, O> {
                 let begun = self.begin_select(task, *select, timeout);
                 self.go(task, begun)?
             }
-            Syscall::Pselect6(select) => {
+            Syscall::Pselect6 {
+                select,
+                sigmask: Ptr::Addr(0),
+                ..
+            } => {
                 let timeout = select.timeout.map(|timeout| timeout.nanoseconds());
                 let begun = self.begin_select(task, *select, timeout);
                 self.go(task, begun)?
@@ -199,7 +204,24 @@ impl<O: Observer> Kernel<'_, O> {
                 let begun = Wait4::begin(pid, options);
                 self.go(task, begun)?
             }
-            Syscall::Kill { pid } => answer(self.kill(task, pid)),
+            Syscall::Kill {
+                pid,
+                sig: Signal::SIGKILL,
+            } => answer(self.kill(task, pid)),
+            Syscall::Pselect6 { .. }
+            | Syscall::Ppoll { .. }
+            | Syscall::Kill { .. }
+            | Syscall::Tgkill { .. }
+            | Syscall::Tkill { .. }
+            | Syscall::RtSigaction { .. }
+            | Syscall::RtSigprocmask { .. }
+            | Syscall::RtSigpending { .. }
+            | Syscall::RtSigsuspend { .. }
+            | Syscall::Pause
+            | Syscall::Nanosleep { .. }
+            | Syscall::ClockNanosleep { .. } => {
+                return Err(LabError::new("this call is not there yet"));
+            }
             Syscall::PrlimitNofile { new_limit } => {
                 answer_out(self.prlimit_nofile(task, new_limit))
             }

@@ -6,12 +6,11 @@ use super::super::encode::{Encode, Encoder, Number, encode_option, variant_is_nu
 use super::super::task::{Life, ProcessStatus};
 use super::super::wait_queue::{Nr, Wake, WakeFn, Walked, Walks};
 use super::release::Release;
-use crate::abi::{Answer, Errno, EventMask, Out, Rlimit, TaskId, WaitStatus};
+use crate::abi::{Answer, Errno, EventMask, Out, Rlimit, Signal, TaskId, WaitStatus};
 use crate::model::arena::{FileId, Id, ProcId, WaitId};
 use crate::trace::{Observer, Place};
 
 const WNOHANG: i32 = 1;
-const SIGKILL: i32 = 9;
 /// Every option that wait4(2) knows (`WNOHANG|WUNTRACED|WCONTINUED|__WNOTHREAD|__WALL|__WCLONE`).
 const WAIT_OPTIONS: i32 = 0x1 | 0x2 | 0x8 | 0x2000_0000 | 0x4000_0000 | i32::MIN;
 /// The most descriptors that anybody may ask for (`fs.nr_open`).
@@ -66,7 +65,7 @@ impl<O: Observer> Kernel<'_, O> {
             .filter(|process| process.status != ProcessStatus::Reaped)
             .ok_or(Errno::ESRCH)?;
         let id = self.m.task(process.leader).process;
-        self.end_process(id, WaitStatus::Signaled(SIGKILL), None);
+        self.end_process(id, WaitStatus::Signaled(Signal::SIGKILL), None);
         Ok(0)
     }
 

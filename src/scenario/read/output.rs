@@ -1,6 +1,6 @@
 //! What a call stores: the memory that it is given, and the content that it shall have.
 
-use crate::abi::WaitStatus;
+use crate::abi::{Signal, WaitStatus};
 use crate::scenario::ScenarioError;
 use crate::scenario::ast::{Output, Place, Shown};
 use crate::scenario::cursor::Cursor;
@@ -142,6 +142,6 @@ pub(super) fn read_status(c: &mut Cursor<'_>) -> Result<WaitStatus> {
     Ok(if exited {
         WaitStatus::Exited(number)
     } else {
-        WaitStatus::Signaled(number)
+        WaitStatus::Signaled(Signal(number))
     })
 }
