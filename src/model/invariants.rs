@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use super::arena::{Arena, EpId, HeadId, Id, ItemId, WaitId};
 use super::call::Held;
 use super::eventpoll::{Epitem, EventPoll, Fllink, Ovflist, OvflistNext};
-use super::file::Kind;
+use super::file::{FileOps, Kind};
 use super::list::{List, Node};
 use super::rbtree::Key;
 use super::task::Task;
@@ -141,20 +141,9 @@ impl<'m> Survey<'m> {
         let mut epolls = Vec::new();
         let mut heads: Vec<HeadId> = m.processes.iter().map(|one| one.wait_chldexit).collect();
         for file in &files {
-            match m.files[*file].kind {
-                Kind::EventPoll(ep) => {
-                    epolls.push(ep);
-                    heads.extend([m.epolls[ep].wq, m.epolls[ep].poll_wait]);
-                }
-                Kind::EventFd(_) | Kind::Plain(_) => {
-                    heads.extend(m.poll_heads(*file).into_iter().flatten())
-                }
-                Kind::Pipe(end) => {
-                    let pipe = &m.pipes[end.pipe];
-                    // Both ends lead to the same queues.
-                    heads.extend([pipe.rd_wait, pipe.wr_wait]);
-                }
-            }
+            let kind = m.files[*file].kind;
+            heads.extend(kind.queues(m).into_iter().flatten());
+            epolls.extend(m.files[*file].epoll());
         }
         heads.sort_unstable();
         heads.dedup();

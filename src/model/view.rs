@@ -3,14 +3,12 @@
 use super::Machine;
 use super::arena::{EpId, FileId, HeadId, ItemId};
 use super::eventpoll::{Ovflist, OvflistNext};
-use super::file::{EventFd, Kind, Plain};
+use super::file::FileOps;
 use super::rbtree::Side;
 use super::task::Life;
 use super::wait_queue::WakeFn;
 use crate::abi::{EventMask, Fd, TaskId};
-use crate::trace::{
-    EpollState, FileState, ItemRef, NodeState, QueueRef, State, TaskState, WaiterState,
-};
+use crate::trace::{EpollState, FileState, ItemRef, NodeState, State, TaskState, WaiterState};
 
 /// The node above another, and on which side of it that hangs.
 type Above = Option<(usize, Side)>;
@@ -158,63 +156,25 @@ impl Machine {
     fn view_file(&self, id: FileId, fds: Vec<(TaskId, Fd)>) -> FileState {
         let file = &self.files[id];
         let queue = |head: HeadId| (self.heads[head].label, self.view_queue(head));
-        let (kind, content, ready, queues): (_, _, _, Vec<(QueueRef, Vec<WaiterState>)>) =
-            match &file.kind {
-                Kind::EventFd(EventFd {
-                    count,
-                    wqh,
-                    semaphore,
-                }) => {
-                    let eventfd = EventFd {
-                        count: *count,
-                        wqh: *wqh,
-                        semaphore: *semaphore,
-                    };
-                    (
-                        "eventfd",
-                        format!("count {count}"),
-                        eventfd.poll(),
-                        vec![queue(*wqh)],
-                    )
-                }
-                Kind::Pipe(end) => {
-                    // Asking leaves a mark on a pipe, so a copy is asked.
-                    let mut pipe = self.pipes[end.pipe].clone();
-                    let content = format!(
-                        "{} bytes in {} of {} slots, {} readers, {} writers",
-                        pipe.unread(),
-                        pipe.bufs.len(),
-                        pipe.max_usage,
-                        pipe.readers,
-                        pipe.writers
-                    );
-                    let head = if end.reads {
-                        pipe.rd_wait
-                    } else {
-                        pipe.wr_wait
-                    };
-                    let kind = if end.reads {
-                        "pipe, read end"
-                    } else {
-                        "pipe, write end"
-                    };
-                    (kind, content, pipe.poll(*end), vec![queue(head)])
-                }
-                Kind::Plain(plain) => (
-                    plain_name(*plain),
-                    String::new(),
-                    EventMask::empty(),
-                    vec![],
-                ),
-                Kind::EventPoll(_) => ("epoll", String::new(), EventMask::empty(), vec![]),
-            };
+        let (kind, content) = file.kind.describe(self);
+        let heads = file.kind.poll_heads(self).into_iter().flatten();
         FileState {
             file: file.label,
             kind,
             content,
-            ready,
+            ready: self.answer_to_poll(id),
             fds,
-            queues,
+            queues: heads.map(queue).collect(),
+        }
+    }
+
+    /// What a file would answer to poll(2): nothing without a poll method. Asking can leave a mark, so a
+    /// copy is asked.
+    fn answer_to_poll(&self, file: FileId) -> EventMask {
+        if self.files[file].kind.can_poll() {
+            self.clone().file_poll(file)
+        } else {
+            EventMask::empty()
         }
     }
 
@@ -226,18 +186,5 @@ impl Machine {
                 call: self.task(task).call.as_ref().map(|call| call.at()),
             })
             .collect()
-    }
-}
-
-fn plain_name(plain: Plain) -> &'static str {
-    match plain {
-        Plain::Null => "/dev/null",
-        Plain::Zero => "/dev/zero",
-        Plain::Full => "/dev/full",
-        Plain::Urandom => "/dev/urandom",
-        Plain::Regular(_) => "regular file",
-        Plain::Directory => "directory",
-        Plain::ProcAlways | Plain::Version | Plain::MaxUserWatches => "procfs file",
-        Plain::Path => "path",
     }
 }

@@ -10,6 +10,7 @@ use crate::model::Kernel;
 use crate::model::arena::{EpId, FileId, ItemId};
 use crate::model::call::{Flow, Held, Steps};
 use crate::model::encode::{Encode, Encoder, variant_is_number};
+use crate::model::file::FileOps;
 use crate::model::rbtree::Key;
 use crate::model::wait_queue::{Nr, Wake, WakeFn, Walked, Walks};
 use crate::trace::{Observer, Trace};
@@ -76,7 +77,7 @@ impl<O: Observer> Kernel<'_, O> {
         };
         let epfile = self.m.fget(task, epfd).ok_or(Errno::EBADF)?;
         let file = self.m.fget(task, fd).ok_or(Errno::EBADF)?;
-        if !self.m.files[file].can_poll() {
+        if !self.m.files[file].kind.can_poll() {
             return Err(Errno::EPERM);
         }
         if op != CtlOp::DEL {

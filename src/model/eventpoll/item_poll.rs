@@ -82,7 +82,7 @@ impl<O: Observer> Kernel<'_, O> {
     #[inline]
     pub(crate) fn vfs_poll(&mut self, file: FileId, polls: &mut NestedPolls) -> Polled {
         match self.m.files[file].epoll() {
-            None => Polled::Ready(self.file_poll(file)),
+            None => Polled::Ready(self.m.file_poll(file)),
             Some(ep) => {
                 polls.0.push(NestedPoll {
                     ep,

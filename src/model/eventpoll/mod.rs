@@ -28,6 +28,7 @@ mod callback;
 mod ctl;
 mod epitem;
 mod fdinfo;
+mod file;
 mod item_poll;
 mod nesting;
 mod ovflist;

@@ -4,12 +4,13 @@
 //! also when there was room before. The counter changes and the wake-up is made under one lock, that of
 //! the wait queue.
 
-use super::transfer::{Attempt, Io};
-use super::{Kernel, Kind};
+use super::ops::{Awaited, Caller, FileOps, Kind, PollHeads};
+use super::transfer::{Attempt, Io, What};
 use crate::abi::{Bytes, Errno, EventMask, OutPtr, Ptr, Room, TaskId};
 use crate::model::arena::{FileId, HeadId};
-use crate::model::encode::{Encode, Encoder, Number};
+use crate::model::encode::{Encoder, Number};
 use crate::model::wait_queue::{Nr, Wake};
+use crate::model::{Kernel, Machine};
 use crate::trace::Observer;
 
 /// The counter (`struct eventfd_ctx`).
@@ -25,10 +26,10 @@ pub(crate) struct EventFd {
 /// Bytes of every transfer.
 const WORD: u64 = 8;
 
-impl EventFd {
+impl FileOps for EventFd {
     /// `eventfd_poll`
     #[inline]
-    pub(crate) fn poll(&self) -> EventMask {
+    fn poll(self, _: &mut Machine) -> EventMask {
         let mut mask = EventMask::empty();
         mask.set(EventMask::IN, self.count > 0);
         // Only the kernel itself can add the last 1.
@@ -36,43 +37,47 @@ impl EventFd {
         mask.set(EventMask::OUT, self.count < u64::MAX - 1);
         mask
     }
-}
 
-impl<O: Observer> Kernel<'_, O> {
-    fn eventfd(&mut self, file: FileId) -> &mut EventFd {
-        match &mut self.m.files[file].kind {
-            Kind::EventFd(eventfd) => eventfd,
-            _ => unreachable!("the operation was chosen by the kind"),
-        }
+    #[inline]
+    fn poll_heads(self, _: &Machine) -> PollHeads {
+        [Some(self.wqh), None]
+    }
+
+    fn describe(self, _: &Machine) -> (&'static str, String) {
+        ("eventfd", format!("count {}", self.count))
+    }
+
+    fn encode_state(self, to: &mut Encoder<'_>) {
+        let EventFd {
+            count,
+            semaphore,
+            wqh,
+        } = self;
+        to.numbers([count, semaphore.number(to)]);
+        to.queue(wqh);
     }
 
     /// `eventfd_read`
     #[inline]
-    pub(super) fn eventfd_read(
-        &mut self,
-        task: TaskId,
-        file: FileId,
-        buf: OutPtr,
-        count: u64,
+    fn read<O: Observer>(
+        self,
+        kernel: &mut Kernel<'_, O>,
+        caller: Caller,
+        (buf, count): (OutPtr, u64),
         io: &mut Io,
     ) -> Attempt {
         if count < WORD {
             return Attempt::fail(Errno::EINVAL);
         }
-        let EventFd {
-            count: value,
-            semaphore,
-            wqh,
-        } = *self.eventfd(file);
-        if self.walked_by_another(task, wqh) {
+        if kernel.walked_by_another(caller.task, self.wqh) {
             return Attempt::Locked;
         }
-        if value == 0 {
-            return self.eventfd_wait(file);
+        if self.count == 0 {
+            return kernel.eventfd_wait(caller.file);
         }
-        let taken = if semaphore { 1 } else { value };
-        self.eventfd(file).count -= taken;
-        self.eventfd_wake(task, wqh, EventMask::OUT, io);
+        let taken = if self.semaphore { 1 } else { self.count };
+        kernel.eventfd(caller.file).count -= taken;
+        kernel.eventfd_wake(caller.task, self.wqh, EventMask::OUT, io);
         // Stored after the counter was taken: a bad buffer loses it.
         if matches!(buf, OutPtr::Memory(Room::Bytes(0..WORD)) | OutPtr::Addr(_)) {
             return Attempt::fail(Errno::EFAULT);
@@ -81,21 +86,13 @@ impl<O: Observer> Kernel<'_, O> {
         Attempt::Over(Ok(WORD))
     }
 
-    /// The wake-up of every successful read or write, under the lock of the change.
-    #[inline]
-    fn eventfd_wake(&mut self, task: TaskId, head: HeadId, key: EventMask, io: &mut Io) {
-        let nr = Nr::One;
-        self.wake_up_locked(task, &mut io.walks, Wake { head, key, nr });
-    }
-
     /// `eventfd_write`
     #[inline]
-    pub(super) fn eventfd_write(
-        &mut self,
-        task: TaskId,
-        file: FileId,
-        buf: &Ptr<Bytes>,
-        count: u64,
+    fn write<O: Observer>(
+        self,
+        kernel: &mut Kernel<'_, O>,
+        caller: Caller,
+        (buf, count): (&Ptr<Bytes>, u64),
         io: &mut Io,
     ) -> Attempt {
         if count != WORD {
@@ -108,18 +105,61 @@ impl<O: Observer> Kernel<'_, O> {
             None | Some(u64::MAX) => return Attempt::fail(Errno::EINVAL),
             Some(added) => added,
         };
-        let EventFd {
-            count: value, wqh, ..
-        } = *self.eventfd(file);
-        if self.walked_by_another(task, wqh) {
+        if kernel.walked_by_another(caller.task, self.wqh) {
             return Attempt::Locked;
         }
-        if u64::MAX - value <= added {
-            return self.eventfd_wait(file);
+        if !self.has_room(added) {
+            return kernel.eventfd_wait(caller.file);
         }
-        self.eventfd(file).count += added;
-        self.eventfd_wake(task, wqh, EventMask::IN, io);
+        kernel.eventfd(caller.file).count += added;
+        kernel.eventfd_wake(caller.task, self.wqh, EventMask::IN, io);
         Attempt::Over(Ok(WORD))
+    }
+
+    /// Readers and writers sleep on one queue, and each wake-up wakes them all.
+    fn awaited(self, _: &Machine, what: &What) -> Awaited {
+        let ready = match what {
+            What::Read { .. } => self.count > 0,
+            What::Write { buf, .. } => match buf {
+                Ptr::To(bytes) => bytes.to_u64().is_some_and(|added| self.has_room(added)),
+                Ptr::Addr(_) => true,
+            },
+        };
+        Awaited {
+            head: self.wqh,
+            exclusive: false,
+            ready,
+        }
+    }
+
+    fn free(self, m: &mut Machine) {
+        m.heads.remove(self.wqh);
+    }
+
+    // Linux wakes the queue with EPOLLHUP at the release, but nobody can be left on it: whoever sleeps
+    // there holds a reference.
+}
+
+impl EventFd {
+    /// Whether a write of this number would not block.
+    fn has_room(self, added: u64) -> bool {
+        u64::MAX - self.count > added
+    }
+}
+
+impl<O: Observer> Kernel<'_, O> {
+    fn eventfd(&mut self, file: FileId) -> &mut EventFd {
+        match &mut self.m.files[file].kind {
+            Kind::EventFd(eventfd) => eventfd,
+            _ => unreachable!("the operation was chosen by the kind"),
+        }
+    }
+
+    /// The wake-up of every successful read or write, under the lock of the change.
+    #[inline]
+    fn eventfd_wake(&mut self, task: TaskId, head: HeadId, key: EventMask, io: &mut Io) {
+        let nr = Nr::One;
+        self.wake_up_locked(task, &mut io.walks, Wake { head, key, nr });
     }
 
     fn eventfd_wait(&self, file: FileId) -> Attempt {
@@ -128,17 +168,5 @@ impl<O: Observer> Kernel<'_, O> {
         } else {
             Attempt::Sleep
         }
-    }
-}
-
-impl Encode for EventFd {
-    fn encode(&self, to: &mut Encoder<'_>) {
-        let EventFd {
-            count,
-            semaphore,
-            wqh,
-        } = self;
-        to.numbers([*count, semaphore.number(to)]);
-        to.queue(*wqh);
     }
 }

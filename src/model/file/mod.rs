@@ -1,33 +1,27 @@
 //! Open file descriptions (`struct file`) and what stands behind them.
 //!
-//! Each kind of file is one file of this folder and answers the same few questions: what is true of you
-//! now (`poll`), which wait queues does somebody stand on who wants to hear of changes (`poll_heads`), what
-//! do read, write and close do, and whom do they wake with which key. Edge-triggering is decided here
-//! without a word about epoll: by which operations wake whom.
-//!
-//! How to add a kind of file: a module with its state, a variant of [`Kind`], and then the compiler asks
-//! for the rest, match by match. What is true now is [`Kernel::file_poll`]; whom to tell of changes,
-//! [`Machine::poll_heads`]. Read and write are arms of `transfer_attempt`, and with them come what a sleeper
-//! waits for and where (`transfer_ready`, `transfer_queue`). The end is [`Kernel::file_release`], which
-//! says whom it wakes, and [`Machine::free_file`]. What a later call could notice goes into `encode`.
+//! Each kind of file is one file of this folder and fills in one table of operations: see [`ops`], which
+//! also tells how to add a kind.
 
 mod eventfd;
+mod ops;
 mod pipe;
 mod plain;
 mod transfer;
 
 pub(crate) use eventfd::EventFd;
+pub(crate) use ops::{Caller, FileOps, Kind, PollHeads};
 pub(crate) use pipe::{Pipe, PipeEnd, PipeResize};
 pub(crate) use plain::Plain;
 pub(crate) use transfer::{Transfer, Wakes};
 
-use super::arena::{EpId, FileId, HeadId, ItemId};
+use super::Machine;
+use super::arena::{EpId, FileId, ItemId};
 use super::encode::{Encode, Encoder, Number};
-use super::eventpoll::{EventPoll, Fllink};
+use super::eventpoll::Fllink;
 use super::list::List;
-use super::{Kernel, Machine};
 use crate::abi::{EventMask, Fd, OpenFlags};
-use crate::trace::{FileRef, Observer};
+use crate::trace::FileRef;
 
 /// An open file description: what descriptors refer to, also after dup(2) and fork(2).
 ///
@@ -48,15 +42,6 @@ pub(crate) struct File {
     pub(crate) inode: u32,
     /// The descriptor under which it was created: what people call it, no part of the kernel's state.
     pub(crate) label: FileRef,
-}
-
-/// What kind of file it is, and its state (`f_op`, `private_data`).
-#[derive(Clone, Debug)]
-pub(crate) enum Kind {
-    EventPoll(EpId),
-    Pipe(PipeEnd),
-    EventFd(EventFd),
-    Plain(Plain),
 }
 
 impl File {
@@ -81,16 +66,6 @@ impl File {
         }
     }
 
-    /// Whether it has a poll method (`file_can_poll`). Without one it is ready for poll(2), always, and
-    /// refused by epoll.
-    #[inline]
-    pub(crate) fn can_poll(&self) -> bool {
-        match &self.kind {
-            Kind::Plain(plain) => plain.can_poll(),
-            Kind::EventPoll(_) | Kind::Pipe(_) | Kind::EventFd(_) => true,
-        }
-    }
-
     pub(crate) fn nonblocking(&self) -> bool {
         self.flags.contains(OpenFlags::NONBLOCK)
     }
@@ -105,62 +80,25 @@ const DEFAULT_POLLMASK: EventMask = EventMask::IN
     .union(EventMask::RDNORM)
     .union(EventMask::WRNORM);
 
-impl<O: Observer> Kernel<'_, O> {
-    /// What is true of the file now (`f_op->poll`).
+impl Machine {
+    /// What is true of the file now.
     ///
     /// Preconditions: it is no epoll file, whose answer takes more than one step.
     #[inline]
     pub(crate) fn file_poll(&mut self, file: FileId) -> EventMask {
-        match &self.m.files[file].kind {
-            Kind::EventFd(eventfd) => eventfd.poll(),
-            Kind::Pipe(end) => {
-                let end = *end;
-                self.m.pipes[end.pipe].poll(end)
-            }
-            Kind::Plain(_) => DEFAULT_POLLMASK,
-            Kind::EventPoll(_) => unreachable!("an epoll file is asked by a scan"),
-        }
+        self.files[file].kind.poll(self)
     }
 
-    /// What the kind does when the last reference is gone (`f_op->release`), but for an epoll. Its
-    /// wake-ups reach no item of its own: these have gone before.
-    pub(crate) fn file_release(&mut self, file: FileId) -> Wakes {
-        match self.m.files[file].kind {
-            Kind::Pipe(end) => self.m.pipes[end.pipe].release(end),
-            // Linux wakes an eventfd's queue with EPOLLHUP here, but nobody can be left on it: whoever
-            // sleeps there holds a reference.
-            Kind::EventFd(_) | Kind::Plain(_) | Kind::EventPoll(_) => Wakes::default(),
-        }
-    }
-}
-
-impl Machine {
-    /// Frees the file and what it does not share. Its wake-ups are made: they walk its queues.
-    pub(crate) fn free_file(&mut self, file: FileId) {
-        match self.files[file].kind {
-            Kind::Pipe(end) => self.put_pipe(end.pipe),
-            Kind::EventFd(EventFd { wqh, .. }) => self.heads.remove(wqh),
-            Kind::EventPoll(ep) => {
-                let EventPoll { wq, poll_wait, .. } = self.epolls[ep];
-                self.heads.remove(wq);
-                self.heads.remove(poll_wait);
-                self.epolls.remove(ep);
-            }
-            Kind::Plain(_) => {}
-        }
-        self.files.remove(file);
-    }
-
-    /// The wait queues on which a poller stands (`poll_wait`), in the order in which the kind's poll
-    /// method names them.
+    /// The wait queues on which a poller of it stands.
     #[inline]
-    pub(crate) fn poll_heads(&self, file: FileId) -> [Option<HeadId>; 2] {
-        match &self.files[file].kind {
-            Kind::EventFd(eventfd) => [Some(eventfd.wqh), None],
-            Kind::Pipe(end) => self.pipes[end.pipe].poll_heads(*end),
-            Kind::EventPoll(ep) => [Some(self.epolls[*ep].poll_wait), None],
-            Kind::Plain(_) => [None, None],
-        }
+    pub(crate) fn poll_heads(&self, file: FileId) -> PollHeads {
+        self.files[file].kind.poll_heads(self)
+    }
+
+    /// Frees the file and what it does not share.
+    pub(crate) fn free_file(&mut self, file: FileId) {
+        self.files[file].kind.free(self);
+        self.files.remove(file);
     }
 
     /// Drops a reference; `true` if it was the last and the file has to be released.
@@ -182,22 +120,7 @@ impl Encode for File {
             inode: _,
             label: _,
         } = self;
-        let machine = to.machine;
-        let (flags, pos) = (flags.number(to), *pos);
-        match kind {
-            Kind::Plain(plain) => to.numbers([0, flags, pos, plain.number(to)]),
-            Kind::EventFd(eventfd) => {
-                to.numbers([1, flags, pos]);
-                eventfd.encode(to);
-            }
-            Kind::EventPoll(ep) => {
-                to.numbers([2, flags, pos]);
-                machine.epolls[*ep].encode(to);
-            }
-            Kind::Pipe(end) => {
-                to.numbers([3, flags, pos]);
-                end.encode(to);
-            }
-        }
+        to.numbers([kind.number(), flags.number(to), *pos]);
+        kind.encode_state(to);
     }
 }

@@ -11,13 +11,17 @@
 
 use std::collections::VecDeque;
 
-use super::transfer::{Attempt, Io, Wakes};
-use super::{Kernel, Kind, Machine};
-use crate::abi::{Answer, Bytes, Errno, EventMask, OpenFlags, OutPtr, Ptr, Room, TaskId};
+use super::ops::{Awaited, Caller, FileOps, Kind, PollHeads};
+use super::plain::Plain;
+use super::transfer::{Attempt, Io, Wakes, What};
+use crate::abi::{
+    Answer, Bytes, Errno, EventMask, IoctlArg, OpenFlags, Out, OutPtr, Ptr, Room, TaskId, request,
+};
 use crate::model::arena::{FileId, HeadId, PipeId};
 use crate::model::call::{Flow, Held, Steps};
 use crate::model::encode::{Encode, Encoder, Number};
 use crate::model::wait_queue::{Nr, Wake, Walked, Walks};
+use crate::model::{Kernel, Machine};
 use crate::trace::Observer;
 
 /// Bytes of a slot.
@@ -119,13 +123,6 @@ impl Pipe {
             mask.set(EventMask::ERR, self.readers == 0);
         }
         mask
-    }
-
-    pub(crate) fn poll_heads(&self, end: PipeEnd) -> [Option<HeadId>; 2] {
-        [
-            end.reads.then_some(self.rd_wait),
-            end.writes.then_some(self.wr_wait),
-        ]
     }
 
     fn wake_readers(&self) -> Wake {
@@ -245,21 +242,69 @@ impl Pipe {
 /// The largest ring that an unprivileged process may ask for (`fs.pipe-max-size`, 1 MiB).
 const MAX_SLOTS: usize = (1 << 20) / PAGE_SIZE;
 
-impl<O: Observer> Kernel<'_, O> {
+impl FileOps for PipeEnd {
+    /// `pipe_poll`
+    #[inline]
+    fn poll(self, m: &mut Machine) -> EventMask {
+        m.pipes[self.pipe].poll(self)
+    }
+
+    #[inline]
+    fn poll_heads(self, m: &Machine) -> PollHeads {
+        let pipe = &m.pipes[self.pipe];
+        [
+            self.reads.then_some(pipe.rd_wait),
+            self.writes.then_some(pipe.wr_wait),
+        ]
+    }
+
+    /// Both ends lead to the same two.
+    fn queues(self, m: &Machine) -> PollHeads {
+        let pipe = &m.pipes[self.pipe];
+        [Some(pipe.rd_wait), Some(pipe.wr_wait)]
+    }
+
+    fn describe(self, m: &Machine) -> (&'static str, String) {
+        let pipe = &m.pipes[self.pipe];
+        let name = if self.reads {
+            "pipe, read end"
+        } else {
+            "pipe, write end"
+        };
+        let content = format!(
+            "{} bytes in {} of {} slots, {} readers, {} writers",
+            pipe.unread(),
+            pipe.bufs.len(),
+            pipe.max_usage,
+            pipe.readers,
+            pipe.writers
+        );
+        (name, content)
+    }
+
+    fn encode_state(self, to: &mut Encoder<'_>) {
+        let PipeEnd {
+            pipe,
+            reads,
+            writes,
+        } = self;
+        let ends = u64::from(reads) | u64::from(writes) << 1;
+        to.pipe(ends, pipe);
+    }
+
     /// `pipe_read`
-    pub(super) fn pipe_read(
-        &mut self,
-        file: FileId,
-        end: PipeEnd,
-        buf: OutPtr,
-        count: u64,
+    fn read<O: Observer>(
+        self,
+        kernel: &mut Kernel<'_, O>,
+        caller: Caller,
+        (buf, count): (OutPtr, u64),
         io: &mut Io,
     ) -> Attempt {
         if count == 0 {
             return io.stored(Vec::new());
         }
-        let nonblocking = self.m.files[file].nonblocking();
-        let pipe = &mut self.m.pipes[end.pipe];
+        let nonblocking = kernel.m.files[caller.file].nonblocking();
+        let pipe = &mut kernel.m.pipes[self.pipe];
         if pipe.bufs.is_empty() {
             return match (pipe.writers, nonblocking) {
                 (0, _) => io.stored(Vec::new()),
@@ -289,20 +334,21 @@ impl<O: Observer> Kernel<'_, O> {
     }
 
     /// `pipe_write`: one round, up to where it would sleep.
-    pub(super) fn pipe_write(
-        &mut self,
-        file: FileId,
-        end: PipeEnd,
-        buf: &Ptr<Bytes>,
-        count: u64,
+    fn write<O: Observer>(
+        self,
+        kernel: &mut Kernel<'_, O>,
+        caller: Caller,
+        (buf, count): (&Ptr<Bytes>, u64),
         io: &mut Io,
     ) -> Attempt {
         if count == 0 {
             return Attempt::Over(Ok(0));
         }
-        let nonblocking = self.m.files[file].nonblocking();
-        let packet = self.m.files[file].flags.contains(OpenFlags::DIRECT);
-        let pipe = &mut self.m.pipes[end.pipe];
+        let nonblocking = kernel.m.files[caller.file].nonblocking();
+        let packet = kernel.m.files[caller.file]
+            .flags
+            .contains(OpenFlags::DIRECT);
+        let pipe = &mut kernel.m.pipes[self.pipe];
         // In the first round a reader's absence ends the call before it has looked at the ring.
         let was_empty = pipe.bufs.is_empty() && (pipe.readers > 0 || io.slept);
         let mut failed = None;
@@ -339,25 +385,63 @@ impl<O: Observer> Kernel<'_, O> {
         }
     }
 
+    fn awaited(self, m: &Machine, what: &What) -> Awaited {
+        let pipe = &m.pipes[self.pipe];
+        let (head, ready) = match what {
+            What::Read { .. } => (pipe.rd_wait, pipe.readable()),
+            What::Write { .. } => (pipe.wr_wait, pipe.writable()),
+        };
+        Awaited {
+            head,
+            exclusive: true,
+            ready,
+        }
+    }
+
+    /// `pipe_ioctl`
+    fn ioctl(self, m: &mut Machine, _: Caller, op: u32, arg: IoctlArg) -> Result<Out, Errno> {
+        match (op, arg) {
+            (request::FIONREAD, IoctlArg::IntOut(OutPtr::Memory(Room::Plenty))) => {
+                let unread = m.pipes[self.pipe].unread();
+                Ok(Out::Int(i32::try_from(unread).unwrap_or(i32::MAX)))
+            }
+            (request::FIONREAD, IoctlArg::IntOut(_)) => Err(Errno::EFAULT),
+            _ => Err(Errno::ENOTTY),
+        }
+    }
+
+    fn llseek(self, _: &mut Machine, _: FileId, _: i64, _: i32) -> Result<i64, Errno> {
+        Err(Errno::ESPIPE)
+    }
+
+    fn reopen(self) -> Result<Plain, Errno> {
+        unreachable!("a lab refuses to open a pipe anew")
+    }
+
+    /// `pipe_release`
+    fn release(self, m: &mut Machine) -> Wakes {
+        m.pipes[self.pipe].release(self)
+    }
+
+    /// One file less refers to the pipe (`put_pipe_info`).
+    fn free(self, m: &mut Machine) {
+        let pipe = &mut m.pipes[self.pipe];
+        pipe.files -= 1;
+        if pipe.files == 0 {
+            let (rd_wait, wr_wait) = (pipe.rd_wait, pipe.wr_wait);
+            m.heads.remove(rd_wait);
+            m.heads.remove(wr_wait);
+            m.pipes.remove(self.pipe);
+        }
+    }
+}
+
+impl<O: Observer> Kernel<'_, O> {
     /// The pipe behind a file, if it is one.
     pub(crate) fn pipe_of(&self, file: FileId) -> Option<PipeId> {
         match self.m.files[file].kind {
             Kind::Pipe(end) => Some(end.pipe),
             _ => None,
-        }
-    }
-}
-
-impl Machine {
-    /// One file less refers to the pipe (`put_pipe_info`).
-    pub(super) fn put_pipe(&mut self, id: PipeId) {
-        let pipe = &mut self.pipes[id];
-        pipe.files -= 1;
-        if pipe.files == 0 {
-            let (rd_wait, wr_wait) = (pipe.rd_wait, pipe.wr_wait);
-            self.heads.remove(rd_wait);
-            self.heads.remove(wr_wait);
-            self.pipes.remove(id);
         }
     }
 }
@@ -433,18 +517,6 @@ impl Steps for PipeResize {
 
     fn at(&self) -> String {
         "pipe_set_size".to_owned()
-    }
-}
-
-impl Encode for PipeEnd {
-    fn encode(&self, to: &mut Encoder<'_>) {
-        let PipeEnd {
-            pipe,
-            reads,
-            writes,
-        } = self;
-        let ends = u64::from(*reads) | u64::from(*writes) << 1;
-        to.pipe(ends, *pipe);
     }
 }
 

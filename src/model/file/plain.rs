@@ -1,11 +1,13 @@
 //! Files that have nothing to wait for: regular files, directories, /dev/null and its kin, which have no
 //! poll method and so no place in an epoll; and procfs files, which have one that always says yes.
 
+use super::DEFAULT_POLLMASK;
+use super::ops::{Caller, FileOps, PollHeads};
 use super::transfer::{Attempt, Io};
-use super::{Kernel, Kind};
-use crate::abi::{Bytes, Errno, OutPtr, Ptr, Room};
+use crate::abi::{Bytes, Errno, EventMask, OutPtr, Ptr, Room};
 use crate::model::arena::FileId;
 use crate::model::encode::{Encoder, Number};
+use crate::model::{Kernel, Machine};
 use crate::trace::Observer;
 
 /// Which of them.
@@ -64,13 +66,6 @@ impl Plain {
             .map(|(_, file)| *file)
     }
 
-    pub(crate) fn can_poll(&self) -> bool {
-        matches!(
-            self,
-            Plain::ProcAlways | Plain::Version | Plain::MaxUserWatches
-        )
-    }
-
     pub(crate) fn is_directory(self) -> bool {
         self == Plain::Directory
     }
@@ -95,27 +90,52 @@ impl Plain {
     }
 }
 
-impl<O: Observer> Kernel<'_, O> {
-    fn plain(&self, file: FileId) -> Plain {
-        match self.m.files[file].kind {
-            Kind::Plain(plain) => plain,
-            _ => unreachable!("the operation was chosen by the kind"),
-        }
+impl FileOps for Plain {
+    fn can_poll(self) -> bool {
+        matches!(
+            self,
+            Plain::ProcAlways | Plain::Version | Plain::MaxUserWatches
+        )
     }
 
-    pub(super) fn plain_read(
-        &mut self,
-        file: FileId,
-        buf: OutPtr,
-        count: u64,
+    fn poll(self, _: &mut Machine) -> EventMask {
+        DEFAULT_POLLMASK
+    }
+
+    fn poll_heads(self, _: &Machine) -> PollHeads {
+        [None, None]
+    }
+
+    fn describe(self, _: &Machine) -> (&'static str, String) {
+        let name = match self {
+            Plain::Null => "/dev/null",
+            Plain::Zero => "/dev/zero",
+            Plain::Full => "/dev/full",
+            Plain::Urandom => "/dev/urandom",
+            Plain::Regular(_) => "regular file",
+            Plain::Directory => "directory",
+            Plain::ProcAlways | Plain::Version | Plain::MaxUserWatches => "procfs file",
+            Plain::Path => "path",
+        };
+        (name, String::new())
+    }
+
+    fn encode_state(self, to: &mut Encoder<'_>) {
+        to.number(self.number(to));
+    }
+
+    fn read<O: Observer>(
+        self,
+        kernel: &mut Kernel<'_, O>,
+        caller: Caller,
+        (buf, count): (OutPtr, u64),
         io: &mut Io,
     ) -> Attempt {
-        let plain = self.plain(file);
-        if plain.is_directory() {
+        if self.is_directory() {
             return Attempt::fail(Errno::EISDIR);
         }
-        let available = plain
-            .length_from(self.m.files[file].pos)
+        let available = self
+            .length_from(kernel.m.files[caller.file].pos)
             .unwrap_or(u64::MAX);
         let count = count.min(available).min(MOST);
         let count = match buf {
@@ -124,30 +144,61 @@ impl<O: Observer> Kernel<'_, O> {
             OutPtr::Memory(Room::Bytes(room)) => count.min(room),
             OutPtr::Memory(_) => count,
         };
-        self.m.files[file].pos += count;
-        let skip = usize::try_from(self.m.files[file].pos - count).unwrap_or(usize::MAX);
+        kernel.m.files[caller.file].pos += count;
+        let skip = usize::try_from(kernel.m.files[caller.file].pos - count).unwrap_or(usize::MAX);
         let take = usize::try_from(count).unwrap_or(0);
-        let content = plain.content().iter().copied().chain(std::iter::repeat(0));
+        let content = self.content().iter().copied().chain(std::iter::repeat(0));
         io.stored(content.skip(skip).take(take).collect())
     }
 
-    pub(super) fn plain_write(&mut self, file: FileId, buf: &Ptr<Bytes>, count: u64) -> Attempt {
-        match (self.plain(file), buf) {
+    fn write<O: Observer>(
+        self,
+        kernel: &mut Kernel<'_, O>,
+        caller: Caller,
+        (buf, count): (&Ptr<Bytes>, u64),
+        _: &mut Io,
+    ) -> Attempt {
+        match (self, buf) {
             (Plain::Full, _) => return Attempt::fail(Errno::ENOSPC),
             (Plain::MaxUserWatches, Ptr::To(bytes)) => {
                 let text = std::str::from_utf8(bytes).unwrap_or_default().trim_end();
                 match text.parse() {
-                    Ok(watches) => self.m.max_user_watches = watches,
+                    Ok(watches) => kernel.m.max_user_watches = watches,
                     Err(_) => return Attempt::fail(Errno::EINVAL),
                 }
             }
             (Plain::Null, _) | (_, Ptr::To(_)) => {}
             (_, Ptr::Addr(_)) => return Attempt::fail(Errno::EFAULT),
         }
-        self.m.files[file].pos += count;
+        kernel.m.files[caller.file].pos += count;
         Attempt::Over(Ok(count))
     }
+
+    /// Files of a certain length have a place to go on from, and others do as if.
+    fn llseek(self, m: &mut Machine, file: FileId, offset: i64, whence: i32) -> Result<i64, Errno> {
+        let file = &mut m.files[file];
+        let base = match (self, whence) {
+            (Plain::Null | Plain::Zero | Plain::Full, _) => return Ok(0),
+            (_, SEEK_SET) => 0,
+            (_, SEEK_CUR) => i64::try_from(file.pos).map_err(|_| Errno::EOVERFLOW)?,
+            (Plain::Regular(size), SEEK_END) => i64::from(size),
+            _ => return Err(Errno::EINVAL),
+        };
+        let pos = base.checked_add(offset).ok_or(Errno::EOVERFLOW)?;
+        file.pos = u64::try_from(pos).map_err(|_| Errno::EINVAL)?;
+        Ok(pos)
+    }
+
+    fn reopen(self) -> Result<Plain, Errno> {
+        Ok(self)
+    }
+
+    fn free(self, _: &mut Machine) {}
 }
+
+const SEEK_SET: i32 = 0;
+const SEEK_CUR: i32 = 1;
+const SEEK_END: i32 = 2;
 
 /// More than any scenario asks for; keeps a wrong count from taking the memory of the lab.
 const MOST: u64 = 1 << 20;

@@ -1,9 +1,10 @@
 //! read(2) and write(2) in steps: change the file, walk its wait queues, or sleep until there is a point
 //! in trying again.
 
-use super::{Kernel, Kind};
+use super::ops::{Awaited, Caller, FileOps};
 use crate::abi::{Answer, Bytes, Errno, Out, OutPtr, Ptr, TaskId};
-use crate::model::arena::{FileId, HeadId, WaitId};
+use crate::model::Kernel;
+use crate::model::arena::{FileId, WaitId};
 use crate::model::call::{Flow, Held, Steps};
 use crate::model::encode::{Encode, Encoder, encode_option, variant_is_number};
 use crate::model::wait_queue::{Wake, WakeFn, Walked, Walks};
@@ -21,8 +22,9 @@ pub(crate) struct Transfer {
     result: Result<u64, Errno>,
 }
 
+/// Which way the bytes go.
 #[derive(Clone, Debug)]
-enum What {
+pub(crate) enum What {
     Read { buf: OutPtr, count: u64 },
     Write { buf: Ptr<Bytes>, count: u64 },
 }
@@ -157,23 +159,11 @@ impl<O: Observer> Kernel<'_, O> {
     #[inline]
     fn transfer_attempt(&mut self, task: TaskId, call: &mut Transfer) -> Attempt {
         let Transfer { file, what, io, .. } = call;
-        let file = *file;
-        match (&self.m.files[file].kind, &*what) {
-            (Kind::EventFd(_), What::Read { buf, count }) => {
-                self.eventfd_read(task, file, *buf, *count, io)
-            }
-            (Kind::EventFd(_), What::Write { buf, count }) => {
-                self.eventfd_write(task, file, buf, *count, io)
-            }
-            (Kind::Pipe(end), What::Read { buf, count }) => {
-                self.pipe_read(file, *end, *buf, *count, io)
-            }
-            (Kind::Pipe(end), What::Write { buf, count }) => {
-                self.pipe_write(file, *end, buf, *count, io)
-            }
-            (Kind::Plain(_), What::Read { buf, count }) => self.plain_read(file, *buf, *count, io),
-            (Kind::Plain(_), What::Write { buf, count }) => self.plain_write(file, buf, *count),
-            (Kind::EventPoll(_), _) => Attempt::fail(Errno::EINVAL),
+        let caller = Caller { task, file: *file };
+        let kind = self.m.files[*file].kind;
+        match &*what {
+            What::Read { buf, count } => kind.read(self, caller, (*buf, *count), io),
+            What::Write { buf, count } => kind.write(self, caller, (buf, *count), io),
         }
     }
 
@@ -219,12 +209,17 @@ impl<O: Observer> Kernel<'_, O> {
 
     /// Step: stand on the queue, then look whether there is still a reason to sleep (`wait_event`).
     fn transfer_enqueue(&mut self, task: TaskId, call: &mut Transfer) -> Flow {
-        let (head, exclusive) = self.transfer_queue(call);
+        let kind = self.m.files[call.file].kind;
+        let Awaited {
+            head,
+            exclusive,
+            ready,
+        } = kind.awaited(self.m, &call.what);
         if self.walked_by_another(task, head) {
             return Flow::Blocked;
         }
         call.io.slept = true;
-        if self.transfer_ready(call) {
+        if ready {
             call.at = At::Change;
             return Flow::Next;
         }
@@ -256,36 +251,6 @@ impl<O: Observer> Kernel<'_, O> {
         }
         call.at = At::Enqueue;
         Flow::Next
-    }
-
-    /// The condition that the sleeper waits for (`pipe_readable`, `pipe_writable`, ...).
-    fn transfer_ready(&self, call: &Transfer) -> bool {
-        match (&self.m.files[call.file].kind, &call.what) {
-            (Kind::Pipe(end), What::Read { .. }) => self.m.pipes[end.pipe].readable(),
-            (Kind::Pipe(end), What::Write { .. }) => self.m.pipes[end.pipe].writable(),
-            (Kind::EventFd(eventfd), What::Read { .. }) => eventfd.count > 0,
-            (
-                Kind::EventFd(eventfd),
-                What::Write {
-                    buf: Ptr::To(bytes),
-                    ..
-                },
-            ) => bytes
-                .to_u64()
-                .is_some_and(|added| u64::MAX - eventfd.count > added),
-            _ => true,
-        }
-    }
-
-    /// Where it sleeps, at the tail, and whether a wake of one stops there. Readers and writers of a pipe
-    /// are exclusive; the queue of an eventfd serves both kinds of sleeper and wakes them all.
-    fn transfer_queue(&self, call: &Transfer) -> (HeadId, bool) {
-        match (&self.m.files[call.file].kind, &call.what) {
-            (Kind::Pipe(end), What::Read { .. }) => (self.m.pipes[end.pipe].rd_wait, true),
-            (Kind::Pipe(end), What::Write { .. }) => (self.m.pipes[end.pipe].wr_wait, true),
-            (Kind::EventFd(eventfd), _) => (eventfd.wqh, false),
-            _ => unreachable!("other files never let a transfer sleep"),
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Calls that make new files: epoll_create(2), pipe(2), eventfd(2), openat(2).
 
 use super::super::Kernel;
-use super::super::file::{EventFd, File, Kind, Pipe, PipeEnd, Plain};
+use super::super::file::{EventFd, File, FileOps, Kind, Pipe, PipeEnd, Plain};
 use super::super::wait_queue::WaitHead;
 use crate::abi::{EpollCreateFlags, Errno, Fd, OpenFlags, Out, OutPtr, TaskId};
 use crate::backend::LabError;
@@ -168,12 +168,7 @@ impl<O: Observer> Kernel<'_, O> {
             Some(number) => {
                 let number = number.parse().map_err(|_| Errno::ENOENT)?;
                 let file = self.m.fget_any(task, Fd(number)).ok_or(Errno::ENOENT)?;
-                match self.m.files[file].kind {
-                    Kind::Plain(plain) => plain,
-                    // Anonymous files have no way in from outside.
-                    Kind::EventPoll(_) | Kind::EventFd(_) => return Err(Errno::ENXIO),
-                    Kind::Pipe(_) => unreachable!("refused before"),
-                }
+                self.m.files[file].kind.reopen()?
             }
             None => Plain::open(path).ok_or(Errno::ENOENT)?,
         };

@@ -2,11 +2,10 @@
 
 use super::super::Kernel;
 use super::super::fdtable::Slot;
-use super::super::file::{Kind, PipeResize, Plain};
+use super::super::file::{Caller, FileOps, PipeResize};
 use super::release::Release;
 use crate::abi::{
-    Answer, EpollParams, Errno, FcntlCmd, Fd, FdFlags, IoctlArg, OpenFlags, Out, OutPtr, Ptr, Room,
-    TaskId, request,
+    Answer, Errno, FcntlCmd, Fd, FdFlags, IoctlArg, OpenFlags, Out, Ptr, TaskId, request,
 };
 use crate::model::arena::FileId;
 use crate::trace::Observer;
@@ -198,7 +197,7 @@ impl<O: Observer> Kernel<'_, O> {
             .map(|fd| i64::from(fd.0))
     }
 
-    /// lseek(2): epolls and eventfds accept it and do nothing (`noop_llseek`).
+    /// lseek(2)
     pub(super) fn lseek(
         &mut self,
         task: TaskId,
@@ -207,25 +206,14 @@ impl<O: Observer> Kernel<'_, O> {
         whence: i32,
     ) -> Result<i64, Errno> {
         let file = self.m.fget(task, fd).ok_or(Errno::EBADF)?;
-        let file = &mut self.m.files[file];
         if !(0..=4).contains(&whence) {
             return Err(Errno::EINVAL);
         }
-        let base = match (&file.kind, whence) {
-            (Kind::Pipe(_), _) => return Err(Errno::ESPIPE),
-            (Kind::EventPoll(_) | Kind::EventFd(_), _) => return Ok(0),
-            (Kind::Plain(Plain::Null | Plain::Zero | Plain::Full), _) => return Ok(0),
-            (_, 0) => 0,
-            (_, 1) => i64::try_from(file.pos).map_err(|_| Errno::EOVERFLOW)?,
-            (Kind::Plain(Plain::Regular(size)), 2) => i64::from(*size),
-            _ => return Err(Errno::EINVAL),
-        };
-        let pos = base.checked_add(offset).ok_or(Errno::EOVERFLOW)?;
-        file.pos = u64::try_from(pos).map_err(|_| Errno::EINVAL)?;
-        Ok(pos)
+        let kind = self.m.files[file].kind;
+        kind.llseek(self.m, file, offset, whence)
     }
 
-    /// ioctl(2): the few requests that mean something to these files.
+    /// ioctl(2): what `do_vfs_ioctl` answers for all files, and then the driver.
     pub(super) fn ioctl(
         &mut self,
         task: TaskId,
@@ -241,32 +229,8 @@ impl<O: Observer> Kernel<'_, O> {
             self.m.files[file].flags.set(OpenFlags::NONBLOCK, on != 0);
             return Ok(Out::None);
         }
-        match self.m.files[file].kind {
-            Kind::EventPoll(ep) => {
-                let privileged = self.m.process(task).uid == 0;
-                let params = &mut self.m.epolls[ep].params;
-                match arg {
-                    IoctlArg::SetParams(Ptr::To(new)) => {
-                        check_params(new, privileged)?;
-                        *params = new;
-                        Ok(Out::None)
-                    }
-                    IoctlArg::GetParams(OutPtr::Memory(Room::Plenty)) => Ok(Out::Params(*params)),
-                    IoctlArg::SetParams(_) | IoctlArg::GetParams(_) => Err(Errno::EFAULT),
-                    // Since 6.9; before, whatever the driver did not know was ENOTTY.
-                    _ => Err(Errno::EINVAL),
-                }
-            }
-            Kind::Pipe(end) => match (op, arg) {
-                (request::FIONREAD, IoctlArg::IntOut(OutPtr::Memory(Room::Plenty))) => {
-                    let unread = self.m.pipes[end.pipe].unread();
-                    Ok(Out::Int(i32::try_from(unread).unwrap_or(i32::MAX)))
-                }
-                (request::FIONREAD, IoctlArg::IntOut(_)) => Err(Errno::EFAULT),
-                _ => Err(Errno::ENOTTY),
-            },
-            Kind::EventFd(_) | Kind::Plain(_) => Err(Errno::ENOTTY),
-        }
+        let kind = self.m.files[file].kind;
+        kind.ioctl(self.m, Caller { task, file }, op, arg)
     }
 
     /// kcmp(2): do two descriptors refer to one file? 0 if they do; else which of the two comes first
@@ -324,19 +288,4 @@ fn compare(one: FileId, other: FileId) -> i64 {
         std::cmp::Ordering::Less => 1,
         std::cmp::Ordering::Greater => 2,
     }
-}
-
-/// The most packets that a busy poll may take without `CAP_NET_ADMIN` (`NAPI_POLL_WEIGHT`).
-const NAPI_POLL_WEIGHT: u16 = 64;
-
-/// The checks of `EPIOCSPARAMS`, in their order (`ep_eventpoll_bp_ioctl`).
-fn check_params(params: EpollParams, privileged: bool) -> Result<(), Errno> {
-    let usecs_too_large = i32::try_from(params.busy_poll_usecs).is_err();
-    if params.pad != 0 || usecs_too_large || params.prefer_busy_poll > 1 {
-        return Err(Errno::EINVAL);
-    }
-    if params.busy_poll_budget > NAPI_POLL_WEIGHT && !privileged {
-        return Err(Errno::EPERM);
-    }
-    Ok(())
 }

@@ -18,7 +18,7 @@ use super::Kernel;
 use super::arena::FileId;
 use super::call::Steps;
 use super::eventpoll::{Deadline, EpollCtl, EpollWait};
-use super::file::{Kind, Transfer};
+use super::file::{FileOps, Kind, Transfer};
 use crate::abi::{
     Answer, Bytes, Errno, FcntlCmd, Fd, Out, OutPtr, Ptr, Room, SigSet, Signal, Syscall, TaskId,
     Timespec,
@@ -246,7 +246,7 @@ impl<O: Observer> Kernel<'_, O> {
         if !self.m.files[file].flags.readable() {
             return Err(Errno::EBADF);
         }
-        if self.m.files[file].epoll().is_some() || i64::try_from(count).is_err() {
+        if !self.m.files[file].kind.can_transfer() || i64::try_from(count).is_err() {
             return Err(Errno::EINVAL);
         }
         if !buf.in_user_space(count) {
@@ -268,7 +268,7 @@ impl<O: Observer> Kernel<'_, O> {
         if !self.m.files[file].flags.writable() {
             return Err(Errno::EBADF);
         }
-        if self.m.files[file].epoll().is_some() || i64::try_from(count).is_err() {
+        if !self.m.files[file].kind.can_transfer() || i64::try_from(count).is_err() {
             return Err(Errno::EINVAL);
         }
         let in_user_space = match buf {

@@ -5,7 +5,7 @@ use super::super::Kernel;
 use super::super::call::{Flow, Held, Steps};
 use super::super::encode::{Encode, Encoder, encode_option};
 use super::super::eventpoll::{EpClear, Unhooked};
-use super::super::file::Wakes;
+use super::super::file::{FileOps, Wakes};
 use super::super::wait_queue::{Walked, Walks};
 use crate::abi::{Answer, TaskId};
 use crate::model::arena::FileId;
@@ -81,7 +81,7 @@ impl<O: Observer> Kernel<'_, O> {
                 Flow::Done => call.at = At::Fops,
             },
             (At::Fops, Some(file)) => {
-                call.wakes = self.file_release(file);
+                call.wakes = self.m.files[file].kind.release(self.m);
                 if self.wake_next(&mut call.walks, &mut call.wakes) {
                     call.at = At::Wake;
                 } else {

@@ -1,0 +1,259 @@
+//! The operations of a kind of file (`struct file_operations`): one small table, which each kind fills in.
+//!
+//! What epoll makes of a file is decided here, without a word about epoll. Three questions matter:
+//!
+//! - **the mask**: what is true now, as a function of the state ([`FileOps::poll`]);
+//! - **the queues**: where somebody stands who wants to hear of changes ([`FileOps::poll_heads`]);
+//! - **the wakes**: which operation wakes which queue, with which key, and how many. An operation pushes
+//!   them onto [`Io::wakes`]; what no operation pushes is no edge, whatever the mask did meanwhile.
+//!
+//! # How to add a kind of file
+//!
+//! The smallest one is [`plain`](super::plain): no queue, no wake-up. The smallest that wakes is
+//! [`eventfd`](super::eventfd): one queue, and a read and a write of a few lines each. Then:
+//!
+//! 1. A file of this folder with the state. A few words of it may stand in the file itself, as an
+//!    eventfd's counter does; what two files share, or what is large, goes into an arena of
+//!    [`Machine`], and the kind holds its id, as a pipe's ends do. A kind has to be `Copy`.
+//! 2. `impl FileOps` beside it. Only `poll`, `poll_heads` and `describe` have to be written; the
+//!    others say by default what Linux says where a method is missing.
+//! 3. A variant of [`Kind`], one line in the table at the end of this file.
+//! 4. A system call that makes one (`syscall/create.rs`).
+//! 5. `encode_state`, for all that a later call could notice. It is asked for by the compiler, like the rest.
+//!
+//! No other part of the model knows a kind by name, but for epoll files, which are asked by a scan.
+
+use super::eventfd::EventFd;
+use super::pipe::PipeEnd;
+use super::plain::Plain;
+use super::transfer::{Attempt, Io, Wakes, What};
+use crate::abi::{Bytes, Errno, EventMask, IoctlArg, Out, OutPtr, Ptr, TaskId};
+use crate::model::arena::{EpId, FileId, HeadId};
+use crate::model::encode::Encoder;
+use crate::model::{Kernel, Machine};
+use crate::trace::Observer;
+
+/// Who calls an operation, and on which file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller {
+    pub(crate) task: TaskId,
+    pub(crate) file: FileId,
+}
+
+/// What a read or write sleeps for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Awaited {
+    /// Where it stands, at the tail.
+    pub(crate) head: HeadId,
+    /// Whether a wake of one stops there.
+    pub(crate) exclusive: bool,
+    /// Whether there is no reason to sleep any more.
+    pub(crate) ready: bool,
+}
+
+/// The wait queues of a file, in the order in which its poll method names them.
+pub(crate) type PollHeads = [Option<HeadId>; 2];
+
+/// The operations of a kind.
+pub(crate) trait FileOps: Copy {
+    /// What is true of the file now (`f_op->poll`).
+    fn poll(self, m: &mut Machine) -> EventMask;
+
+    /// The queues on which a poller stands (`poll_wait`).
+    fn poll_heads(self, m: &Machine) -> PollHeads;
+
+    /// What people call it, and what it holds, in a few words.
+    fn describe(self, m: &Machine) -> (&'static str, String);
+
+    /// Everything of it that a later call could notice.
+    fn encode_state(self, to: &mut Encoder<'_>);
+
+    /// Whether it has a poll method at all (`file_can_poll`). Without one it is ready for poll(2),
+    /// always, and refused by epoll.
+    fn can_poll(self) -> bool {
+        true
+    }
+
+    /// Whether read(2) and write(2) get as far as a method (`FMODE_CAN_READ`, `FMODE_CAN_WRITE`).
+    fn can_transfer(self) -> bool {
+        true
+    }
+
+    /// An attempt to read up to `count` bytes (`f_op->read_iter`).
+    fn read<O: Observer>(
+        self,
+        _: &mut Kernel<'_, O>,
+        _: Caller,
+        _: (OutPtr, u64),
+        _: &mut Io,
+    ) -> Attempt {
+        Attempt::fail(Errno::EINVAL)
+    }
+
+    /// An attempt to write (`f_op->write_iter`).
+    fn write<O: Observer>(
+        self,
+        _: &mut Kernel<'_, O>,
+        _: Caller,
+        _: (&Ptr<Bytes>, u64),
+        _: &mut Io,
+    ) -> Attempt {
+        Attempt::fail(Errno::EINVAL)
+    }
+
+    /// What a read or write waits for after [`Attempt::Sleep`].
+    fn awaited(self, _: &Machine, _: &What) -> Awaited {
+        unreachable!("this kind never lets a transfer sleep")
+    }
+
+    /// A request that the layers above the driver did not answer (`f_op->unlocked_ioctl`).
+    fn ioctl(self, _: &mut Machine, _: Caller, _: u32, _: IoctlArg) -> Result<Out, Errno> {
+        Err(Errno::ENOTTY)
+    }
+
+    /// A new position (`f_op->llseek`). By default it accepts all and does nothing (`noop_llseek`).
+    fn llseek(self, _: &mut Machine, _: FileId, _: i64, _: i32) -> Result<i64, Errno> {
+        Ok(0)
+    }
+
+    /// What `/proc/self/fd/N` opens. Anonymous files have no way in from outside.
+    fn reopen(self) -> Result<Plain, Errno> {
+        Err(Errno::ENXIO)
+    }
+
+    /// What happens when the last reference is gone (`f_op->release`). Its wake-ups reach no item that
+    /// watched this file: these have gone before.
+    fn release(self, _: &mut Machine) -> Wakes {
+        Wakes::default()
+    }
+
+    /// Frees what the file does not share. Its wake-ups are made: they walked its queues.
+    fn free(self, m: &mut Machine);
+
+    /// Every wait queue that the kind leads to.
+    fn queues(self, m: &Machine) -> PollHeads {
+        self.poll_heads(m)
+    }
+}
+
+/// The kinds: the enum, and the way from a file to its kind's operations.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $variant:ident($type:ty) = $number:literal;)*) => {
+        /// What kind of file it is, and its state (`f_op`, `private_data`).
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) enum Kind {
+            $($(#[$doc])* $variant($type),)*
+        }
+
+        impl Kind {
+            /// Tells the kinds apart in the encoding.
+            pub(super) fn number(self) -> u64 {
+                match self { $(Kind::$variant(_) => $number,)* }
+            }
+        }
+
+        impl FileOps for Kind {
+            #[inline]
+            fn poll(self, m: &mut Machine) -> EventMask {
+                match self { $(Kind::$variant(kind) => kind.poll(m),)* }
+            }
+
+            #[inline]
+            fn poll_heads(self, m: &Machine) -> PollHeads {
+                match self { $(Kind::$variant(kind) => kind.poll_heads(m),)* }
+            }
+
+            fn describe(self, m: &Machine) -> (&'static str, String) {
+                match self { $(Kind::$variant(kind) => kind.describe(m),)* }
+            }
+
+            #[inline]
+            fn encode_state(self, to: &mut Encoder<'_>) {
+                match self { $(Kind::$variant(kind) => kind.encode_state(to),)* }
+            }
+
+            #[inline]
+            fn can_poll(self) -> bool {
+                match self { $(Kind::$variant(kind) => kind.can_poll(),)* }
+            }
+
+            #[inline]
+            fn can_transfer(self) -> bool {
+                match self { $(Kind::$variant(kind) => kind.can_transfer(),)* }
+            }
+
+            #[inline]
+            fn read<O: Observer>(
+                self,
+                kernel: &mut Kernel<'_, O>,
+                caller: Caller,
+                to: (OutPtr, u64),
+                io: &mut Io,
+            ) -> Attempt {
+                match self { $(Kind::$variant(kind) => kind.read(kernel, caller, to, io),)* }
+            }
+
+            #[inline]
+            fn write<O: Observer>(
+                self,
+                kernel: &mut Kernel<'_, O>,
+                caller: Caller,
+                from: (&Ptr<Bytes>, u64),
+                io: &mut Io,
+            ) -> Attempt {
+                match self { $(Kind::$variant(kind) => kind.write(kernel, caller, from, io),)* }
+            }
+
+            fn awaited(self, m: &Machine, what: &What) -> Awaited {
+                match self { $(Kind::$variant(kind) => kind.awaited(m, what),)* }
+            }
+
+            fn ioctl(
+                self,
+                m: &mut Machine,
+                caller: Caller,
+                op: u32,
+                arg: IoctlArg,
+            ) -> Result<Out, Errno> {
+                match self { $(Kind::$variant(kind) => kind.ioctl(m, caller, op, arg),)* }
+            }
+
+            fn llseek(
+                self,
+                m: &mut Machine,
+                file: FileId,
+                offset: i64,
+                whence: i32,
+            ) -> Result<i64, Errno> {
+                match self { $(Kind::$variant(kind) => kind.llseek(m, file, offset, whence),)* }
+            }
+
+            fn reopen(self) -> Result<Plain, Errno> {
+                match self { $(Kind::$variant(kind) => kind.reopen(),)* }
+            }
+
+            fn release(self, m: &mut Machine) -> Wakes {
+                match self { $(Kind::$variant(kind) => kind.release(m),)* }
+            }
+
+            fn free(self, m: &mut Machine) {
+                match self { $(Kind::$variant(kind) => kind.free(m),)* }
+            }
+
+            fn queues(self, m: &Machine) -> PollHeads {
+                match self { $(Kind::$variant(kind) => kind.queues(m),)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// A file without anything to wait for.
+    Plain(Plain) = 0;
+    /// eventfd(2)
+    EventFd(EventFd) = 1;
+    /// An epoll, whose operations are in [`eventpoll`](crate::model::eventpoll).
+    EventPoll(EpId) = 2;
+    /// One end of a pipe.
+    Pipe(PipeEnd) = 3;
+}
