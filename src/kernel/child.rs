@@ -11,14 +11,6 @@ use std::time::{Duration, Instant};
 use super::board::{Kind, Place, TASK_SLOTS};
 use super::ffi::{self, Board};
 
-/// The signal by which the first process learns that the controller died, once it has children: it has to
-/// take them along. A scenario cannot send it.
-const LAST_WILL: i32 = 64;
-
-/// After this many seconds a forked process ends whatever happens. Only for those that outlive both the
-/// first process and the controller.
-const LIFETIME: u64 = 3600;
-
 /// The first process of a scenario: descriptors 0, 1 and 2 are /dev/null, and there are no others.
 pub(super) fn first(board: Board, parent: i32) -> ! {
     call(
@@ -30,7 +22,8 @@ pub(super) fn first(board: Board, parent: i32) -> ! {
         ffi::quit(1);
     }
     call(libc::SYS_setpgid, [0, 0]);
-    ffi::reset_signals(LAST_WILL);
+    ffi::default_signals();
+    no_core_dumps();
     call(libc::SYS_close_range, [0, u64::from(u32::MAX), 0]);
     let null = c"/dev/null".as_ptr().addr() as u64;
     call(libc::SYS_open, [null, libc::O_RDWR as u64]);
@@ -59,15 +52,8 @@ pub(super) fn serve(board: Board, mut slot: usize) -> ! {
             Kind::Race => race(board, slot, order.args),
             Kind::Spawn => ffi::start_thread(board, order.args[0] as usize),
             Kind::Fork => {
-                if slot == 0 {
-                    call(
-                        libc::SYS_prctl,
-                        [libc::PR_SET_PDEATHSIG as u64, LAST_WILL as u64],
-                    );
-                }
                 let pid = ffi::fork();
                 if pid == 0 {
-                    call(libc::SYS_alarm, [LIFETIME]);
                     be_inspectable();
                     slot = order.args[0] as usize;
                     seen = 0;
@@ -121,6 +107,35 @@ fn pause(time: Duration, is_over: impl Fn() -> bool) {
             spin_loop();
         }
     }
+}
+
+/// The guard of a scenario with several processes: when the controller dies, it ends process group `group`.
+///
+/// It is no part of the scenario, so no signal of that can reach, stop or end it.
+pub(super) fn guard(controller: i32, group: i32) -> ! {
+    ffi::block_signals();
+    call(libc::SYS_setpgid, [0, 0]);
+    call(libc::SYS_close_range, [0, u64::from(u32::MAX), 0]);
+    call(
+        libc::SYS_prctl,
+        [libc::PR_SET_PDEATHSIG as u64, libc::SIGTERM as u64],
+    );
+    if call(libc::SYS_getppid, []) == i64::from(controller) {
+        ffi::await_signal(libc::SIGTERM);
+    }
+    ffi::kill_group(group);
+    ffi::quit(0)
+}
+
+/// A signal that would dump core only kills: 1 also keeps the kernel from starting a program for it, which
+/// 0 does not (`coredump_pipe` in fs/coredump.c).
+fn no_core_dumps() {
+    let limit = [1_u64, 1];
+    let limit = limit.as_ptr().addr() as u64;
+    call(
+        libc::SYS_prlimit64,
+        [0, u64::from(libc::RLIMIT_CORE), limit, 0],
+    );
 }
 
 /// Lets the controller read /proc/PID/syscall also where the Yama module restricts that to debuggers. Without

@@ -201,6 +201,11 @@ pub(super) extern "C" fn first(board: Board, parent: i32) -> ! {
     super::child::first(board, parent)
 }
 
+/// Runs [`child::guard`](super::child::guard), in the same way.
+pub(super) extern "C" fn guard(controller: i32, group: i32) -> ! {
+    super::child::guard(controller, group)
+}
+
 /// Starts a thread that serves `slot`.
 pub(super) fn start_thread(board: Board, slot: usize) -> i64 {
     extern "C" fn run(arg: *mut libc::c_void) -> *mut libc::c_void {
@@ -226,44 +231,60 @@ pub(super) fn quit(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-/// Every signal to its default, except SIGPIPE (the lab wants to see `EPIPE`) and `last_will`, which ends the
-/// whole process group.
-pub(super) fn reset_signals(last_will: i32) {
-    extern "C" fn end_the_group(_: i32) {
-        // SAFETY: kill(2) is allowed in a handler; 0 is the own process group, which is the subject's.
-        unsafe { libc::kill(0, libc::SIGKILL) };
-    }
-    let handler: extern "C" fn(i32) = end_the_group;
-    // SAFETY: all zero is SIG_DFL without flags and with an empty mask.
-    let mut action: libc::sigaction = unsafe { zeroed() };
+/// `struct sigaction` as the kernel has it (include/linux/signal_types.h): the C library's has another order.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+struct KernelSigaction {
+    handler: u64,
+    flags: u64,
+    restorer: u64,
+    mask: u64,
+}
+
+/// `sizeof(sigset_t)` of the kernel.
+const SIGSET_BYTES: u64 = 8;
+
+/// Every signal to its default, except SIGPIPE (the lab wants to see `EPIPE`), and none blocked. Past the C
+/// library, which keeps 32 and 33 to itself.
+pub(super) fn default_signals() {
+    let default = KernelSigaction::default();
+    let default = (&raw const default).addr() as u64;
     for signal in 1..=64 {
-        action.sa_sigaction = match signal {
-            libc::SIGPIPE => libc::SIG_IGN,
-            _ if signal == last_will => handler as usize,
-            _ => libc::SIG_DFL,
-        };
-        // SAFETY: a valid action; signals that cannot be set answer with an error that does not matter.
-        unsafe { libc::sigaction(signal, &raw const action, null_mut()) };
+        // SIGKILL and SIGSTOP cannot be set and need not be.
+        execute(
+            libc::SYS_rt_sigaction,
+            [signal, default, 0, SIGSET_BYTES, 0, 0],
+        );
     }
-    mask_signals(libc::SIG_SETMASK, false);
+    let ignore = KernelSigaction {
+        handler: libc::SIG_IGN as u64,
+        ..KernelSigaction::default()
+    };
+    let ignore = (&raw const ignore).addr() as u64;
+    execute(
+        libc::SYS_rt_sigaction,
+        [libc::SIGPIPE as u64, ignore, 0, SIGSET_BYTES, 0, 0],
+    );
+    set_signal_mask(0);
 }
 
 /// Blocks every signal for the calling thread.
 pub(super) fn block_signals() {
-    mask_signals(libc::SIG_BLOCK, true);
+    set_signal_mask(!0);
 }
 
-fn mask_signals(how: i32, all: bool) {
-    // SAFETY: the set lives on the stack and is filled before it is used.
-    unsafe {
-        let mut set: libc::sigset_t = zeroed();
-        if all {
-            libc::sigfillset(&raw mut set);
-        } else {
-            libc::sigemptyset(&raw mut set);
-        }
-        libc::pthread_sigmask(how, &raw const set, null_mut());
-    }
+fn set_signal_mask(mask: u64) {
+    let how = libc::SIG_SETMASK as u64;
+    let mask = (&raw const mask).addr() as u64;
+    execute(libc::SYS_rt_sigprocmask, [how, mask, 0, SIGSET_BYTES, 0, 0]);
+}
+
+/// Sleeps until this signal, which has to be blocked, is sent.
+pub(super) fn await_signal(signal: i32) {
+    let set = 1_u64 << (signal - 1);
+    let set = (&raw const set).addr() as u64;
+    let wait = || execute(libc::SYS_rt_sigtimedwait, [set, 0, 0, SIGSET_BYTES, 0, 0]);
+    while wait() != i64::from(signal) {}
 }
 
 /// The calling thread's number.
@@ -302,6 +323,18 @@ pub(super) fn processor_mask(processor: usize) -> Vec<u8> {
 pub(super) fn sched_yield() {
     // SAFETY: takes nothing.
     unsafe { libc::sched_yield() };
+}
+
+/// SIGKILL for every process of a group.
+pub(super) fn kill_group(group: i32) {
+    // SAFETY: takes numbers only.
+    unsafe { libc::kill(-group, libc::SIGKILL) };
+}
+
+/// SIGKILL for the guard.
+pub(super) fn kill_guard(pid: i32) {
+    // SAFETY: a child that was not reaped yet, so the number cannot mean anybody else.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
 }
 
 /// SIGKILL for the subject and for every process of its group.

@@ -17,7 +17,8 @@
 //!
 //! What can go wrong is that a scenario leaves something behind. Dropping a [`Linux`] kills every process of
 //! it, and puts the one machine-wide setting back that a scenario can change (`sysctl.rs`). Should the caller
-//! be killed itself, the subject dies with it (`PR_SET_PDEATHSIG`) and takes its children along.
+//! be killed itself, the subject dies with it (`PR_SET_PDEATHSIG`). A scenario that forks gets a *guard*, a
+//! process of the lab that ends the others then.
 #![allow(
     clippy::as_conversions,
     reason = "registers and memory are words: the conversions are the point"
@@ -66,6 +67,8 @@ use tasks::{Doing, Flight, Ice, Tasks};
 pub struct Linux {
     board: Board,
     tasks: Tasks,
+    /// The process that ends the scenario's if we cannot (`child.rs`).
+    guard: Option<i32>,
     /// What has ended and was not told yet.
     ended: Vec<Ended>,
     /// The scenario's time: see `clock.rs`.
@@ -110,6 +113,7 @@ impl Linux {
         let linux = Linux {
             board,
             tasks: Tasks::new(pid),
+            guard: None,
             ended: Vec::new(),
             clock: Duration::ZERO,
             late: Vec::new(),
@@ -179,7 +183,23 @@ impl Linux {
         }
     }
 
+    fn ensure_guard(&mut self) -> Result<(), LabError> {
+        if self.guard.is_none() {
+            let (own, group) = (process::id() as i32, self.tasks.processes[0].pid);
+            self.guard = match ffi::fork() {
+                0 => ffi::guard(own, group),
+                errno if errno < 0 => {
+                    let error = std::io::Error::from_raw_os_error(-errno as i32);
+                    return Err(LabError::new(format!("cannot fork a guard: {error}")));
+                }
+                pid => Some(pid as i32),
+            };
+        }
+        Ok(())
+    }
+
     fn fork(&mut self, task: TaskId) -> Result<Answer, LabError> {
+        self.ensure_guard()?;
         let slot = self.tasks.take_slot()?;
         self.board.control(slot).reset();
         let by = self.tasks.get(task)?.slot;
@@ -393,6 +413,10 @@ impl Drop for Linux {
             let over = || process.pid == subject || process.is_over();
             // A process that survives SIGKILL is beyond what an error could help.
             let _ = self.wait_for("", over);
+        }
+        if let Some(guard) = self.guard {
+            ffi::kill_guard(guard);
+            ffi::reap(guard);
         }
         for task in &mut self.tasks.tasks {
             if let Doing::Reading(reader) = std::mem::replace(&mut task.doing, Doing::Gone) {

@@ -833,6 +833,40 @@ fn nothing_is_left_behind() {
     }
 }
 
+/// Waits until the process is a zombie or gone; the limit is for a lab that is broken.
+#[track_caller]
+fn assert_ends(pid: i32) {
+    let start = Instant::now();
+    loop {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        if status.is_empty() || status.contains("State:\tZ") {
+            return;
+        }
+        assert!(start.elapsed() < Duration::from_secs(20), "{status}");
+        ffi::sched_yield();
+    }
+}
+
+#[test]
+fn nothing_outlives_a_controller_that_dies() {
+    let pids = std::thread::spawn(|| {
+        let mut linux = linux();
+        let child = fork(&mut linux, MAIN);
+        fork(&mut linux, child);
+        let pids: Vec<i32> = linux.tasks.processes.iter().map(|it| it.pid).collect();
+        let guard = linux.guard.expect("a scenario that forks has one");
+        // As if the thread had died in the middle: nothing is cleaned up.
+        std::mem::forget(linux);
+        (pids, guard)
+    });
+    let (pids, guard) = pids.join().expect("it did not panic");
+    for pid in &pids {
+        assert_ends(*pid);
+    }
+    ffi::reap(pids[0]);
+    ffi::reap(guard);
+}
+
 #[test]
 #[ignore = "prints figures"]
 fn figures() {
