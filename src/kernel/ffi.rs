@@ -331,6 +331,13 @@ pub(super) fn kill_group(group: i32) {
     unsafe { libc::kill(-group, libc::SIGKILL) };
 }
 
+/// Waits until whoever is just becoming a zombie has told its parent. Both happen under the lock on the list of
+/// tasks, and asking whether a group exists takes it too.
+pub(super) fn await_exit_notice(group: i32) {
+    // SAFETY: signal 0 is none. Our own subject's group: it was not reaped yet.
+    unsafe { libc::kill(-group, 0) };
+}
+
 /// SIGKILL for the guard.
 pub(super) fn kill_guard(pid: i32) {
     // SAFETY: a child that was not reaped yet, so the number cannot mean anybody else.

@@ -126,6 +126,12 @@ impl Linux {
         self.note_faults();
         let slot = self.tasks.get(task)?.slot;
         let memory = self.board.frozen(slot);
+        if page == Thaw::ReadOnly && self.tasks.process_of(task)?.stopped {
+            return Err(LabError::new(format!(
+                "task {} is stopped, so its memory cannot become read-only",
+                task.0
+            )));
+        }
         match &mut self.tasks.get_mut(task)?.doing {
             Doing::Call(flight) if flight.ice == Ice::Stopped => {
                 flight.ice = match page {

@@ -78,8 +78,8 @@ pub struct Linux {
     /// Open files under /proc, by thread.
     proc_files: HashMap<i32, ProcFiles>,
     sysctl: Option<Sysctl>,
-    /// The process that a kill(2) in flight is for.
-    victim: Option<usize>,
+    /// Whether idle tasks may be at something: a signal was sent since the last rest.
+    stirred: bool,
     /// What those tasks have done that did not survive the race at hand.
     fallen: Vec<(TaskId, Vec<Fate>)>,
     /// The processors that the scenario may run on.
@@ -119,7 +119,7 @@ impl Linux {
             late: Vec::new(),
             proc_files: HashMap::new(),
             sysctl: None,
-            victim: None,
+            stirred: false,
             fallen: Vec::new(),
             processors: ffi::processors(),
             not_send: PhantomData,
@@ -235,7 +235,11 @@ impl Linux {
 
     /// Whether `task` can take an order.
     fn check_idle(&self, task: TaskId) -> Result<(), LabError> {
-        match &self.tasks.get(task)?.doing {
+        let entry = self.tasks.get(task)?;
+        match &entry.doing {
+            Doing::Nothing if self.tasks.processes[entry.process].stopped => {
+                Err(unable(task, "is stopped"))
+            }
             Doing::Nothing => Ok(()),
             Doing::Call(_) | Doing::Racing(_) | Doing::Reading(_) | Doing::Late => {
                 Err(unable(task, "is still in a call"))
@@ -245,16 +249,13 @@ impl Linux {
         }
     }
 
-    /// What the lab has to know before a call is made: the process that it will kill, say.
-    fn before_call(&mut self, call: &Syscall) -> Result<Option<usize>, LabError> {
-        if let Syscall::Kill { pid, .. } = call {
-            let victim = TaskId::from_pid(*pid).and_then(|task| self.tasks.get(task).ok());
-            return Ok(victim.map(|task| task.process));
-        }
+    /// What the lab has to do before a call is made that reaches further than others.
+    fn before_call(&mut self, call: &Syscall) -> Result<(), LabError> {
+        self.stirred |= matches!(call, Syscall::Kill { .. });
         if self.sysctl.is_none() && is_root() && sysctl::is_opened_by(call) {
             self.sysctl = Some(Sysctl::reserve()?);
         }
-        Ok(None)
+        Ok(())
     }
 
     /// The answer of a call that was run, or that it sleeps.
@@ -275,11 +276,6 @@ impl Linux {
                 // Files under /proc remember who may read them since they were opened.
                 let tid = self.tasks.get(task)?.tid;
                 self.proc_files.remove(&tid);
-            }
-            libc::SYS_kill if ret == 0 => {
-                if let Some(process) = self.victim {
-                    self.tasks.mark_dying(process);
-                }
             }
             _ => {}
         }
@@ -315,7 +311,7 @@ impl Backend for Linux {
         match &call {
             Syscall::Fork => return self.fork(task),
             Syscall::Fdinfo { fd } => return self.fdinfo(task, *fd),
-            _ => self.victim = self.before_call(&call)?,
+            _ => self.before_call(&call)?,
         }
         if may_sleep(&call) && !self.tasks.has_colleague(task)? {
             // Somebody has to be left who can start the next thread of this process.
@@ -349,15 +345,15 @@ impl Backend for Linux {
             self.until_rest(Some(task))?;
         }
         let answer = self.answer_of(task);
-        if call.nr == libc::SYS_kill {
-            // A killed process still has to close its files.
+        if self.stirred {
+            // Who gets a signal has to act on it; a killed process still has to close its files.
             self.until_rest(None)?;
         }
         Ok(answer)
     }
 
     fn settle(&mut self) -> Result<Vec<(TaskId, Answer)>, LabError> {
-        if self.tasks.any_in_flight() || self.tasks.any_dying() {
+        if self.stirred || self.tasks.any_in_flight() || self.tasks.any_dying() {
             self.until_rest(None)?;
         }
         Ok(self.take_ended())
@@ -378,6 +374,9 @@ impl Backend for Linux {
         let process = entry.process;
         if matches!(entry.doing, Doing::Elsewhere | Doing::Gone) {
             return Err(unable(task, "is gone"));
+        }
+        if self.tasks.processes[process].stopped {
+            return Err(unable(task, "is stopped and starts no thread"));
         }
         let by = self.tasks.idle_slot(process);
         let by = by.ok_or_else(|| unable(task, "has no thread left that could start another"))?;

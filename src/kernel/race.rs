@@ -39,8 +39,6 @@ pub(super) struct Entrant {
     pub(super) nr: i64,
     /// Whether it will stop sleeping by itself.
     pub(super) timed: bool,
-    /// The process that a kill(2) is for.
-    victim: Option<usize>,
     stored: Stored,
 }
 
@@ -133,7 +131,7 @@ impl Linux {
                 let error = format!("{} cannot be part of a race", call.name());
                 return Err(LabError::new(error));
             }
-            let victim = self.before_call(call)?;
+            self.before_call(call)?;
             let name = call.name();
             let timed = clock::timeout(call).is_some();
             let call = encode::encode(memory, call.clone(), &self.tasks.seen_by(task))?;
@@ -146,7 +144,6 @@ impl Linux {
                 name,
                 nr: call.nr,
                 timed,
-                victim,
                 stored: call.stored,
             });
         }
@@ -203,25 +200,6 @@ impl Linux {
             Doing::Racing(heat) => self.board.control(entry.slot).done.load(SeqCst) == heat.order,
             _ => true,
         })
-    }
-
-    /// Notes which processes the calls of a race have killed.
-    pub(super) fn note_victims(&mut self, task: TaskId) {
-        let entry = &self.tasks.tasks[task.0 as usize];
-        let Doing::Racing(heat) = &entry.doing else {
-            return;
-        };
-        let (Place::Before(reached) | Place::In(reached)) = self.board.control(entry.slot).place();
-        let killed = |(index, leg): (usize, &Entrant)| {
-            let victim = leg.victim?;
-            let ret = self.board.leg(entry.slot, index).ret.load(SeqCst);
-            (ret == 0).then_some(victim)
-        };
-        let legs = heat.legs.iter().take(reached).enumerate();
-        let victims: Vec<usize> = legs.filter_map(killed).collect();
-        for victim in victims {
-            self.tasks.mark_dying(victim);
-        }
     }
 
     /// What a task has done in a race that is over. Where it sleeps it stays asleep.

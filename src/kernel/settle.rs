@@ -14,6 +14,11 @@
 //! second, so at the moment between the snapshots *all* of them were asleep. From then on only an order of
 //! ours, time, or the death of a process can wake one, and dying processes are waited for.
 //!
+//! A signal reaches idle tasks too: one may have to run its handler, stop, or die. So once something was sent,
+//! the snapshots include them; where they sleep is futex(2). Nobody has to ask what is pending: whoever is
+//! to take a signal was made runnable before the call that sent it returned (`signal_wake_up`), so a thread
+//! that sleeps has nothing to take. A stopped one (`T`) sleeps as well, wherever it was stopped.
+//!
 //! A mutex or a disk puts a task to sleep uninterruptibly (`D`) and soon lets it go on: that is not blocked,
 //! except while a task is frozen, because then the mutex may be one that it holds.
 
@@ -29,22 +34,58 @@ use crate::backend::LabError;
 
 use super::board::{Order, Place};
 use super::decode::{Outcome, Stored};
+use super::race::Heat;
 use super::tasks::{Doing, Flight, Ice, Life, field};
 use super::{Ended, Linux, ffi};
 
 /// How long the lab waits for something that should take no time.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A task asleep in its call: who, in which call of a race, how, and how often it was switched out so far.
+/// A thread asleep where it belongs: who, in which call of a race, how, and how often it was switched out so far.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Asleep {
-    task: TaskId,
+    tid: i32,
     place: Option<Place>,
-    uninterruptible: bool,
+    /// As /proc shows it: `S`, `D` or `T`.
+    state: char,
     switches: (u64, u64),
 }
 
-/// What /proc says about a task in flight.
+/// Where a thread sleeps when it has nothing to do until something wakes it.
+#[derive(Clone, Copy, Debug)]
+enum Bed {
+    /// In the system call with this number.
+    Call(i64),
+    /// At the board, where the orders come from.
+    Board,
+    /// In the program that execve(2) started, which only sleeps.
+    Program,
+    /// Nowhere: it has more to do, or time will wake it.
+    None,
+}
+
+impl Bed {
+    /// Whether it is the system call with this number.
+    fn is(self, nr: i64) -> bool {
+        const SLEEPS: [i64; 3] = [
+            libc::SYS_nanosleep,
+            libc::SYS_clock_nanosleep,
+            libc::SYS_pause,
+        ];
+        match self {
+            // One that a stop interrupted goes on under another number, if it has to know how long it slept.
+            Bed::Call(call) => {
+                let goes_on = SLEEPS.contains(&call) || call == libc::SYS_poll;
+                nr == call || nr == libc::SYS_restart_syscall && goes_on
+            }
+            Bed::Board => nr == libc::SYS_futex,
+            Bed::Program => SLEEPS.contains(&nr) || nr == libc::SYS_restart_syscall,
+            Bed::None => false,
+        }
+    }
+}
+
+/// What /proc says about a thread.
 enum Seen {
     Asleep(Asleep),
     /// Running, ready to run, or asleep somewhere else.
@@ -120,6 +161,7 @@ impl Linux {
             }
             let now = self.snapshot()?;
             if now.is_some() && now == before {
+                self.stirred = false;
                 return Ok(());
             }
             if now.is_none() {
@@ -182,7 +224,6 @@ impl Linux {
                 {
                     self.enter_elsewhere(task)?;
                 }
-                Doing::Racing(_) => self.note_victims(task),
                 Doing::Reading(reader) if reader.is_done() => {
                     let doing =
                         std::mem::replace(&mut self.tasks.tasks[index].doing, Doing::Nothing);
@@ -198,6 +239,8 @@ impl Linux {
         for index in 0..self.tasks.processes.len() {
             let process = &self.tasks.processes[index];
             if process.life == Life::Dying && process.is_over() {
+                // A zombie's parent is told a moment after it became one (`exit_notify` in kernel/exit.c).
+                ffi::await_exit_notice(self.tasks.processes[0].pid);
                 self.bury(index);
             }
         }
@@ -273,6 +316,8 @@ impl Linux {
         }
         self.tasks.processes[process].life = Life::Dead;
         self.tasks.processes[process].uffd = None;
+        // Its parent got a SIGCHLD.
+        self.stirred = true;
         if let Some(helper) = self.tasks.processes[process].helper.take() {
             self.tasks.free_slot(helper);
         }
@@ -330,16 +375,8 @@ impl Linux {
             return Ok(false);
         }
         let syscall = fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
-        let nr = syscall
-            .split(' ')
-            .next()
-            .and_then(|nr| nr.parse::<i64>().ok());
-        let sleeps = [
-            libc::SYS_nanosleep,
-            libc::SYS_clock_nanosleep,
-            libc::SYS_pause,
-        ];
-        Ok(nr.is_some_and(|nr| sleeps.contains(&nr)))
+        let nr = syscall.split(' ').next().and_then(|nr| nr.parse().ok());
+        Ok(nr.is_some_and(|nr| Bed::Program.is(nr)))
     }
 
     /// Whether threads may vanish without an end of their process: execve(2) ends all but the caller, which takes
@@ -351,46 +388,47 @@ impl Linux {
             && !self.tasks.processes[process].is_over()
     }
 
-    /// All tasks in flight, if all of them are asleep and no process is dying.
+    /// All tasks that may be at something, if all of them are asleep and no process is dying.
     fn snapshot(&mut self) -> Result<Option<Vec<Asleep>>, LabError> {
         self.note_faults();
         let mut all = Vec::new();
         let mut rest = true;
         for index in 0..self.tasks.tasks.len() {
             let entry = &self.tasks.tasks[index];
-            let (tid, nr, place) = match &entry.doing {
-                Doing::Call(flight) => (entry.tid, flight.nr, None),
-                Doing::Racing(heat) => {
-                    let control = self.board.control(entry.slot);
-                    if control.done.load(SeqCst) == heat.order {
-                        continue;
+            let (tid, process) = (entry.tid, entry.process);
+            let (bed, place) = match &entry.doing {
+                Doing::Call(flight) => (Bed::Call(flight.nr), None),
+                Doing::Racing(heat) => self.bed_in_race(entry.slot, heat),
+                Doing::Reading(reader) => {
+                    match self.look(reader.tid(), Bed::Call(libc::SYS_read))? {
+                        Seen::Asleep(asleep) => all.push(asleep),
+                        Seen::Awake | Seen::Missing => rest = false,
                     }
-                    let place = control.place();
-                    let leg = match place {
-                        Place::In(index) => heat.legs.get(index),
-                        Place::Before(_) => None,
-                    };
-                    // Time will wake it, if nothing else does.
-                    rest &= leg.is_some_and(|leg| !leg.timed);
-                    (entry.tid, leg.map_or(-1, |leg| leg.nr), Some(place))
+                    (Bed::Board, None)
                 }
-                Doing::Reading(reader) => (reader.tid(), libc::SYS_read, None),
-                _ => continue,
+                Doing::Nothing | Doing::Late => (Bed::Board, None),
+                Doing::Elsewhere => (Bed::Program, None),
+                Doing::Gone => continue,
             };
-            let (process, reading) = (entry.process, matches!(entry.doing, Doing::Reading(_)));
-            match self.look(TaskId(index as u32), tid, nr)? {
-                Seen::Asleep(asleep) => all.push(Asleep { place, ..asleep }),
+            if matches!(bed, Bed::Board | Bed::Program) && !self.stirred {
+                continue;
+            }
+            match self.look(tid, bed)? {
+                Seen::Asleep(asleep) => {
+                    self.tasks.processes[process].stopped = asleep.state == 'T';
+                    all.push(Asleep { place, ..asleep });
+                }
                 Seen::Awake => rest = false,
                 Seen::Missing => {
                     rest = false;
-                    if !reading && !self.is_changing_program(process) {
+                    if !self.is_changing_program(process) {
                         self.tasks.mark_dying(process);
                     }
                 }
             }
         }
         let frozen = self.tasks.any_frozen();
-        rest &= frozen || all.iter().all(|asleep| !asleep.uninterruptible);
+        rest &= frozen || all.iter().all(|asleep| asleep.state != 'D');
         rest &= self
             .tasks
             .processes
@@ -399,8 +437,22 @@ impl Linux {
         Ok(rest.then_some(all))
     }
 
-    /// Looks whether one task sleeps in call `nr`. First the proof of sleep, then the count: see above.
-    fn look(&mut self, task: TaskId, tid: i32, nr: i64) -> Result<Seen, LabError> {
+    /// Where a task of a race may sleep, and how far it is.
+    fn bed_in_race(&self, slot: usize, heat: &Heat) -> (Bed, Option<Place>) {
+        let control = self.board.control(slot);
+        if control.done.load(SeqCst) == heat.order {
+            return (Bed::Board, None);
+        }
+        let place = control.place();
+        let leg = match place {
+            Place::In(index) => heat.legs.get(index).filter(|leg| !leg.timed),
+            Place::Before(_) => None,
+        };
+        (leg.map_or(Bed::None, |leg| Bed::Call(leg.nr)), Some(place))
+    }
+
+    /// Looks whether a thread sleeps where it belongs. First the proof of sleep, then the count: see above.
+    fn look(&mut self, tid: i32, bed: Bed) -> Result<Seen, LabError> {
         if tid == 0 {
             return Ok(Seen::Awake);
         }
@@ -412,8 +464,12 @@ impl Linux {
             },
         };
         let mut buffer = [0; 4096];
-        let sleeps = match read(&files.syscall, &mut buffer) {
-            Ok(text) => text.split(' ').next().and_then(|nr| nr.parse().ok()) == Some(nr),
+        // None while it runs, -1 if it was stopped between two calls.
+        let nr: Option<i64> = match read(&files.syscall, &mut buffer) {
+            Ok(text) => text
+                .split_whitespace()
+                .next()
+                .and_then(|nr| nr.parse().ok()),
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {
                 self.proc_files.remove(&tid);
                 return Ok(Seen::Missing);
@@ -434,14 +490,16 @@ impl Linux {
             count("voluntary_ctxt_switches:"),
             count("nonvoluntary_ctxt_switches:"),
         );
-        Ok(match state {
-            Some('Z' | 'X') => Seen::Missing,
-            Some(state @ ('S' | 'D')) if sleeps => Seen::Asleep(Asleep {
-                task,
-                place: None,
-                uninterruptible: state == 'D',
-                switches,
-            }),
+        let asleep = Asleep {
+            tid,
+            place: None,
+            state: state.unwrap_or_default(),
+            switches,
+        };
+        Ok(match (state, nr) {
+            (Some('Z' | 'X'), _) => Seen::Missing,
+            (Some('S' | 'D'), Some(nr)) if bed.is(nr) => Seen::Asleep(asleep),
+            (Some('T'), Some(_)) => Seen::Asleep(asleep),
             _ => Seen::Awake,
         })
     }

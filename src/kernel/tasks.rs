@@ -79,6 +79,8 @@ pub(super) enum Ice {
 pub(super) struct Process {
     pub(super) pid: i32,
     pub(super) life: Life,
+    /// Whether a signal stopped it, as of the last rest.
+    pub(super) stopped: bool,
     /// The slot of a thread of ours that no scenario knows, if there is one.
     pub(super) helper: Option<usize>,
     /// Slots whose guard page is unmapped in this process.
@@ -107,6 +109,7 @@ impl Process {
         Process {
             pid,
             life: Life::Running,
+            stopped: false,
             helper: None,
             guarded: HashSet::new(),
             read_only: HashSet::new(),
