@@ -31,12 +31,18 @@ impl RawId {
     }
 
     #[inline]
+    pub(crate) fn index(self) -> usize {
+        self.number() - 1
+    }
+
+    /// The number itself, never 0.
+    #[inline]
     #[expect(
         clippy::as_conversions,
         reason = "widening; `From` does not know usize has 32 bits"
     )]
-    pub(crate) fn index(self) -> usize {
-        (self.0.get() - 1) as usize
+    pub(crate) fn number(self) -> usize {
+        self.0.get() as usize
     }
 }
 
@@ -77,6 +83,14 @@ ids! {
     TableId;
     /// A process: what its threads share.
     ProcId;
+}
+
+impl ItemId {
+    /// Its number, never 0, for a vector whose first place is empty.
+    #[inline]
+    pub(crate) fn number(self) -> usize {
+        self.0.number()
+    }
 }
 
 /// Objects of one type, by id.
