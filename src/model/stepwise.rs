@@ -46,16 +46,21 @@ impl Machine {
     }
 
     /// Whether `task` can make a call.
+    #[inline]
     pub(crate) fn check_fit(&self, task: TaskId) -> Result<(), LabError> {
-        let state = self
-            .tasks
-            .get(task_index(task))
-            .ok_or_else(|| LabError::new(format!("there is no task {}", task.0)))?;
+        let Some(state) = self.tasks.get(task_index(task)) else {
+            return Err(no_task(task));
+        };
         if state.life != Life::Alive || state.call.is_some() {
             return Err(unfit(task, state.life));
         }
         Ok(())
     }
+}
+
+#[cold]
+fn no_task(task: TaskId) -> LabError {
+    LabError::new(format!("there is no task {}", task.0))
 }
 
 #[cold]
