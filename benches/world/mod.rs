@@ -204,6 +204,17 @@ impl<S: Side> World<S> {
         (world, first_fill)
     }
 
+    pub(crate) fn watched(&self) -> usize {
+        self.fds.len()
+    }
+
+    /// Changes, fires and drains every descriptor once.
+    pub(crate) fn use_all(&mut self) {
+        let all: Vec<usize> = (0..self.fds.len()).collect();
+        self.ctl_all(CtlOp::MOD, &all);
+        self.fire_all(&all);
+    }
+
     /// What `op` on the picked descriptors costs. Leaves everything registered and nothing ready.
     pub(crate) fn measure(&mut self, op: Op, picks: &[usize]) -> Cost {
         match op {
@@ -223,7 +234,7 @@ impl<S: Side> World<S> {
                 self.ctl_all(CtlOp::ADD, &halves_swapped(picks));
                 cost
             }
-            Op::Idle => self.waits(0, 2_000),
+            Op::Idle => self.waits(0, 10_000),
             Op::Wait => {
                 self.for_each(picks, S::fire);
                 let ready = count(picks.len());
