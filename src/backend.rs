@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use crate::abi::{
     Answer, Bytes, CtlOp, EpollCreateFlags, EpollEvent, Errno, Fate, Fd, OpenFlags, Out, OutPtr,
-    Ptr, SigInfo, Syscall, TaskId,
+    Ptr, SigInfo, Syscall, TaskId, Timeout,
 };
 use crate::trace::{State, Trace};
 
@@ -268,13 +268,13 @@ impl<'b, B: Backend + ?Sized> Thread<'b, B> {
         self.epoll_ctl(epfd, CtlOp::DEL, fd, Ptr::NULL)
     }
 
-    /// epoll_wait(2); the timeout counts milliseconds, a negative one is for ever
+    /// epoll_wait(2); the timeout counts milliseconds, and a negative one is for ever
     #[inline]
     pub fn epoll_wait(
         &mut self,
         epfd: Fd,
         maxevents: i32,
-        timeout: i32,
+        timeout: impl Into<Timeout>,
     ) -> Result<Vec<EpollEvent>, Errno> {
         let events = OutPtr::PLENTY;
         let mut answer = self.backend.submit(
@@ -283,7 +283,7 @@ impl<'b, B: Backend + ?Sized> Thread<'b, B> {
                 epfd,
                 events,
                 maxevents,
-                timeout,
+                timeout: timeout.into(),
             },
         );
         if let Ok(Answer::Done(_, Out::Events(events))) = &mut answer {

@@ -2,7 +2,7 @@
 
 use super::{
     Bytes, CtlOp, EpollCreateFlags, EpollEvent, EpollParams, Fd, FdFlags, FdSet, OpenFlags, OutPtr,
-    PollFd, Ptr, Rlimit, SigAction, SigSet, SigmaskHow, Signal, Timespec, Timeval,
+    PollFd, Ptr, Rlimit, SigAction, SigSet, SigmaskHow, Signal, Timeout, Timespec, Timeval,
 };
 
 /// A system call with its arguments, named as in the manual pages (section 2).
@@ -26,19 +26,19 @@ pub enum Syscall {
         fd: Fd,
         event: Ptr<EpollEvent>,
     },
-    /// epoll_wait(2); the timeout counts milliseconds
+    /// epoll_wait(2)
     EpollWait {
         epfd: Fd,
         events: OutPtr,
         maxevents: i32,
-        timeout: i32,
+        timeout: Timeout,
     },
     /// epoll_pwait(2)
     EpollPwait {
         epfd: Fd,
         events: OutPtr,
         maxevents: i32,
-        timeout: i32,
+        timeout: Timeout,
         sigmask: Ptr<SigSet>,
         sigsetsize: u64,
     },
@@ -51,8 +51,8 @@ pub enum Syscall {
         sigmask: Ptr<SigSet>,
         sigsetsize: u64,
     },
-    /// poll(2); the timeout counts milliseconds
-    Poll { fds: Vec<PollFd>, timeout: i32 },
+    /// poll(2)
+    Poll { fds: Vec<PollFd>, timeout: Timeout },
     /// select(2)
     Select(Box<Select<Timeval>>),
     /// pselect(2) as the kernel has it: the last argument points to these two

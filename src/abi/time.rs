@@ -2,6 +2,34 @@
 
 use std::fmt;
 
+/// The timeout of epoll_wait(2) and poll(2) in milliseconds; which negative number it is does not matter.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Timeout(pub i32);
+
+impl Timeout {
+    /// Not at all: look, and return.
+    pub const NOW: Timeout = Timeout(0);
+    /// As long as it takes.
+    pub const FOREVER: Timeout = Timeout(-1);
+
+    /// How long a call may sleep; `None` is for ever.
+    pub fn milliseconds(self) -> Option<u64> {
+        u64::try_from(self.0).ok()
+    }
+}
+
+impl From<i32> for Timeout {
+    fn from(milliseconds: i32) -> Timeout {
+        Timeout(milliseconds)
+    }
+}
+
+impl fmt::Display for Timeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// `struct timespec`: seconds and nanoseconds, valid or not.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Timespec {

@@ -23,12 +23,11 @@ const LATE: Duration = Duration::from_millis(200);
 
 /// How long a call may sleep, if it may sleep but not for ever.
 pub(super) fn timeout(call: &Syscall) -> Option<Duration> {
-    let milliseconds = |ms: i32| u64::try_from(ms).ok().map(Duration::from_millis);
     let timespec = |time: Timespec| time.nanoseconds().map(Duration::from_nanos);
     let time = match call {
         Syscall::EpollWait { timeout, .. }
         | Syscall::EpollPwait { timeout, .. }
-        | Syscall::Poll { timeout, .. } => milliseconds(*timeout),
+        | Syscall::Poll { timeout, .. } => timeout.milliseconds().map(Duration::from_millis),
         Syscall::EpollPwait2 {
             timeout: Ptr::To(time),
             ..

@@ -6,7 +6,7 @@
 
 use crate::abi::{
     Bytes, EpollEvent, EpollParams, FcntlCmd, IoctlArg, OutPtr, PollFd, Ptr, Rlimit, Room, Select,
-    SigSet, Syscall,
+    SigSet, Syscall, Timeout,
 };
 use crate::backend::LabError;
 
@@ -150,7 +150,7 @@ impl Encoder<'_> {
                 timeout,
             } => {
                 let (events, stored) = self.events(events, maxevents)?;
-                let args = words([int(epfd.0), events, int(maxevents), int(timeout)]);
+                let args = words([int(epfd.0), events, int(maxevents), int(timeout.0)]);
                 Ok((libc::SYS_epoll_wait, args, stored))
             }
             Syscall::EpollPwait {
@@ -167,7 +167,7 @@ impl Encoder<'_> {
                     int(epfd.0),
                     events,
                     int(maxevents),
-                    int(timeout),
+                    int(timeout.0),
                     sigmask,
                     sigsetsize,
                 ];
@@ -448,7 +448,7 @@ impl Encoder<'_> {
         Ok(addr)
     }
 
-    fn poll(&mut self, fds: Vec<PollFd>, timeout: i32) -> Result<Parts, LabError> {
+    fn poll(&mut self, fds: Vec<PollFd>, timeout: Timeout) -> Result<Parts, LabError> {
         let mut bytes = Vec::with_capacity(fds.len() * 8);
         for one in &fds {
             bytes.extend(one.fd.0.to_ne_bytes());
@@ -456,7 +456,7 @@ impl Encoder<'_> {
             bytes.extend([0; 2]);
         }
         let addr = self.put(&bytes)?;
-        let args = words([addr, fds.len() as u64, int(timeout)]);
+        let args = words([addr, fds.len() as u64, int(timeout.0)]);
         Ok((libc::SYS_poll, args, Stored::Poll(addr, fds)))
     }
 

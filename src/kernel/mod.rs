@@ -49,7 +49,7 @@ use std::process;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use crate::abi::{Answer, Errno, Fate, Fd, Syscall, TaskId};
+use crate::abi::{Answer, Errno, Fate, Fd, Syscall, TaskId, Timeout};
 use crate::backend::{Backend, LabError, Thaw};
 
 use board::{Kind, Order};
@@ -288,7 +288,7 @@ fn may_sleep(call: &Syscall) -> bool {
     match call {
         Syscall::EpollWait { timeout, .. }
         | Syscall::EpollPwait { timeout, .. }
-        | Syscall::Poll { timeout, .. } => *timeout != 0,
+        | Syscall::Poll { timeout, .. } => *timeout != Timeout::NOW,
         Syscall::EpollPwait2 { .. }
         | Syscall::Select(_)
         | Syscall::Pselect6 { .. }

@@ -53,7 +53,7 @@ fn wait_call(epfd: Fd, room: Room, maxevents: i32, timeout: i32) -> Syscall {
         epfd,
         events: OutPtr::Memory(room),
         maxevents,
-        timeout,
+        timeout: Timeout(timeout),
     }
 }
 
@@ -108,7 +108,7 @@ fn bad_addresses_fault_and_possible_ones_are_refused() {
         epfd: ep,
         events: OutPtr::Addr(addr),
         maxevents: 8,
-        timeout: 0,
+        timeout: Timeout::NOW,
     };
     for addr in [0, 0x1000, 0x7fff_ffff_e000, 0xffff_8000_0000_0000] {
         assert_eq!(call(&mut linux, MAIN, at(addr)), Answer::err(Errno::EFAULT));
@@ -294,7 +294,7 @@ fn users_of_the_mutex_wait_for_a_frozen_scan() {
                 events: EventMask::IN,
                 revents: EventMask::empty(),
             }],
-            timeout: 0,
+            timeout: Timeout::NOW,
         };
         assert_eq!(call(&mut linux, tasks[1], del), Answer::Blocked);
         assert_eq!(
@@ -618,7 +618,10 @@ fn poll_and_select_convert() {
     let mut after = fds.clone();
     after[1].revents = EventMask::NVAL;
     after[2].revents = EventMask::OUT;
-    let poll = Syscall::Poll { fds, timeout: 0 };
+    let poll = Syscall::Poll {
+        fds,
+        timeout: Timeout::NOW,
+    };
     assert_eq!(
         call(&mut linux, MAIN, poll),
         Answer::Done(2, Out::PollFds(after))
@@ -1030,7 +1033,7 @@ fn the_calls_of_a_race_do_not_share_buffers() {
             events: EventMask::IN,
             revents: EventMask::empty(),
         }],
-        timeout: 0,
+        timeout: Timeout::NOW,
     };
     let all_in_turn = vec![
         bump(fd),

@@ -11,7 +11,7 @@
 use super::call::Pace;
 use super::eventpoll::Deadline;
 use super::{Kernel, Machine};
-use crate::abi::TaskId;
+use crate::abi::{TaskId, Timeout};
 use crate::trace::{Observer, Trace};
 
 impl Machine {
@@ -23,12 +23,12 @@ impl Machine {
         }
     }
 
-    /// The deadline of a timeout in milliseconds, of which a negative one is none.
+    /// The deadline of a timeout, of which a negative one is none.
     #[inline]
-    pub(crate) fn deadline_ms(&self, timeout: i32) -> Deadline {
-        match u64::try_from(timeout) {
-            Ok(ms) => self.deadline_after(ms * 1_000_000),
-            Err(_) => Deadline::Never,
+    pub(crate) fn deadline_ms(&self, timeout: Timeout) -> Deadline {
+        match timeout.milliseconds() {
+            Some(ms) => self.deadline_after(ms * 1_000_000),
+            None => Deadline::Never,
         }
     }
 

@@ -159,7 +159,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::abi::{Bytes, EpollEvent, EventMask, OutPtr, Ptr};
+    use crate::abi::{Bytes, EpollEvent, EventMask, OutPtr, Ptr, Timeout};
     use crate::backend::{Backend, Thread};
 
     /// Two wait for two edges; the other two cannot know whether both have slept by then.
@@ -174,7 +174,7 @@ mod tests {
             epfd,
             events: OutPtr::PLENTY,
             maxevents: 8,
-            timeout: -1,
+            timeout: Timeout::FOREVER,
         }];
         let bump = Syscall::Write {
             fd,

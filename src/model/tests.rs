@@ -5,7 +5,7 @@ use super::task::Life;
 use super::{Kernel, Machine, Model, Pace};
 use crate::abi::{
     Answer, Bytes, CtlOp, EpollCreateFlags, EpollEvent, EventMask, FcntlCmd, Fd, OpenFlags, OutPtr,
-    PollFd, Ptr, Room, Signal, Syscall, TaskId,
+    PollFd, Ptr, Room, Signal, Syscall, TaskId, Timeout,
 };
 use crate::backend::{Backend, Thaw};
 
@@ -113,7 +113,7 @@ fn ctl(chance: &mut Chance) -> Syscall {
 }
 
 fn call(chance: &mut Chance, mortality: Mortality) -> Syscall {
-    let timeout = chance.of(&[-1, 0, 0, 5, 5]);
+    let timeout = Timeout(chance.of(&[-1, 0, 0, 5, 5]));
     match chance.below(36) {
         0 => new_file(chance),
         1..9 => ctl(chance),
@@ -532,7 +532,7 @@ fn equality_sees_the_order_of_ready_items_and_the_time_left() {
                 epfd,
                 events,
                 maxevents,
-                timeout,
+                timeout: Timeout(timeout),
             },
         );
         machine
@@ -547,7 +547,7 @@ fn check_finds_a_sleeper_whom_nobody_can_wake() {
     let epfd = make_fd(&mut machine, Syscall::EpollCreate { size: 1 });
     let file = make_fd(&mut machine, Syscall::Eventfd { initval: 0 });
     add(&mut machine, epfd, file, EpollEvent::new(EventMask::IN, 0));
-    let (events, maxevents, timeout) = (OutPtr::PLENTY, 1, -1);
+    let (events, maxevents, timeout) = (OutPtr::PLENTY, 1, Timeout::FOREVER);
     make(
         &mut machine,
         Syscall::EpollWait {
@@ -579,7 +579,7 @@ fn a_wakeup_passes_over_a_task_that_was_killed() {
     let child = TaskId::from_pid(make_fd(&mut machine, Syscall::Fork).0).unwrap();
     // The child comes last and so is the first to be woken.
     for task in [waiter, child] {
-        let (events, maxevents, timeout) = (OutPtr::PLENTY, 1, -1);
+        let (events, maxevents, timeout) = (OutPtr::PLENTY, 1, Timeout::FOREVER);
         let wait = Syscall::EpollWait {
             epfd,
             events,
@@ -607,7 +607,7 @@ fn two_waiters() -> (Machine, [TaskId; 2], Fd) {
     let fd = make_fd(&mut machine, Syscall::Eventfd { initval: 0 });
     let edge = EpollEvent::new(EventMask::IN | EventMask::ET, 0);
     add(&mut machine, epfd, fd, edge);
-    let waiters = [-1, 10].map(|timeout| {
+    let waiters = [-1, 10].map(Timeout).map(|timeout| {
         let waiter = machine.new_thread(TaskId::MAIN);
         let (events, maxevents) = (OutPtr::PLENTY, 1);
         let wait = Syscall::EpollWait {
@@ -678,7 +678,7 @@ fn a_task_that_was_woken_just_before_its_time_was_up_does_not_wait_again() {
     assert!(!machine.task(hasty).sleeping && machine.task(patient).sleeping);
     assert!(machine.expire(hasty, &mut ()));
     // Somebody is faster.
-    let (events, maxevents, timeout) = (OutPtr::PLENTY, 1, 0);
+    let (events, maxevents, timeout) = (OutPtr::PLENTY, 1, Timeout::NOW);
     let wait = Syscall::EpollWait {
         epfd: Fd(3),
         events,
@@ -730,7 +730,7 @@ fn a_closed_epoll_leaves_every_queue_before_it_lets_go_of_an_item() {
 #[test]
 fn timers_fire_in_the_order_of_their_deadlines() {
     let mut machine = Machine::new();
-    let sleepers = [20, 10, 10].map(|timeout| {
+    let sleepers = [20, 10, 10].map(Timeout).map(|timeout| {
         let sleeper = machine.new_thread(TaskId::MAIN);
         let fds = Vec::new();
         let poll = Syscall::Poll { fds, timeout };

@@ -6,7 +6,7 @@
 
 use crate::abi::{
     CtlOp, EpollCreateFlags, FcntlCmd, FdFlags, IoctlArg, OpenFlags, Ptr, Select, Signal, Syscall,
-    request,
+    Timeout, request,
 };
 
 use super::signature::Kind::{
@@ -94,14 +94,14 @@ static CALLS: &[Signature] = calls! {
             epfd: a.fd(0)?,
             events: a.out(1),
             maxevents: a.int(2)?,
-            timeout: a.int(3)?,
+            timeout: Timeout(a.int(3)?),
         };
     epoll_pwait(epfd: Fd, events: Events, maxevents: Int, timeout: Int, sigmask: SigSet,
         sigsetsize: Size) -> Int => |a| Syscall::EpollPwait {
             epfd: a.fd(0)?,
             events: a.out(1),
             maxevents: a.int(2)?,
-            timeout: a.int(3)?,
+            timeout: Timeout(a.int(3)?),
             sigmask: a.sigset(4),
             sigsetsize: a.size(5)?,
         };
@@ -115,7 +115,7 @@ static CALLS: &[Signature] = calls! {
             sigsetsize: a.size(5)?,
         };
     poll(fds: PollFds, nfds: Len(0), timeout: Int) -> Poll =>
-        |a| Syscall::Poll { fds: a.poll_fds(0)?, timeout: a.int(2)? };
+        |a| Syscall::Poll { fds: a.poll_fds(0)?, timeout: Timeout(a.int(2)?) };
     select(nfds: Int, readfds: FdSet, writefds: FdSet, exceptfds: FdSet, timeout: Timeval) -> Sets =>
         |a| Syscall::Select(Box::new(Select {
             nfds: a.int(0)?,

@@ -7,7 +7,7 @@ use super::super::encode::{Encode, Encoder, Number, encode_option};
 use super::super::eventpoll::{Deadline, NestedPolls, Polled};
 use super::super::task::PollHook;
 use super::super::wait_queue::WakeFn;
-use crate::abi::{Answer, Errno, EventMask, Fd, FdSet, Out, PollFd, Select, TaskId};
+use crate::abi::{Answer, Errno, EventMask, Fd, FdSet, Out, PollFd, Select, TaskId, Timeout};
 use crate::model::arena::{FileId, WaitId};
 use crate::trace::{Observer, Trace};
 
@@ -84,7 +84,7 @@ impl<O: Observer> Kernel<'_, O> {
         &mut self,
         task: TaskId,
         fds: Vec<PollFd>,
-        timeout: i32,
+        timeout: Timeout,
     ) -> Result<Poll, Errno> {
         let limit = self.m.process(task).nofile.rlim_cur;
         if u64::try_from(fds.len()).is_ok_and(|nfds| nfds > limit) {
