@@ -4,7 +4,7 @@
 //! at the start, and from there on each makes one call after the other, with a pause of random length before
 //! each. What meets what is up to the kernel's scheduler; the seed only sees to it that runs differ. It draws
 //! the pauses, from a few nanoseconds (two calls that fight for one lock) to tens of microseconds (one that
-//! comes when the other is asleep), and the processors: tasks on different ones overlap, and tasks that share
+//! comes when the other is asleep), some of them as long as a timeout that somebody has, and the processors: tasks on different ones overlap, and tasks that share
 //! one are interrupted in the middle of a call.
 //!
 //! A race is over when everything is at rest, by the two snapshots of `settle.rs`. A task that sleeps with a
@@ -20,7 +20,7 @@ use crate::backend::{Dice, LabError};
 use super::board::{Kind, LEGS, Order, Place};
 use super::decode::Stored;
 use super::encode::{self, Memory};
-use super::tasks::{Doing, Flight, Ice};
+use super::tasks::{Doing, Flight, Ice, Task};
 use super::{Linux, clock, ffi, unable};
 
 /// The part of one task in a race.
@@ -58,6 +58,9 @@ enum Course {
 /// The longest pause is drawn below this power of two, in nanoseconds: 65 microseconds.
 const LONGEST: u64 = 16;
 
+/// The same for how long after a timeout: half a millisecond.
+const LATE: u64 = 19;
+
 /// How long a race goes on undisturbed before anybody looks.
 const UNDISTURBED: Duration = Duration::from_micros(300);
 
@@ -74,11 +77,14 @@ impl Linux {
         let courses = [Course::Free, Course::Apart, Course::Together, Course::Mixed];
         let course = dice.pick(&courses).copied().unwrap_or(Course::Free);
         let offset = dice.throw() as usize;
+        let calls = programs.iter().flat_map(|(_, calls)| calls);
+        let timeouts: Vec<Duration> = calls.filter_map(clock::timeout).collect();
         for (lane, (task, calls)) in programs.iter().enumerate() {
-            self.ready_to_race(*task, &programs[..lane])?;
+            self.ready_to_race(*task, lane, programs)?;
             let slot = self.tasks.get(*task)?.slot;
             let mut memory = Memory::of(self.board, slot);
-            heats.push(self.line_up(*task, calls, &mut memory, &mut dice)?);
+            let mut pause = || pause(&mut dice, &timeouts);
+            heats.push(self.line_up(*task, calls, &mut memory, &mut pause)?);
             let processor = course.processor(&self.processors, lane, offset, &mut dice);
             masks.push(match processor {
                 Some(processor) => {
@@ -100,12 +106,22 @@ impl Linux {
     fn ready_to_race(
         &mut self,
         task: TaskId,
-        others: &[(TaskId, Vec<Syscall>)],
+        lane: usize,
+        programs: &[(TaskId, Vec<Syscall>)],
     ) -> Result<(), LabError> {
-        if others.iter().any(|(other, _)| *other == task) {
+        if programs[..lane].iter().any(|(other, _)| *other == task) {
             return Err(unable(task, "cannot race with itself"));
         }
         self.check_idle(task)?;
+        let process = self.tasks.get(task)?.process;
+        let looks_on = |(other, entry): (TaskId, &Task)| {
+            entry.process == process
+                && matches!(entry.doing, Doing::Nothing)
+                && programs.iter().all(|(racer, _)| *racer != other)
+        };
+        if self.tasks.iter().any(looks_on) {
+            return Ok(());
+        }
         self.ensure_helper(task)
     }
 
@@ -115,7 +131,7 @@ impl Linux {
         task: TaskId,
         calls: &[Syscall],
         memory: &mut Memory,
-        dice: &mut Dice,
+        pause: &mut dyn FnMut() -> Duration,
     ) -> Result<Heat, LabError> {
         if calls.len() > LEGS {
             let error = format!("in a race a task makes at most {LEGS} calls");
@@ -139,7 +155,7 @@ impl Linux {
                 self.prepare_memory(task, &call)?;
             }
             let leg = self.board.leg(slot, index);
-            leg.set(call.nr, call.args, pause(dice));
+            leg.set(call.nr, call.args, pause());
             legs.push(Entrant {
                 name,
                 nr: call.nr,
@@ -279,8 +295,21 @@ impl Course {
     }
 }
 
-/// Every order of magnitude is as likely as any other.
-fn pause(dice: &mut Dice) -> Duration {
-    let magnitude = dice.below(LONGEST);
+fn pause(dice: &mut Dice, timeouts: &[Duration]) -> Duration {
+    let some_time = log_uniform(dice, LONGEST);
+    if dice.below(4) > 0 {
+        return some_time;
+    }
+    match dice.pick(timeouts) {
+        // Timers are late rather than early, by more than they are precise.
+        Some(timeout) if dice.below(3) > 0 => *timeout + log_uniform(dice, LATE),
+        Some(timeout) => timeout.saturating_sub(some_time),
+        None => some_time,
+    }
+}
+
+/// Below this power of two, in nanoseconds, and of every order of magnitude with the same chance.
+fn log_uniform(dice: &mut Dice, power: u64) -> Duration {
+    let magnitude = dice.below(power);
     Duration::from_nanos(dice.below(2 << magnitude))
 }
