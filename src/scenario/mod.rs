@@ -39,6 +39,7 @@ mod print;
 mod read;
 mod run;
 mod signature;
+mod soak;
 mod span;
 mod transcript;
 mod words;
@@ -53,6 +54,7 @@ pub use library::{Entry, library};
 pub use needs::Need;
 pub use parallel::{Planned, Prepared, Program, Sleep};
 pub use run::{Counts, Failure, Options, Outcome, Run};
+pub use soak::{Sighting, Soak};
 pub use span::{Position, Span};
 pub use transcript::{Passage, View};
 
