@@ -35,7 +35,8 @@ pub trait Backend {
     /// What to call it in a transcript: `model`, `Linux 6.18.44`.
     fn name(&self) -> String;
 
-    /// Makes `call` in `task`, and lets it run until it has returned or sleeps.
+    /// Makes `call` in `task`, and lets it run until it has returned or sleeps. Backends for programs with
+    /// threads of their own return when the call has, and never answer [`Answer::Blocked`].
     fn submit(&mut self, task: TaskId, call: Syscall) -> Result<Answer, LabError>;
 
     /// Lets everything happen that needs no time to pass, and returns the calls that ended by it, in

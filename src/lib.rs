@@ -39,6 +39,7 @@
 //!   [`Thread`](backend::Thread), one function a call.
 //! - [`model`]: the emulated kernel, one plain value that can be cloned, compared and hashed.
 //! - `kernel`: the running one (feature `kernel`): real calls, in a process of their own.
+//! - `threads`: the model for programs with real threads (feature `threads`).
 //! - [`trace`]: what the model tells of its inside, as events and as a state to draw.
 //! - [`scenario`]: the language, strace's own: read, print, run, compare.
 //! - `cli`: the program `epoll-lab` (feature `cli`).
@@ -57,4 +58,6 @@ pub mod cli;
 pub mod kernel;
 pub mod model;
 pub mod scenario;
+#[cfg(feature = "threads")]
+pub mod threads;
 pub mod trace;

@@ -28,6 +28,10 @@ use super::board::{
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Board(NonNull<u8>);
 
+// SAFETY: an address that is good in every thread. What lies there is read and written through atomics, or
+// as bytes that no Rust reference covers.
+unsafe impl Send for Board {}
+
 const _: () = assert!(size_of::<Header>() <= HEADER_BYTES);
 const _: () = assert!(size_of::<Control>() == CONTROL_BYTES);
 const _: () = assert!(offset_of!(Control, done) >= 128);

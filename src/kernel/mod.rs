@@ -34,6 +34,7 @@ mod facts;
 mod fdinfo;
 mod ffi;
 mod freeze;
+mod own;
 mod race;
 mod settle;
 mod sysctl;
@@ -42,6 +43,7 @@ mod tasks;
 mod tests;
 
 pub use facts::{is_root, kcmp_refused, machine_name, release, userfaultfd_refused};
+pub use own::OwnProcess;
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
@@ -61,6 +63,8 @@ use sysctl::Sysctl;
 use tasks::{Doing, Flight, Ice, Tasks};
 
 /// The running Linux as a [`Backend`], with a fresh process for one scenario.
+///
+/// Programs that bring their own threads use [`OwnProcess`].
 ///
 /// It belongs to the thread that made it: Linux ends the subject with that thread, not with the caller's process.
 #[derive(Debug)]

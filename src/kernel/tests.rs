@@ -1122,3 +1122,36 @@ fn who_is_killed_in_a_race_is_gone_with_what_it_held() {
         assert_eq!(raced[2], [end_of_file], "seed {seed}");
     }
 }
+
+#[test]
+fn the_own_process_refuses_what_would_be_its_end() {
+    let mut own = OwnProcess::new();
+    let exit = own.submit(MAIN, Syscall::ExitGroup { status: 0 });
+    let error = exit.expect_err("refused").to_string();
+    assert_eq!(
+        error,
+        "exit_group is not for a process with a life of its own"
+    );
+    let file = Thread::main(&mut own).eventfd2(1, OpenFlags::NONBLOCK);
+    let fd = file.expect("an eventfd");
+    let buf = OutPtr::Memory(Room::Bytes(4));
+    let hole = own.submit(MAIN, Syscall::Read { fd, buf, count: 8 });
+    assert!(hole.is_err());
+    let nobody = own.submit(TaskId(1), Syscall::Close { fd });
+    assert_eq!(
+        nobody.expect_err("refused").to_string(),
+        "there is no task 1"
+    );
+    assert_eq!(Thread::main(&mut own).close(fd), Ok(()));
+}
+
+#[test]
+fn the_own_process_knows_itself() {
+    let mut own = OwnProcess::new();
+    let fd = Thread::main(&mut own)
+        .epoll_create1(EpollCreateFlags::empty())
+        .expect("an epoll");
+    let text = own.submit(MAIN, Syscall::Fdinfo { fd }).expect("its text");
+    assert!(matches!(text, Answer::Done(0, Out::Text(text)) if text.starts_with("pos:")));
+    assert_eq!(Thread::main(&mut own).close(fd), Ok(()));
+}

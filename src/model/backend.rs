@@ -163,7 +163,7 @@ impl<O: Observer> Backend for Model<O> {
     }
 
     fn spawn(&mut self, task: TaskId) -> Result<TaskId, LabError> {
-        Ok(self.machine.new_thread(task))
+        self.machine.spawn(task)
     }
 
     fn race(
@@ -175,14 +175,7 @@ impl<O: Observer> Backend for Model<O> {
     }
 
     fn thaw(&mut self, task: TaskId, page: Thaw) -> Result<(), LabError> {
-        if self.machine.thaw(task, page) {
-            Ok(())
-        } else {
-            Err(LabError::new(format!(
-                "task {} does not stand at a frozen page",
-                task.0
-            )))
-        }
+        self.machine.thaw(task, page)
     }
 
     fn take_trace(&mut self) -> Vec<Trace> {

@@ -40,7 +40,8 @@ impl Machine {
         deadline.filter(|_| !state.timer_fired)
     }
 
-    fn next_timer(&self) -> Option<u64> {
+    /// When the next timer will fire, whoever's it is.
+    pub(crate) fn next_timer(&self) -> Option<u64> {
         self.task_ids().filter_map(|task| self.timer(task)).min()
     }
 
@@ -59,6 +60,13 @@ impl Machine {
         }
         Kernel::new(self, observer, Pace::Stepwise).fire_timer(task);
         true
+    }
+
+    /// Lets time pass up to this moment, and lets every timer fire that is due by then.
+    pub(crate) fn run_until<O: Observer>(&mut self, moment: u64, observer: &mut O) {
+        let mut kernel = Kernel::new(self, observer, Pace::Stepwise);
+        while kernel.jump(moment) {}
+        self.now = self.now.max(moment);
     }
 
     /// The task sleeps from here on (`set_current_state`), until it is woken or the time has come. A

@@ -16,7 +16,7 @@
 //! ```
 
 use super::call::{Pace, Stepped};
-use super::task::Life;
+use super::task::{Life, Task};
 use super::{Kernel, Machine, task_index};
 use crate::abi::{Answer, Syscall, TaskId};
 use crate::backend::LabError;
@@ -45,16 +45,32 @@ impl Machine {
         self.task_mut(task).answer.take()
     }
 
+    /// Starts one more thread in the process of `task`.
+    pub fn spawn(&mut self, task: TaskId) -> Result<TaskId, LabError> {
+        self.find(task)?;
+        Ok(self.new_thread(task))
+    }
+
+    /// Whether `task` is in a call and sleeps there, with nobody having woken it.
+    pub fn is_asleep(&self, task: TaskId) -> bool {
+        let state = self.task(task);
+        state.call.is_some() && !state.is_awake()
+    }
+
     /// Whether `task` can make a call.
     #[inline]
     pub(crate) fn check_fit(&self, task: TaskId) -> Result<(), LabError> {
-        let Some(state) = self.tasks.get(task_index(task)) else {
-            return Err(no_task(task));
-        };
+        let state = self.find(task)?;
         if state.life != Life::Alive || state.call.is_some() {
             return Err(unfit(task, state.life));
         }
         Ok(())
+    }
+
+    #[inline]
+    fn find(&self, task: TaskId) -> Result<&Task, LabError> {
+        let state = self.tasks.get(task_index(task));
+        state.ok_or_else(|| no_task(task))
     }
 }
 

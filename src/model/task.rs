@@ -10,7 +10,7 @@ use super::{HeadId, Kernel, Machine, ProcId, TableId, WaitId};
 use crate::abi::{
     Answer, Errno, EventMask, Fd, OpenFlags, OutPtr, Rlimit, Room, TaskId, WaitStatus,
 };
-use crate::backend::Thaw;
+use crate::backend::{LabError, Thaw};
 use crate::model::arena::Id;
 use crate::trace::{Observer, QueueRef};
 
@@ -203,20 +203,21 @@ impl Machine {
         (0..count).map(TaskId)
     }
 
-    /// Gives the page that a task stands at, as [`Thaw`] says. `false` if it stands at none.
-    pub(crate) fn thaw(&mut self, task: TaskId, page: Thaw) -> bool {
-        let Some(Call::EpollWait(call)) = &mut self.task_mut(task).call else {
-            return false;
+    /// Gives the page that a task stands at, as [`Thaw`] says.
+    pub(crate) fn thaw(&mut self, task: TaskId, page: Thaw) -> Result<(), LabError> {
+        let call = match &mut self.task_mut(task).call {
+            Some(Call::EpollWait(call)) if call.buf == OutPtr::Memory(Room::Frozen) => call,
+            _ => {
+                let error = format!("task {} does not stand at a frozen page", task.0);
+                return Err(LabError::new(error));
+            }
         };
-        if call.buf != OutPtr::Memory(Room::Frozen) {
-            return false;
-        }
         call.buf = match page {
             Thaw::Writable => OutPtr::PLENTY,
             // Where the first byte cannot be stored.
             Thaw::ReadOnly => OutPtr::Memory(Room::Bytes(0)),
         };
-        true
+        Ok(())
     }
 
     /// The living threads of a process.

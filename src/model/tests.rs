@@ -274,7 +274,7 @@ impl Program {
 
     fn thaw(&mut self) -> bool {
         let tasks = self.machine.task_ids();
-        let thawed = tasks.filter(|task| self.machine.thaw(*task, Thaw::Writable));
+        let thawed = tasks.filter(|task| self.machine.thaw(*task, Thaw::Writable).is_ok());
         thawed.count() > 0
     }
 

@@ -4,4 +4,5 @@ mod cli;
 mod laws;
 mod readme;
 mod scenarios;
+mod threads;
 mod tidy;

@@ -9,13 +9,14 @@ use source::Source;
 
 /// Imports go one way. What stands on the right may be used by what stands on the left, and nothing
 /// else: model, kernel and scenario meet in the trait `Backend` and nowhere else.
-const MAY_USE: [(&str, &[&str]); 7] = [
+const MAY_USE: [(&str, &[&str]); 8] = [
     ("abi", &[]),
     ("trace", &["abi"]),
     ("backend", &["abi", "trace"]),
     ("model", &["abi", "trace", "backend"]),
     ("kernel", &["abi", "trace", "backend"]),
     ("scenario", &["abi", "trace", "backend"]),
+    ("threads", &["abi", "trace", "backend", "model"]),
     (
         "cli",
         &["abi", "trace", "backend", "model", "kernel", "scenario"],
