@@ -150,7 +150,7 @@ fn sorted_items(text: &str) -> Option<Vec<FdinfoItem>> {
 }
 
 /// An fdinfo text without the numbers that no two machines share: mount, inode and device.
-fn mask(text: &str) -> String {
+pub(super) fn mask(text: &str) -> String {
     let mut masked = String::new();
     for line in text.split_inclusive('\n') {
         let mut rest = line;
