@@ -6,13 +6,15 @@
 //! words.
 //!
 //! ```text
-//! header | control 0 | control 1 | ... | data 0 | data 1 | ...
+//! header | log of handlers | control 0 | control 1 | ... | data 0 | data 1 | ...
 //! data:    input 1 MiB | output 1 MiB | guard page | frozen 16 KiB | legs 16 KiB
 //! ```
 //!
 //! Each task has a slot: a [`Control`] with the order and its outcome, and data for the call's pointers. In
 //! a race (`race.rs`) the order is to make many calls, each of which is a [`Leg`].
 //! What is writable "for n bytes" lies directly before the guard page.
+//!
+//! Signal handlers write what they were told into the [`Entry`]s of the log (`handler.rs`).
 
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering::SeqCst};
@@ -27,6 +29,12 @@ pub(super) const SLOTS: usize = 96;
 
 /// Room for the [`Header`].
 pub(super) const HEADER_BYTES: usize = 4096;
+/// How many runs of handlers can be noted before the controller takes them.
+pub(super) const ENTRIES: usize = 1024;
+/// One [`Entry`].
+pub(super) const ENTRY_BYTES: usize = 64;
+/// Where the [`Control`]s begin.
+pub(super) const CONTROLS: usize = HEADER_BYTES + ENTRIES * ENTRY_BYTES;
 /// One [`Control`].
 pub(super) const CONTROL_BYTES: usize = 256;
 /// What a call can be given, and what it can store.
@@ -44,7 +52,9 @@ pub(super) const LEG_BYTES: usize = 128;
 const DATA: u64 = INPUT + OUTPUT + GUARD + FROZEN + (LEGS * LEG_BYTES) as u64;
 
 /// The whole mapping.
-pub(super) const BYTES: usize = HEADER_BYTES + SLOTS * CONTROL_BYTES + TASK_SLOTS * (DATA as usize);
+pub(super) const BYTES: usize = SLOT_DATA + TASK_SLOTS * (DATA as usize);
+/// Where the data of the slots begin.
+pub(super) const SLOT_DATA: usize = CONTROLS + SLOTS * CONTROL_BYTES;
 
 /// Words that belong to no slot.
 #[repr(C)]
@@ -58,6 +68,32 @@ pub(super) struct Header {
     pub(super) watched: AtomicU32,
     /// How many tasks stand at the start of the race.
     pub(super) arrived: AtomicU32,
+    /// How many entries of the log were handed out to handlers.
+    pub(super) entries: AtomicU32,
+    /// How many of them the controller has taken.
+    pub(super) taken: AtomicU32,
+    /// Not 0 if a handler found the log full.
+    pub(super) lost: AtomicU32,
+    /// Where a signal handler returns to: the C library's way to rt_sigreturn(2).
+    pub(super) restorer: AtomicU64,
+}
+
+/// One run of a signal handler.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// Not 0 once all of it was written.
+    pub(super) ready: AtomicU32,
+    /// When it began, among all that ended or ran.
+    pub(super) ticket: AtomicU32,
+    /// Who ran it.
+    pub(super) slot: AtomicU32,
+    /// `si_signo`, `si_code`, `si_pid`, `si_uid` and `si_status`.
+    pub(super) info: [AtomicI32; 5],
+    /// Whether it interrupted another handler before that one's first instruction.
+    pub(super) nested: AtomicU32,
+    /// The stack pointer of what it interrupted.
+    pub(super) stack: AtomicU64,
 }
 
 /// An order and its outcome. The two halves are written by different processes: two cache lines each.
@@ -71,7 +107,9 @@ pub(super) struct Control {
     args: [AtomicU64; 6],
     /// Not 0 when a race is over: what its thread has not begun by then it never will.
     pub(super) cut: AtomicU32,
-    _first_half: [u32; 15],
+    /// The signals that its thread blocks from the start.
+    pub(super) mask: AtomicU64,
+    _first_half: [u32; 12],
 
     /// The number of the last order that was carried out.
     pub(super) done: AtomicU32,
@@ -254,7 +292,7 @@ impl Header {
 impl Board {
     fn data(self, slot: usize) -> u64 {
         debug_assert!(slot < TASK_SLOTS, "helpers have no data");
-        self.base() + (HEADER_BYTES + SLOTS * CONTROL_BYTES) as u64 + slot as u64 * DATA
+        self.base() + SLOT_DATA as u64 + slot as u64 * DATA
     }
 
     /// Where the input of a slot begins.

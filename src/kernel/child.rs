@@ -8,7 +8,7 @@ use std::hint::spin_loop;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-use super::board::{Kind, Place, TASK_SLOTS};
+use super::board::{Kind, Place};
 use super::ffi::{self, Board};
 
 /// The first process of a scenario: descriptors 0, 1 and 2 are /dev/null, and there are no others.
@@ -23,9 +23,10 @@ pub(super) fn first(board: Board, parent: i32) -> ! {
     }
     call(libc::SYS_setpgid, [0, 0]);
     ffi::default_signals();
+    ffi::learn_restorer(board);
     no_core_dumps();
     call(libc::SYS_close_range, [0, u64::from(u32::MAX), 0]);
-    let null = c"/dev/null".as_ptr().addr() as u64;
+    let null = c"/dev/null".as_ptr().expose_provenance() as u64;
     call(libc::SYS_open, [null, libc::O_RDWR as u64]);
     call(libc::SYS_dup, [0]);
     if call(libc::SYS_dup, [0]) != 2 {
@@ -35,11 +36,15 @@ pub(super) fn first(board: Board, parent: i32) -> ! {
     serve(board, 0)
 }
 
+/// A thread that was started to serve a slot, with every signal blocked so far.
+pub(super) fn thread(board: Board, slot: usize) -> ! {
+    ffi::serve_slot(slot);
+    ffi::set_signal_mask(board.control(slot).mask.load(SeqCst));
+    serve(board, slot)
+}
+
 /// Carries out the orders of a slot. Never returns: a thread ends with its process.
-pub(super) fn serve(board: Board, mut slot: usize) -> ! {
-    if slot >= TASK_SLOTS {
-        ffi::block_signals();
-    }
+fn serve(board: Board, mut slot: usize) -> ! {
     let header = board.header();
     let mut seen = 0;
     board.control(slot).tid.store(ffi::gettid(), SeqCst);
@@ -56,6 +61,7 @@ pub(super) fn serve(board: Board, mut slot: usize) -> ! {
                 if pid == 0 {
                     be_inspectable();
                     slot = order.args[0] as usize;
+                    ffi::serve_slot(slot);
                     seen = 0;
                     board.control(slot).tid.store(ffi::gettid(), SeqCst);
                     continue;
@@ -138,7 +144,7 @@ pub(super) fn guard(controller: i32, group: i32) -> ! {
 /// 0 does not (`coredump_pipe` in fs/coredump.c).
 fn no_core_dumps() {
     let limit = [1_u64, 1];
-    let limit = limit.as_ptr().addr() as u64;
+    let limit = limit.as_ptr().expose_provenance() as u64;
     call(
         libc::SYS_prlimit64,
         [0, u64::from(libc::RLIMIT_CORE), limit, 0],

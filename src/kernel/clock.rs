@@ -14,15 +14,18 @@ use std::time::{Duration, Instant};
 use crate::abi::{Ptr, Syscall, TaskId, Timespec};
 use crate::backend::LabError;
 
-use super::Linux;
 use super::tasks::Doing;
+use super::{Ended, Linux, ffi};
 
 /// How much later than asked for a timer may go off: 100 ms of slack (`MAX_SLACK` in fs/select.c), and some
 /// for the scheduler.
 const LATE: Duration = Duration::from_millis(200);
 
-/// How long a call may sleep, if it may sleep but not for ever.
-pub(super) fn timeout(call: &Syscall) -> Option<Duration> {
+/// `TIMER_ABSTIME` of clock_nanosleep(2): not how long, but until when.
+const TIMER_ABSTIME: i32 = 1;
+
+/// When a call that begins now times out, if it may sleep but not for ever.
+pub(super) fn due(call: &Syscall, now: Duration) -> Option<Duration> {
     let timespec = |time: Timespec| time.nanoseconds().map(Duration::from_nanos);
     let time = match call {
         Syscall::EpollWait { timeout, .. }
@@ -31,15 +34,59 @@ pub(super) fn timeout(call: &Syscall) -> Option<Duration> {
         Syscall::EpollPwait2 {
             timeout: Ptr::To(time),
             ..
+        }
+        | Syscall::Nanosleep {
+            req: Ptr::To(time), ..
         } => timespec(*time),
+        Syscall::ClockNanosleep {
+            flags,
+            req: Ptr::To(time),
+            ..
+        } => {
+            let time = timespec(*time);
+            if flags & TIMER_ABSTIME == 0 {
+                time
+            } else {
+                time.map(|time| time.saturating_sub(now))
+            }
+        }
         Syscall::Select(select) => {
             let time = select.timeout.and_then(|time| time.nanoseconds());
             time.map(Duration::from_nanos)
         }
         Syscall::Pselect6 { select, .. } => select.timeout.and_then(timespec),
+        Syscall::Ppoll { timeout, .. } => timeout.and_then(timespec),
         _ => None,
     };
-    time.filter(|time| !time.is_zero())
+    let time = time.filter(|time| !time.is_zero())?;
+    Some(now.saturating_add(time))
+}
+
+/// The call with a point in time as the machine's clocks count it. A time that has come is left as it is: the
+/// lab's clock began with the scenario, the machine's before.
+pub(super) fn in_real_time(call: Syscall, now: Duration) -> Syscall {
+    match call {
+        Syscall::ClockNanosleep {
+            clockid,
+            flags,
+            req: Ptr::To(time),
+            rem,
+        } if flags & TIMER_ABSTIME != 0 => {
+            let ahead = due(&call, now).map(|due| due.saturating_sub(now));
+            let real = ahead.and_then(|ahead| ffi::clock(clockid)?.checked_add(ahead));
+            let req = Ptr::To(real.map_or(time, |real| Timespec {
+                tv_sec: i64::try_from(real.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: real.subsec_nanos().into(),
+            }));
+            Syscall::ClockNanosleep {
+                clockid,
+                flags,
+                req,
+                rem,
+            }
+        }
+        call => call,
+    }
 }
 
 impl Linux {
@@ -62,6 +109,8 @@ impl Linux {
 
     fn any_due(&self) -> bool {
         self.tasks.iter().any(|(_, task)| match &task.doing {
+            // What is stopped does not come back before it goes on.
+            Doing::Call(_) if self.tasks.processes[task.process].stopped => false,
             Doing::Call(flight) => flight.due.is_some_and(|due| due <= self.clock),
             _ => false,
         })
@@ -85,9 +134,14 @@ impl Linux {
         self.release_late();
     }
 
-    fn release_late(&mut self) {
-        let clock = self.clock;
-        for (_, ended) in self.late.extract_if(.., |(due, _)| *due <= clock) {
+    /// Tells of the calls whose time is up by now. One that was stopped before goes on first.
+    pub(super) fn release_late(&mut self) {
+        let (clock, tasks) = (self.clock, &self.tasks);
+        let is_over = |(due, ended): &mut (Duration, Ended)| {
+            *due <= clock && !tasks.process_of(ended.task).is_ok_and(|it| it.stopped)
+        };
+        let over: Vec<_> = self.late.extract_if(.., is_over).collect();
+        for (_, ended) in over {
             self.tasks.let_go(ended.task);
             self.ended.push(ended);
         }

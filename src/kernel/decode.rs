@@ -6,12 +6,12 @@
 
 use crate::abi::{
     Answer, Bytes, EpollEvent, EpollParams, Errno, EventMask, Fd, FdSet, Out, PollFd, Rlimit,
-    Signal, TaskId, WaitStatus,
+    SaFlags, SigAction, SigHandler, SigSet, Signal, TaskId, Timespec, WaitStatus,
 };
 use crate::backend::LabError;
 
 use super::board::OUTPUT;
-use super::ffi::Board;
+use super::ffi::{self, Board};
 
 /// What output memory is filled with beforehand, so that one can see what a call stored.
 pub(super) const PATTERN: u8 = 0xa5;
@@ -21,6 +21,15 @@ pub(super) const WATCHED: u64 = 64 << 10;
 
 /// `struct epoll_event` in memory: packed on x86-64.
 pub(super) const EVENT: u64 = EpollEvent::SIZE;
+
+/// `sizeof(sigset_t)`, `sizeof(struct sigaction)` and `sizeof(struct timespec)` of the kernel.
+pub(super) const SIGSET: u64 = 8;
+pub(super) const ACTION: u64 = 32;
+pub(super) const TIMESPEC: u64 = 16;
+
+/// What stands where the address of a handler would.
+pub(super) const SIG_DFL: u64 = 0;
+pub(super) const SIG_IGN: u64 = 1;
 
 /// What the call stores on success, and where.
 #[derive(Debug)]
@@ -35,6 +44,14 @@ pub(super) enum Stored {
     Sets([Option<u64>; 3]),
     Status(u64),
     Rlimit(u64),
+    SigSet(Place),
+    SigAction {
+        place: Place,
+        /// Whether the scenario gave that action `SA_SIGINFO`.
+        with_info: bool,
+    },
+    /// What is left of a sleep, on `EINTR`.
+    Left(Place),
 }
 
 /// The memory behind an output pointer.
@@ -86,10 +103,17 @@ impl Stored {
             {
                 return Ok(Answer::Failed(errno, place.torn(board)));
             }
+            if let Stored::Left(place) = self
+                && errno == Errno::EINTR
+                && place.is_written(board)
+            {
+                let time = Out::Timespec(timespec(board, place.addr));
+                return Ok(Answer::Failed(errno, time));
+            }
             return Ok(Answer::err(errno));
         }
         let out = match self {
-            Stored::Nothing => Out::None,
+            Stored::Nothing | Stored::Left(_) => Out::None,
             Stored::Events(place) => Out::Events(place.events(board, ret as u64, thawed)?),
             Stored::Bytes(place) => Out::Bytes(place.bytes(board, ret as u64)?),
             Stored::Int(place) => Out::Int(i32::from_ne_bytes(load(board, place.addr))),
@@ -121,8 +145,11 @@ impl Stored {
                 let Some(task) = lab_pid(ret) else {
                     return Err(LabError::new(format!("wait4 reaped {ret}, a stranger")));
                 };
+                let high = (status >> 8) & 0xff;
                 let status = match status & 0x7f {
-                    0 => WaitStatus::Exited((status >> 8) & 0xff),
+                    0 => WaitStatus::Exited(high),
+                    0x7f if high == 0xff => WaitStatus::Continued,
+                    0x7f => WaitStatus::Stopped(Signal(high)),
                     signal => WaitStatus::Signaled(Signal(signal)),
                 };
                 return Ok(Answer::Done(task.pid().into(), Out::Status(status)));
@@ -132,6 +159,16 @@ impl Stored {
                 rlim_cur: u64::from_ne_bytes(load(board, addr)),
                 rlim_max: u64::from_ne_bytes(load(board, addr + 8)),
             }),
+            Stored::SigSet(place) if place.kind == Behind::Nothing => Out::None,
+            Stored::SigSet(place) => {
+                let mut set = [0; SIGSET as usize];
+                board.read(place.addr, &mut set[..place.claimed as usize]);
+                Out::SigSet(SigSet(u64::from_ne_bytes(set)))
+            }
+            Stored::SigAction { place, .. } if place.kind == Behind::Nothing => Out::None,
+            Stored::SigAction { place, with_info } => {
+                Out::SigAction(place.action(board, with_info)?)
+            }
         };
         Ok(Answer::Done(ret, out))
     }
@@ -149,7 +186,45 @@ fn fd_set(board: Board, addr: u64) -> FdSet {
     (0..FdSet::SIZE).filter(contains).map(Fd).collect()
 }
 
+fn timespec(board: Board, addr: u64) -> Timespec {
+    Timespec {
+        tv_sec: i64::from_ne_bytes(load(board, addr)),
+        tv_nsec: i64::from_ne_bytes(load(board, addr + 8)),
+    }
+}
+
 impl Place {
+    /// Whether a call that succeeds only sometimes stores there has done so.
+    fn is_written(self, board: Board) -> bool {
+        self.kind != Behind::Nothing && load(board, self.addr) != [PATTERN; TIMESPEC as usize]
+    }
+
+    fn word(self, board: Board, index: u64) -> u64 {
+        u64::from_ne_bytes(load(board, self.addr + 8 * index))
+    }
+
+    /// What rt_sigaction(2) tells of the action that was. The lab's own additions are no part of it.
+    fn action(self, board: Board, with_info: bool) -> Result<SigAction, LabError> {
+        let [handler, flags, _, mask] = [0, 1, 2, 3].map(|index| self.word(board, index));
+        let mut flags = SaFlags::from_bits_retain(flags as u32).difference(SaFlags::RESTORER);
+        flags.set(SaFlags::SIGINFO, with_info);
+        let handler = match handler {
+            SIG_DFL => SigHandler::Default,
+            SIG_IGN => SigHandler::Ignore,
+            handler if handler == ffi::handler() => SigHandler::Handle,
+            other => {
+                return Err(LabError::new(format!(
+                    "there is a handler at {other:#x} that no scenario can install"
+                )));
+            }
+        };
+        Ok(SigAction {
+            handler,
+            flags,
+            mask: SigSet(mask),
+        })
+    }
+
     /// The events, after a look at what must not have changed.
     fn events(self, board: Board, count: u64, thawed: bool) -> Result<Vec<EpollEvent>, LabError> {
         self.too_small(count * EVENT)?;

@@ -4,15 +4,20 @@
 //! put, how much memory it was given, and how to read what it stored (`decode.rs`). The subject needs no
 //! idea of any of it, and a new call needs a few lines here and nothing else.
 
+use std::sync::atomic::Ordering::SeqCst;
+
 use crate::abi::{
-    Bytes, EpollEvent, EpollParams, FcntlCmd, IoctlArg, OutPtr, PollFd, Ptr, Rlimit, Room, Select,
-    SigSet, Syscall, Timeout,
+    Bytes, EpollEvent, EpollParams, FcntlCmd, IoctlArg, OutPtr, PollFd, Ptr, Rlimit, Room, SaFlags,
+    Select, SigAction, SigHandler, SigSet, SigmaskHow, Signal, Syscall, Timespec,
 };
 use crate::backend::LabError;
 
 use super::board::{FROZEN, INPUT, OUTPUT};
-use super::decode::{Behind, EVENT, PATTERN, Place, Stored, WATCHED};
-use super::ffi::Board;
+use super::decode::{
+    ACTION, Behind, EVENT, PATTERN, Place, SIG_DFL, SIG_IGN, SIGSET, Stored, TIMESPEC, WATCHED,
+};
+use super::ffi::{self, Board};
+use super::tasks::NOBODY;
 
 /// A call, ready to be made.
 #[derive(Debug)]
@@ -23,15 +28,30 @@ pub(super) struct Encoded {
     pub(super) guarded: bool,
     /// Whether the frozen memory has to be frozen.
     pub(super) frozen: bool,
+    pub(super) effect: Effect,
     pub(super) stored: Stored,
 }
 
-/// Who is who, as far as arguments need it.
-pub(super) trait Pids {
+/// What the lab has to follow when the call has succeeded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Effect {
+    None,
+    /// Another user.
+    User,
+    /// Other signals are blocked.
+    Mask(SigmaskHow, SigSet),
+    /// Another action for a signal.
+    Action(Signal, SaFlags),
+}
+
+/// What a call depends on besides its arguments.
+pub(super) trait Lookup {
     /// The real number for the argument of wait4(2), kill(2) or kcmp(2).
     fn real_pid(&self, pid: i32) -> i32;
     /// The real number of the caller.
     fn own_tid(&self) -> i32;
+    /// Whether the scenario gave the action for this signal `SA_SIGINFO`.
+    fn has_info(&self, signal: Signal) -> bool;
 }
 
 /// What is left of a slot's memory. One call has all of it, those of a race share it.
@@ -82,20 +102,22 @@ struct Encoder<'a> {
     memory: &'a mut Memory,
     guarded: bool,
     frozen: bool,
-    pids: &'a dyn Pids,
+    effect: Effect,
+    lookup: &'a dyn Lookup,
 }
 
 /// Puts the input of `call` onto the board.
 pub(super) fn encode(
     memory: &mut Memory,
     call: Syscall,
-    pids: &dyn Pids,
+    lookup: &dyn Lookup,
 ) -> Result<Encoded, LabError> {
     let mut encoder = Encoder {
         memory,
         guarded: false,
         frozen: false,
-        pids,
+        effect: Effect::None,
+        lookup,
     };
     let (nr, args, stored) = encoder.call(call)?;
     Ok(Encoded {
@@ -103,6 +125,7 @@ pub(super) fn encode(
         args,
         guarded: encoder.guarded,
         frozen: encoder.frozen,
+        effect: encoder.effect,
         stored,
     })
 }
@@ -194,18 +217,38 @@ impl Encoder<'_> {
                 ];
                 Ok((libc::SYS_epoll_pwait2, args, stored))
             }
-            Syscall::Poll { fds, timeout } => self.poll(fds, timeout),
+            Syscall::Poll { fds, timeout } => {
+                self.poll(libc::SYS_poll, fds, [int(timeout.0), 0, 0])
+            }
             Syscall::Select(select) => {
                 let timeout = select.timeout.map(|t| pair_bytes(t.tv_sec, t.tv_usec));
                 self.select(libc::SYS_select, *select, timeout)
             }
             Syscall::Pselect6 {
                 select,
-                sigmask: Ptr::Addr(0),
-                ..
+                sigmask,
+                sigsetsize,
             } => {
                 let timeout = select.timeout.map(|t| pair_bytes(t.tv_sec, t.tv_nsec));
-                self.select(libc::SYS_pselect6, *select, timeout)
+                let (nr, mut args, stored) = self.select(libc::SYS_pselect6, *select, timeout)?;
+                if !sigmask.is_null() {
+                    let sigmask = self.sigmask(sigmask)?;
+                    args[5] = self.put(&[sigmask, sigsetsize].map(u64::to_ne_bytes).concat())?;
+                }
+                Ok((nr, args, stored))
+            }
+            Syscall::Ppoll {
+                fds,
+                timeout,
+                sigmask,
+                sigsetsize,
+            } => {
+                let timeout = match timeout {
+                    Some(time) => self.put(&pair_bytes(time.tv_sec, time.tv_nsec))?,
+                    None => 0,
+                };
+                let sigmask = self.sigmask(sigmask)?;
+                self.poll(libc::SYS_ppoll, fds, [timeout, sigmask, sigsetsize])
             }
             Syscall::Pipe { pipefd } => self.pipe(libc::SYS_pipe, pipefd, 0),
             Syscall::Pipe2 { pipefd, flags } => self.pipe(libc::SYS_pipe2, pipefd, flags.bits()),
@@ -304,32 +347,73 @@ impl Encoder<'_> {
                     ));
                 }
                 let status = self.put(&[0; 4])?;
-                let pid = self.pids.real_pid(pid);
+                let pid = self.lookup.real_pid(pid);
                 let args = words([int(pid), status, int(options), 0]);
                 Ok((libc::SYS_wait4, args, Stored::Status(status)))
             }
             Syscall::Kill { pid, sig } => {
-                if pid <= 0 {
-                    return Err(LabError::new(
-                        "kill of a group or of everybody would leave the lab: name a task",
-                    ));
-                }
-                let pid = self.pids.real_pid(pid);
+                let pid = self.receiver(pid)?;
                 plain(libc::SYS_kill, words([int(pid), int(sig.0)]))
             }
-            Syscall::Pselect6 { .. }
-            | Syscall::Ppoll { .. }
-            | Syscall::Tgkill { .. }
-            | Syscall::Tkill { .. }
-            | Syscall::RtSigaction { .. }
-            | Syscall::RtSigprocmask { .. }
-            | Syscall::RtSigpending { .. }
-            | Syscall::RtSigsuspend { .. }
-            | Syscall::Pause
-            | Syscall::Nanosleep { .. }
-            | Syscall::ClockNanosleep { .. } => Err(LabError::new("this call is not there yet")),
+            Syscall::Tgkill { tgid, tid, sig } => {
+                let [tgid, tid] = [tgid, tid].map(|pid| int(self.lookup.real_pid(pid)));
+                plain(libc::SYS_tgkill, words([tgid, tid, int(sig.0)]))
+            }
+            Syscall::Tkill { tid, sig } => {
+                let tid = self.lookup.real_pid(tid);
+                plain(libc::SYS_tkill, words([int(tid), int(sig.0)]))
+            }
+            Syscall::RtSigaction {
+                sig,
+                act,
+                oldact,
+                sigsetsize,
+            } => self.sigaction(sig, act, oldact, sigsetsize),
+            Syscall::RtSigprocmask {
+                how,
+                set,
+                oldset,
+                sigsetsize,
+            } => {
+                if let Ptr::To(set) = set {
+                    self.effect = Effect::Mask(how, set);
+                }
+                let set = self.sigmask(set)?;
+                let old = self.output(oldset, SIGSET)?;
+                let args = words([int(how.0), set, old.addr, sigsetsize]);
+                Ok((libc::SYS_rt_sigprocmask, args, Stored::SigSet(old)))
+            }
+            Syscall::RtSigpending { set, sigsetsize } => {
+                // A short size is allowed here: the kernel stores as much.
+                let place = self.output(set, sigsetsize.min(SIGSET))?;
+                let args = words([place.addr, sigsetsize]);
+                Ok((libc::SYS_rt_sigpending, args, Stored::SigSet(place)))
+            }
+            Syscall::RtSigsuspend { mask, sigsetsize } => {
+                let mask = self.sigmask(mask)?;
+                plain(libc::SYS_rt_sigsuspend, words([mask, sigsetsize]))
+            }
+            Syscall::Pause => plain(libc::SYS_pause, words([])),
+            Syscall::Nanosleep { req, rem } => {
+                let (req, rem) = self.sleep(req, rem)?;
+                let args = words([req, rem.addr]);
+                Ok((libc::SYS_nanosleep, args, Stored::Left(rem)))
+            }
+            Syscall::ClockNanosleep {
+                clockid,
+                flags,
+                req,
+                rem,
+            } => {
+                let (req, rem) = self.sleep(req, rem)?;
+                let args = words([int(clockid), int(flags), req, rem.addr]);
+                Ok((libc::SYS_clock_nanosleep, args, Stored::Left(rem)))
+            }
             Syscall::PrlimitNofile { new_limit } => self.prlimit(new_limit),
-            Syscall::Setresuid { uid } => plain(libc::SYS_setresuid, words([uid.into(); 3])),
+            Syscall::Setresuid { uid } => {
+                self.effect = Effect::User;
+                plain(libc::SYS_setresuid, words([uid.into(); 3]))
+            }
             Syscall::Fdinfo { .. } => Err(LabError::new("fdinfo is no system call")),
         }
     }
@@ -425,6 +509,42 @@ impl Encoder<'_> {
         Ok((place.addr, Stored::Events(place)))
     }
 
+    /// Who gets a kill(2). The lab's process group has all processes of the scenario and no others.
+    fn receiver(&self, pid: i32) -> Result<i32, LabError> {
+        match pid {
+            -1 => Err(LabError::new(
+                "kill of everybody would leave the lab: name a task, or 0 for all of the scenario",
+            )),
+            i32::MIN | 0 => Ok(pid),
+            ..-1 => Ok(-NOBODY),
+            pid => Ok(self.lookup.real_pid(pid)),
+        }
+    }
+
+    fn sigaction(
+        &mut self,
+        sig: Signal,
+        act: Ptr<SigAction>,
+        oldact: OutPtr,
+        sigsetsize: u64,
+    ) -> Result<Parts, LabError> {
+        if let Ptr::To(act) = act {
+            self.effect = Effect::Action(sig, act.flags);
+        }
+        let restorer = self.memory.board.header().restorer.load(SeqCst);
+        let act = self.input(act, |act| action_bytes(act, restorer))?;
+        let place = self.output(oldact, ACTION)?;
+        let args = words([int(sig.0), act, place.addr, sigsetsize]);
+        let with_info = self.lookup.has_info(sig);
+        let stored = Stored::SigAction { place, with_info };
+        Ok((libc::SYS_rt_sigaction, args, stored))
+    }
+
+    fn sleep(&mut self, req: Ptr<Timespec>, rem: OutPtr) -> Result<(u64, Place), LabError> {
+        let req = self.input(req, |t| pair_bytes(t.tv_sec, t.tv_nsec).to_vec())?;
+        Ok((req, self.output(rem, TIMESPEC)?))
+    }
+
     fn sigmask(&mut self, mask: Ptr<SigSet>) -> Result<u64, LabError> {
         self.input(mask, |mask| mask.0.to_ne_bytes().to_vec())
     }
@@ -448,7 +568,7 @@ impl Encoder<'_> {
         Ok(addr)
     }
 
-    fn poll(&mut self, fds: Vec<PollFd>, timeout: Timeout) -> Result<Parts, LabError> {
+    fn poll(&mut self, nr: i64, fds: Vec<PollFd>, more: [u64; 3]) -> Result<Parts, LabError> {
         let mut bytes = Vec::with_capacity(fds.len() * 8);
         for one in &fds {
             bytes.extend(one.fd.0.to_ne_bytes());
@@ -456,8 +576,9 @@ impl Encoder<'_> {
             bytes.extend([0; 2]);
         }
         let addr = self.put(&bytes)?;
-        let args = words([addr, fds.len() as u64, int(timeout.0)]);
-        Ok((libc::SYS_poll, args, Stored::Poll(addr, fds)))
+        let [timeout, sigmask, sigsetsize] = more;
+        let args = words([addr, fds.len() as u64, timeout, sigmask, sigsetsize]);
+        Ok((nr, args, Stored::Poll(addr, fds)))
     }
 
     fn select<T>(
@@ -541,8 +662,8 @@ impl Encoder<'_> {
 
     fn kcmp_pid(&self, pid: i32) -> u64 {
         int(match pid {
-            0 => self.pids.own_tid(),
-            pid => self.pids.real_pid(pid),
+            0 => self.lookup.own_tid(),
+            pid => self.lookup.real_pid(pid),
         })
     }
 }
@@ -559,6 +680,18 @@ fn pair_bytes(first: i64, second: i64) -> [u8; 16] {
     bytes[..8].copy_from_slice(&first.to_ne_bytes());
     bytes[8..].copy_from_slice(&second.to_ne_bytes());
     bytes
+}
+
+/// `struct sigaction` of the kernel: handler, flags, restorer, mask. The lab's handler wants to be told by whom.
+fn action_bytes(action: SigAction, restorer: u64) -> Vec<u8> {
+    let own = SaFlags::RESTORER.union(SaFlags::SIGINFO);
+    let (handler, flags, restorer) = match action.handler {
+        SigHandler::Default => (SIG_DFL, action.flags, 0),
+        SigHandler::Ignore => (SIG_IGN, action.flags, 0),
+        SigHandler::Handle => (ffi::handler(), action.flags.union(own), restorer),
+    };
+    let words = [handler, flags.bits().into(), restorer, action.mask.0];
+    words.map(u64::to_ne_bytes).concat()
 }
 
 fn params_bytes(params: EpollParams) -> [u8; 8] {

@@ -9,15 +9,17 @@
     reason = "the one file that talks to the kernel without the help of std"
 )]
 
+use std::cell::Cell;
 use std::io;
 use std::mem::{offset_of, zeroed};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::{NonNull, null, null_mut};
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
 use super::board::{
-    BYTES, CONTROL_BYTES, Control, HEADER_BYTES, Header, LEG_BYTES, Leg, SLOTS, TASK_SLOTS,
+    BYTES, CONTROL_BYTES, CONTROLS, Control, ENTRIES, ENTRY_BYTES, Entry, HEADER_BYTES, Header,
+    LEG_BYTES, Leg, SLOT_DATA, SLOTS, TASK_SLOTS,
 };
 
 /// The memory that controller and subject share, at the same address in both.
@@ -36,6 +38,7 @@ const _: () = assert!(size_of::<Header>() <= HEADER_BYTES);
 const _: () = assert!(size_of::<Control>() == CONTROL_BYTES);
 const _: () = assert!(offset_of!(Control, done) >= 128);
 const _: () = assert!(size_of::<Leg>() == LEG_BYTES);
+const _: () = assert!(size_of::<Entry>() == ENTRY_BYTES);
 
 impl Board {
     /// New memory, all zero, of which only what is touched costs anything.
@@ -65,7 +68,7 @@ impl Board {
 
     /// Where it lies, in every process.
     pub(super) fn base(self) -> u64 {
-        self.0.as_ptr().addr() as u64
+        self.0.as_ptr().expose_provenance() as u64
     }
 
     /// The words that belong to no slot.
@@ -78,11 +81,23 @@ impl Board {
     /// The words of one slot.
     pub(super) fn control(&self, slot: usize) -> &Control {
         let slot = slot.min(SLOTS - 1);
-        // SAFETY: behind the header lie SLOTS Controls, aligned to their size; all atomics, as above.
+        // SAFETY: behind the log lie SLOTS Controls, aligned to their size; all atomics, as above.
         unsafe {
             self.0
-                .byte_add(HEADER_BYTES + slot * CONTROL_BYTES)
+                .byte_add(CONTROLS + slot * CONTROL_BYTES)
                 .cast::<Control>()
+                .as_ref()
+        }
+    }
+
+    /// The entry of the log that has this number, or that had it before.
+    pub(super) fn entry(&self, number: u32) -> &Entry {
+        let index = number as usize % ENTRIES;
+        // SAFETY: behind the header lie ENTRIES entries, aligned to their size; all atomics, as above.
+        unsafe {
+            self.0
+                .byte_add(HEADER_BYTES + index * ENTRY_BYTES)
+                .cast::<Entry>()
                 .as_ref()
         }
     }
@@ -100,8 +115,7 @@ impl Board {
     fn offset(self, addr: u64, len: usize) -> usize {
         let offset = addr.wrapping_sub(self.base()) as usize;
         assert!(
-            (HEADER_BYTES + SLOTS * CONTROL_BYTES..=BYTES).contains(&offset)
-                && len <= BYTES - offset,
+            (SLOT_DATA..=BYTES).contains(&offset) && len <= BYTES - offset,
             "an address outside the board's data"
         );
         offset
@@ -219,13 +233,16 @@ pub(super) fn start_thread(board: Board, slot: usize) -> i64 {
         let Some(base) = NonNull::new(base) else {
             quit(1)
         };
-        super::child::serve(Board(base), addr & 0xfff)
+        super::child::thread(Board(base), addr & 0xfff)
     }
     // SAFETY: plain data, filled in by pthread_create.
     let mut thread: libc::pthread_t = unsafe { zeroed() };
     let arg = board.0.as_ptr().map_addr(|base| base | slot);
+    // The new thread takes our mask, and no signal before it has its own.
+    let mask = set_signal_mask(!0);
     // SAFETY: `run` never returns and its argument is a number that stays valid as long as the board.
     let ret = unsafe { libc::pthread_create(&raw mut thread, null(), run, arg.cast()) };
+    set_signal_mask(mask);
     -i64::from(ret)
 }
 
@@ -248,11 +265,96 @@ struct KernelSigaction {
 /// `sizeof(sigset_t)` of the kernel.
 const SIGSET_BYTES: u64 = 8;
 
+/// The board, for signal handlers.
+static BOARD: AtomicPtr<u8> = AtomicPtr::new(null_mut());
+
+thread_local! {
+    /// The slot that this thread serves, for signal handlers.
+    static SLOT: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Notes for its signal handlers which slot the calling thread serves.
+pub(super) fn serve_slot(slot: usize) {
+    SLOT.set(slot as u32);
+}
+
+/// The address of the one signal handler that scenarios have.
+///
+/// It notes on the board that it runs, and what it was told. That is all, so it may interrupt anything.
+pub(super) fn handler() -> u64 {
+    extern "C" fn note(_: i32, info: *const libc::siginfo_t, context: *const libc::ucontext_t) {
+        let Some(base) = NonNull::new(BOARD.load(SeqCst)) else {
+            return;
+        };
+        let board = Board(base);
+        let header = board.header();
+        let number = header.entries.fetch_add(1, SeqCst);
+        if number.wrapping_sub(header.taken.load(SeqCst)) as usize >= ENTRIES {
+            header.lost.store(1, SeqCst);
+            return;
+        }
+        let entry = board.entry(number);
+        // SAFETY: the kernel passes both to a handler with SA_SIGINFO. The fields of a union of numbers are
+        // there whatever they mean.
+        let (info, registers) = unsafe {
+            let (info, status) = (&*info, (*info).si_status());
+            let numbers = [
+                info.si_signo,
+                info.si_code,
+                info.si_pid(),
+                info.si_uid() as i32,
+                status,
+            ];
+            (numbers, (*context).uc_mcontext.gregs)
+        };
+        entry
+            .ticket
+            .store(header.tickets.fetch_add(1, SeqCst), SeqCst);
+        entry.slot.store(SLOT.get(), SeqCst);
+        for (word, number) in entry.info.iter().zip(info) {
+            word.store(number, SeqCst);
+        }
+        let interrupted = registers[libc::REG_RIP as usize].cast_unsigned();
+        entry
+            .nested
+            .store(u32::from(interrupted == handler()), SeqCst);
+        let stack = registers[libc::REG_RSP as usize].cast_unsigned();
+        entry.stack.store(stack, SeqCst);
+        entry.ready.store(1, SeqCst);
+    }
+    let handler: extern "C" fn(i32, *const libc::siginfo_t, *const libc::ucontext_t) = note;
+    handler as usize as u64
+}
+
+/// Finds out where handlers return to, which the kernel leaves to the C library: install one through it, and
+/// look at what it made of that.
+pub(super) fn learn_restorer(board: Board) {
+    BOARD.store(board.0.as_ptr(), SeqCst);
+    // SAFETY: all zero is SIG_DFL without flags and with an empty mask.
+    let mut action: libc::sigaction = unsafe { zeroed() };
+    action.sa_sigaction = handler() as usize;
+    let mut installed = KernelSigaction::default();
+    let (signal, at) = (
+        libc::SIGUSR1 as u64,
+        (&raw mut installed).expose_provenance() as u64,
+    );
+    // SAFETY: a valid action.
+    unsafe { libc::sigaction(libc::SIGUSR1, &raw const action, null_mut()) };
+    execute(libc::SYS_rt_sigaction, [signal, 0, at, SIGSET_BYTES, 0, 0]);
+    board.header().restorer.store(installed.restorer, SeqCst);
+    let default = KernelSigaction::default();
+    let default = (&raw const default).expose_provenance() as u64;
+    execute(
+        libc::SYS_rt_sigaction,
+        [signal, default, 0, SIGSET_BYTES, 0, 0],
+    );
+}
+
 /// Every signal to its default, except SIGPIPE (the lab wants to see `EPIPE`), and none blocked. Past the C
 /// library, which keeps 32 and 33 to itself.
 pub(super) fn default_signals() {
     let default = KernelSigaction::default();
-    let default = (&raw const default).addr() as u64;
+    let default = (&raw const default).expose_provenance() as u64;
     for signal in 1..=64 {
         // SIGKILL and SIGSTOP cannot be set and need not be.
         execute(
@@ -264,7 +366,7 @@ pub(super) fn default_signals() {
         handler: libc::SIG_IGN as u64,
         ..KernelSigaction::default()
     };
-    let ignore = (&raw const ignore).addr() as u64;
+    let ignore = (&raw const ignore).expose_provenance() as u64;
     execute(
         libc::SYS_rt_sigaction,
         [libc::SIGPIPE as u64, ignore, 0, SIGSET_BYTES, 0, 0],
@@ -277,24 +379,49 @@ pub(super) fn block_signals() {
     set_signal_mask(!0);
 }
 
-fn set_signal_mask(mask: u64) {
+/// Blocks these signals and no others for the calling thread. Returns those that were blocked.
+pub(super) fn set_signal_mask(mask: u64) -> u64 {
     let how = libc::SIG_SETMASK as u64;
-    let mask = (&raw const mask).addr() as u64;
-    execute(libc::SYS_rt_sigprocmask, [how, mask, 0, SIGSET_BYTES, 0, 0]);
+    let mut before = 0_u64;
+    let (new, old) = (
+        (&raw const mask).expose_provenance() as u64,
+        (&raw mut before).expose_provenance() as u64,
+    );
+    execute(
+        libc::SYS_rt_sigprocmask,
+        [how, new, old, SIGSET_BYTES, 0, 0],
+    );
+    before
 }
 
 /// Sleeps until this signal, which has to be blocked, is sent.
 pub(super) fn await_signal(signal: i32) {
     let set = 1_u64 << (signal - 1);
-    let set = (&raw const set).addr() as u64;
+    let set = (&raw const set).expose_provenance() as u64;
     let wait = || execute(libc::SYS_rt_sigtimedwait, [set, 0, 0, SIGSET_BYTES, 0, 0]);
     while wait() != i64::from(signal) {}
+}
+
+/// What one of the machine's clocks shows, if there is such a clock.
+pub(super) fn clock(clockid: i32) -> Option<Duration> {
+    // SAFETY: plain data, filled in by clock_gettime.
+    let mut time: libc::timespec = unsafe { zeroed() };
+    // SAFETY: `time` is writable.
+    let ret = unsafe { libc::clock_gettime(clockid, &raw mut time) };
+    let seconds = u64::try_from(time.tv_sec).ok()?;
+    (ret == 0).then(|| Duration::new(seconds, time.tv_nsec as u32))
 }
 
 /// The calling thread's number.
 pub(super) fn gettid() -> i32 {
     // SAFETY: takes nothing.
     unsafe { libc::gettid() }
+}
+
+/// The real user.
+pub(super) fn getuid() -> u32 {
+    // SAFETY: takes nothing.
+    unsafe { libc::getuid() }
 }
 
 /// The effective user.
@@ -408,10 +535,11 @@ pub(super) fn take_fd(pid: i32, fd: RawFd) -> io::Result<OwnedFd> {
     owned(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), fd, 0) })
 }
 
-/// `struct uffdio_api`, `uffdio_register` and `uffdio_range` are words; these are their requests
+/// `struct uffdio_api`, `uffdio_register`, `uffdio_copy` and `uffdio_range` are words; these are their requests
 /// (include/uapi/linux/userfaultfd.h).
 const UFFDIO_API: u64 = 0xc018_aa3f;
 const UFFDIO_REGISTER: u64 = 0xc020_aa00;
+const UFFDIO_COPY: u64 = 0xc028_aa03;
 const UFFDIO_WAKE: u64 = 0x8010_aa02;
 const UFFD_API: u64 = 0xaa;
 const UFFDIO_REGISTER_MODE_MISSING: u64 = 1;
@@ -431,6 +559,13 @@ pub(super) fn uffd_start(uffd: &OwnedFd) -> io::Result<()> {
 pub(super) fn uffd_register(uffd: &OwnedFd, addr: u64, len: u64) -> io::Result<()> {
     let mode = UFFDIO_REGISTER_MODE_MISSING;
     uffd_ioctl(uffd, UFFDIO_REGISTER, &mut [addr, len, mode, 0])
+}
+
+/// Fills missing pages from `addr` on, each before anybody can touch it, and lets those go on who were stopped.
+pub(super) fn uffd_fill(uffd: &OwnedFd, addr: u64, content: &[u8]) -> io::Result<()> {
+    let from = content.as_ptr().expose_provenance() as u64;
+    let len = content.len() as u64;
+    uffd_ioctl(uffd, UFFDIO_COPY, &mut [addr, from, len, 0, 0])
 }
 
 /// Lets those who were stopped in this range try again.

@@ -113,7 +113,8 @@ impl Linux {
                         _ => continue,
                     };
                     let memory = self.board.frozen(task.slot);
-                    if (memory..memory + FROZEN).contains(&addr) {
+                    // Whoever has a signal pending faults again and again, also while it is let go.
+                    if *ice == Ice::Untouched && (memory..memory + FROZEN).contains(&addr) {
                         *ice = Ice::Stopped;
                     }
                 }
@@ -136,7 +137,7 @@ impl Linux {
             Doing::Call(flight) if flight.ice == Ice::Stopped => {
                 flight.ice = match page {
                     Thaw::Writable => Ice::Melted,
-                    Thaw::ReadOnly => Ice::Untouched,
+                    Thaw::ReadOnly => Ice::Solid,
                 };
             }
             _ => {
@@ -146,20 +147,19 @@ impl Linux {
                 )));
             }
         }
-        match page {
-            // The memory is shared: what we store here is no hole there any more.
-            Thaw::Writable => self.board.fill(memory, FROZEN as usize, PATTERN),
-            Thaw::ReadOnly => {
-                let helper = self.tasks.process_of(task)?.helper;
-                let helper = helper.ok_or_else(|| LabError::new("the helper thread is missing"))?;
-                self.protect(helper, memory, FROZEN, libc::PROT_READ)?;
-                self.tasks.process_of_mut(task)?.read_only.insert(slot);
-            }
+        if page == Thaw::ReadOnly {
+            let helper = self.tasks.process_of(task)?.helper;
+            let helper = helper.ok_or_else(|| LabError::new("the helper thread is missing"))?;
+            self.protect(helper, memory, FROZEN, libc::PROT_READ)?;
+            self.tasks.process_of_mut(task)?.read_only.insert(slot);
         }
-        match &self.tasks.process_of(task)?.uffd {
-            Some(uffd) => ffi::uffd_wake(uffd, memory, FROZEN)
-                .map_err(|error| LabError::new(format!("cannot thaw memory: {error}"))),
-            None => Err(LabError::new("the frozen memory lost its userfaultfd")),
-        }
+        let Some(uffd) = &self.tasks.process_of(task)?.uffd else {
+            return Err(LabError::new("the frozen memory lost its userfaultfd"));
+        };
+        let thawed = match page {
+            Thaw::Writable => ffi::uffd_fill(uffd, memory, &[PATTERN; FROZEN as usize]),
+            Thaw::ReadOnly => ffi::uffd_wake(uffd, memory, FROZEN),
+        };
+        thawed.map_err(|error| LabError::new(format!("cannot thaw memory: {error}")))
     }
 }

@@ -34,6 +34,7 @@ mod facts;
 mod fdinfo;
 mod ffi;
 mod freeze;
+mod handler;
 mod own;
 mod race;
 mod settle;
@@ -51,13 +52,16 @@ use std::process;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use crate::abi::{Answer, Errno, Fate, Fd, Syscall, TaskId, Timeout};
+use crate::abi::{
+    Answer, Errno, Fate, Fd, SaFlags, SigInfo, SigSet, SigmaskHow, Syscall, TaskId, Timeout,
+};
 use crate::backend::{Backend, LabError, Thaw};
 
 use board::{Kind, Order};
-use encode::Memory;
+use encode::{Effect, Memory};
 use fdinfo::Reader;
 use ffi::Board;
+use handler::Handled;
 use settle::ProcFiles;
 use sysctl::Sysctl;
 use tasks::{Doing, Flight, Ice, Tasks};
@@ -75,6 +79,8 @@ pub struct Linux {
     guard: Option<i32>,
     /// What has ended and was not told yet.
     ended: Vec<Ended>,
+    /// The handlers that have run and were not told yet.
+    handled: Vec<Handled>,
     /// The scenario's time: see `clock.rs`.
     clock: Duration,
     /// Calls that timed out before the scenario's time was up, with that time.
@@ -119,6 +125,7 @@ impl Linux {
             tasks: Tasks::new(pid),
             guard: None,
             ended: Vec::new(),
+            handled: Vec::new(),
             clock: Duration::ZERO,
             late: Vec::new(),
             proc_files: HashMap::new(),
@@ -162,14 +169,16 @@ impl Linux {
         }
         let helper = self.tasks.take_helper_slot()?;
         let by = self.tasks.get(task)?.slot;
-        self.start_thread(by, helper)?;
+        // Nothing that a scenario sends may end up there.
+        self.start_thread(by, helper, SigSet(!0))?;
         self.tasks.process_of_mut(task)?.helper = Some(helper);
         Ok(())
     }
 
     /// Has the thread of slot `by` start one for slot `new`.
-    fn start_thread(&mut self, by: usize, new: usize) -> Result<i32, LabError> {
+    fn start_thread(&mut self, by: usize, new: usize, mask: SigSet) -> Result<i32, LabError> {
         self.board.control(new).reset();
+        self.board.control(new).mask.store(mask.0, SeqCst);
         let order = Order {
             kind: Kind::Spawn,
             nr: 0,
@@ -220,7 +229,9 @@ impl Linux {
         let tid = self.await_thread(slot)?;
         let process = self.tasks.process_of(task)?.fork(tid);
         self.tasks.processes.push(process);
-        let child = self.tasks.add(slot, self.tasks.processes.len() - 1, tid);
+        let mask = self.tasks.get(task)?.mask;
+        let process = self.tasks.processes.len() - 1;
+        let child = self.tasks.add(slot, process, tid, mask);
         Ok(Answer::ret(child.pid().into()))
     }
 
@@ -255,7 +266,10 @@ impl Linux {
 
     /// What the lab has to do before a call is made that reaches further than others.
     fn before_call(&mut self, call: &Syscall) -> Result<(), LabError> {
-        self.stirred |= matches!(call, Syscall::Kill { .. });
+        self.stirred |= matches!(
+            call,
+            Syscall::Kill { .. } | Syscall::Tgkill { .. } | Syscall::Tkill { .. }
+        );
         if self.sysctl.is_none() && is_root() && sysctl::is_opened_by(call) {
             self.sysctl = Some(Sysctl::reserve()?);
         }
@@ -270,18 +284,44 @@ impl Linux {
         }
     }
 
-    /// What some calls change besides what they return.
-    fn aftermath(&mut self, task: TaskId, slot: usize, nr: i64, ret: i64) -> Result<(), LabError> {
-        match nr {
+    /// Follows what a call has changed besides what it returned.
+    fn aftermath(
+        &mut self,
+        task: TaskId,
+        slot: usize,
+        effect: Effect,
+        ret: i64,
+    ) -> Result<(), LabError> {
+        // Where the previous mask or action cannot be stored, the new one is in force all the same.
+        let in_force = ret >= 0 || ret == -i64::from(libc::EFAULT);
+        match effect {
+            Effect::None => {}
+            _ if !in_force => {}
             // A change of user makes the process unreadable for others, in /proc too.
-            libc::SYS_setresuid if ret == 0 => {
+            Effect::User => {
                 let dumpable = [libc::PR_SET_DUMPABLE as u64, 1, 0];
                 self.errand(slot, libc::SYS_prctl, dumpable)?;
                 // Files under /proc remember who may read them since they were opened.
                 let tid = self.tasks.get(task)?.tid;
                 self.proc_files.remove(&tid);
             }
-            _ => {}
+            Effect::Mask(how, set) => {
+                let mask = &mut self.tasks.get_mut(task)?.mask;
+                let new = match how {
+                    SigmaskHow::BLOCK => mask.union(set),
+                    SigmaskHow::UNBLOCK => mask.difference(set),
+                    _ => set,
+                };
+                *mask = new.difference(SigSet::UNBLOCKABLE);
+            }
+            Effect::Action(signal, flags) => {
+                let with_info = &mut self.tasks.process_of_mut(task)?.with_info;
+                if flags.contains(SaFlags::SIGINFO) {
+                    with_info.insert(signal);
+                } else {
+                    with_info.remove(signal);
+                }
+            }
         }
         Ok(())
     }
@@ -296,6 +336,11 @@ fn may_sleep(call: &Syscall) -> bool {
         Syscall::EpollPwait2 { .. }
         | Syscall::Select(_)
         | Syscall::Pselect6 { .. }
+        | Syscall::Ppoll { .. }
+        | Syscall::RtSigsuspend { .. }
+        | Syscall::Pause
+        | Syscall::Nanosleep { .. }
+        | Syscall::ClockNanosleep { .. }
         | Syscall::Read { .. }
         | Syscall::Write { .. }
         | Syscall::Openat { .. }
@@ -322,7 +367,8 @@ impl Backend for Linux {
             self.ensure_helper(task)?;
         }
         let name = call.name();
-        let due = clock::timeout(&call).map(|time| self.clock.saturating_add(time));
+        let due = clock::due(&call, self.clock);
+        let call = clock::in_real_time(call, self.clock);
         let mut memory = Memory::of(self.board, slot);
         let call = encode::encode(&mut memory, call, &self.tasks.seen_by(task))?;
         if call.guarded || call.frozen {
@@ -340,6 +386,7 @@ impl Backend for Linux {
             nr: call.nr,
             order,
             due,
+            effect: call.effect,
             stored: call.stored,
             ice: Ice::Untouched,
         });
@@ -360,6 +407,8 @@ impl Backend for Linux {
         if self.stirred || self.tasks.any_in_flight() || self.tasks.any_dying() {
             self.until_rest(None)?;
         }
+        self.release_late();
+        self.collect_handled()?;
         Ok(self.take_ended())
     }
 
@@ -384,9 +433,10 @@ impl Backend for Linux {
         }
         let by = self.tasks.idle_slot(process);
         let by = by.ok_or_else(|| unable(task, "has no thread left that could start another"))?;
+        let mask = self.tasks.get(task)?.mask;
         let slot = self.tasks.take_slot()?;
-        let tid = self.start_thread(by, slot)?;
-        Ok(self.tasks.add(slot, process, tid))
+        let tid = self.start_thread(by, slot, mask)?;
+        Ok(self.tasks.add(slot, process, tid, mask))
     }
 
     fn race(
@@ -395,6 +445,10 @@ impl Backend for Linux {
         seed: u64,
     ) -> Result<Vec<(TaskId, Vec<Fate>)>, LabError> {
         self.run_race(programs, seed)
+    }
+
+    fn take_handled(&mut self) -> Vec<(TaskId, SigInfo)> {
+        self.take_delivered()
     }
 
     fn thaw(&mut self, task: TaskId, page: Thaw) -> Result<(), LabError> {

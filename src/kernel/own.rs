@@ -15,11 +15,11 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-use crate::abi::{Answer, Syscall, TaskId};
+use crate::abi::{Answer, Signal, Syscall, TaskId};
 use crate::backend::{Backend, LabError, Thaw};
 
 use super::decode::Outcome;
-use super::encode::{self, Memory, Pids};
+use super::encode::{self, Lookup, Memory};
 use super::ffi::{self, Board};
 use super::{fdinfo, machine_name, unable};
 
@@ -153,7 +153,7 @@ fn is_about_the_process(call: &Syscall) -> bool {
 /// The only process is the caller's.
 struct Own;
 
-impl Pids for Own {
+impl Lookup for Own {
     fn real_pid(&self, pid: i32) -> i32 {
         match TaskId::from_pid(pid) {
             Some(TaskId::MAIN) => process::id().cast_signed(),
@@ -163,5 +163,9 @@ impl Pids for Own {
 
     fn own_tid(&self) -> i32 {
         ffi::gettid()
+    }
+
+    fn has_info(&self, _: Signal) -> bool {
+        false
     }
 }

@@ -19,7 +19,7 @@ use crate::backend::{Dice, LabError};
 
 use super::board::{Kind, LEGS, Order, Place};
 use super::decode::Stored;
-use super::encode::{self, Memory};
+use super::encode::{self, Effect, Memory};
 use super::tasks::{Doing, Flight, Ice, Task};
 use super::{Linux, clock, ffi, unable};
 
@@ -39,6 +39,7 @@ pub(super) struct Entrant {
     pub(super) nr: i64,
     /// Whether it will stop sleeping by itself.
     pub(super) timed: bool,
+    effect: Effect,
     stored: Stored,
 }
 
@@ -78,7 +79,8 @@ impl Linux {
         let course = dice.pick(&courses).copied().unwrap_or(Course::Free);
         let offset = dice.throw() as usize;
         let calls = programs.iter().flat_map(|(_, calls)| calls);
-        let timeouts: Vec<Duration> = calls.filter_map(clock::timeout).collect();
+        let until = |call| Some(clock::due(call, self.clock)?.saturating_sub(self.clock));
+        let timeouts: Vec<Duration> = calls.filter_map(until).collect();
         for (lane, (task, calls)) in programs.iter().enumerate() {
             self.ready_to_race(*task, lane, programs)?;
             let slot = self.tasks.get(*task)?.slot;
@@ -149,8 +151,9 @@ impl Linux {
             }
             self.before_call(call)?;
             let name = call.name();
-            let timed = clock::timeout(call).is_some();
-            let call = encode::encode(memory, call.clone(), &self.tasks.seen_by(task))?;
+            let timed = clock::due(call, self.clock).is_some();
+            let call = clock::in_real_time(call.clone(), self.clock);
+            let call = encode::encode(memory, call, &self.tasks.seen_by(task))?;
             if call.guarded || call.frozen {
                 self.prepare_memory(task, &call)?;
             }
@@ -160,6 +163,7 @@ impl Linux {
                 name,
                 nr: call.nr,
                 timed,
+                effect: call.effect,
                 stored: call.stored,
             });
         }
@@ -240,6 +244,7 @@ impl Linux {
                         nr: leg.nr,
                         order: heat.order,
                         due: None,
+                        effect: leg.effect,
                         stored: leg.stored,
                         ice: heat.ice,
                     });
@@ -248,7 +253,7 @@ impl Linux {
                 Place::Before(at) | Place::In(at) if index < at => {
                     let ret = self.board.leg(slot, index).ret.load(SeqCst);
                     let answer = self.read_answer(leg.stored, ret, heat.ice)?;
-                    self.aftermath(task, slot, leg.nr, ret)?;
+                    self.aftermath(task, slot, leg.effect, ret)?;
                     Fate::Ended(answer)
                 }
                 _ => Fate::NotReached,

@@ -29,7 +29,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-use crate::abi::{Answer, TaskId};
+use crate::abi::{Answer, Out, TaskId, WaitStatus};
 use crate::backend::LabError;
 
 use super::board::{Order, Place};
@@ -211,6 +211,7 @@ impl Linux {
 
     /// Takes in all that has ended: calls, and whole processes.
     pub(super) fn collect(&mut self) -> Result<(), LabError> {
+        self.collect_handled()?;
         for index in 0..self.tasks.tasks.len() {
             let task = TaskId(index as u32);
             let entry = &self.tasks.tasks[index];
@@ -257,14 +258,14 @@ impl Linux {
         let control = self.board.control(slot);
         let (ret, ticket) = (control.ret.load(SeqCst), control.ticket.load(SeqCst));
         let Flight {
-            nr,
             due,
+            effect,
             stored,
             ice,
             ..
         } = flight;
         let answer = self.read_answer(stored, ret, ice)?;
-        self.aftermath(task, slot, nr, ret)?;
+        self.aftermath(task, slot, effect, ret)?;
         match due {
             Some(due) if ret == 0 && due > self.clock => {
                 self.tasks.get_mut(task)?.doing = Doing::Late;
@@ -287,7 +288,7 @@ impl Linux {
         ret: i64,
         ice: Ice,
     ) -> Result<Answer, LabError> {
-        let mut reaped = None;
+        let mut child = None;
         let answer = stored.answer(
             self.board,
             Outcome {
@@ -295,11 +296,14 @@ impl Linux {
                 thawed: ice == Ice::Melted,
             },
             |pid| {
-                reaped = self.tasks.process_with_pid(pid as i32);
-                self.tasks.leader(reaped?)
+                child = self.tasks.process_with_pid(pid as i32);
+                self.tasks.leader(child?)
             },
         )?;
-        if let Some(process) = reaped {
+        if let Answer::Done(_, Out::Status(WaitStatus::Exited(_) | WaitStatus::Signaled(_))) =
+            answer
+            && let Some(process) = child
+        {
             self.bury(process);
             self.tasks.processes[process].life = Life::Reaped;
         }
@@ -418,6 +422,8 @@ impl Linux {
                     self.tasks.processes[process].stopped = asleep.state == 'T';
                     all.push(Asleep { place, ..asleep });
                 }
+                // It tries the memory again and again, because a signal is pending, and comes no further.
+                Seen::Awake if self.tasks.tasks[index].is_frozen() => {}
                 Seen::Awake => rest = false,
                 Seen::Missing => {
                     rest = false;

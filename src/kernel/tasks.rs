@@ -9,17 +9,17 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use crate::abi::TaskId;
+use crate::abi::{SigSet, Signal, TaskId};
 use crate::backend::LabError;
 
 use super::board::{SLOTS, TASK_SLOTS};
 use super::decode::Stored;
-use super::encode::Pids;
+use super::encode::{Effect, Lookup};
 use super::fdinfo::Reader;
 use super::race::Heat;
 
 /// A number that is above every limit for process ids, so that Linux answers "no such process".
-const NOBODY: i32 = 0x3fff_ffff;
+pub(super) const NOBODY: i32 = 0x3fff_ffff;
 
 /// A thread of the lab.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(super) struct Task {
     /// An index into [`Tasks::processes`].
     pub(super) process: usize,
     pub(super) tid: i32,
+    /// What it blocks while it is in no call.
+    pub(super) mask: SigSet,
     pub(super) doing: Doing,
 }
 
@@ -59,6 +61,7 @@ pub(super) struct Flight {
     pub(super) order: u32,
     /// When the call times out, by the scenario's clock.
     pub(super) due: Option<Duration>,
+    pub(super) effect: Effect,
     pub(super) stored: Stored,
     pub(super) ice: Ice,
 }
@@ -72,6 +75,19 @@ pub(super) enum Ice {
     Stopped,
     /// It was let go, and the memory can be read.
     Melted,
+    /// It was let go, and the memory cannot be written.
+    Solid,
+}
+
+impl Task {
+    /// Whether it is stopped at frozen memory.
+    pub(super) fn is_frozen(&self) -> bool {
+        match &self.doing {
+            Doing::Call(flight) => flight.ice == Ice::Stopped,
+            Doing::Racing(heat) => heat.ice == Ice::Stopped,
+            _ => false,
+        }
+    }
 }
 
 /// A process of the scenario: the subject or one that it forked.
@@ -81,6 +97,8 @@ pub(super) struct Process {
     pub(super) life: Life,
     /// Whether a signal stopped it, as of the last rest.
     pub(super) stopped: bool,
+    /// Which actions the scenario gave `SA_SIGINFO`. On Linux all handlers have it.
+    pub(super) with_info: SigSet,
     /// The slot of a thread of ours that no scenario knows, if there is one.
     pub(super) helper: Option<usize>,
     /// Slots whose guard page is unmapped in this process.
@@ -110,6 +128,7 @@ impl Process {
             pid,
             life: Life::Running,
             stopped: false,
+            with_info: SigSet::EMPTY,
             helper: None,
             guarded: HashSet::new(),
             read_only: HashSet::new(),
@@ -123,6 +142,7 @@ impl Process {
         Process {
             guarded: self.guarded.clone(),
             read_only: self.read_only.clone(),
+            with_info: self.with_info,
             ..Process::new(pid)
         }
     }
@@ -178,6 +198,7 @@ impl Tasks {
                 slot: 0,
                 process: 0,
                 tid: pid,
+                mask: SigSet::EMPTY,
                 doing: Doing::Nothing,
             }],
             processes: vec![Process::new(pid)],
@@ -217,11 +238,12 @@ impl Tasks {
     }
 
     /// Registers a new thread.
-    pub(super) fn add(&mut self, slot: usize, process: usize, tid: i32) -> TaskId {
+    pub(super) fn add(&mut self, slot: usize, process: usize, tid: i32, mask: SigSet) -> TaskId {
         self.tasks.push(Task {
             slot,
             process,
             tid,
+            mask,
             doing: Doing::Nothing,
         });
         TaskId((self.tasks.len() - 1) as u32)
@@ -303,11 +325,7 @@ impl Tasks {
 
     /// Whether some task is stopped at frozen memory.
     pub(super) fn any_frozen(&self) -> bool {
-        self.tasks.iter().any(|task| match &task.doing {
-            Doing::Call(flight) => flight.ice == Ice::Stopped,
-            Doing::Racing(heat) => heat.ice == Ice::Stopped,
-            _ => false,
-        })
+        self.tasks.iter().any(Task::is_frozen)
     }
 
     /// Whether some task is in a call.
@@ -336,7 +354,7 @@ impl Tasks {
     }
 
     /// As the arguments of a call of `task` need it.
-    pub(super) fn seen_by(&self, task: TaskId) -> impl Pids {
+    pub(super) fn seen_by(&self, task: TaskId) -> impl Lookup {
         SeenBy { tasks: self, task }
     }
 }
@@ -346,19 +364,31 @@ struct SeenBy<'a> {
     task: TaskId,
 }
 
-impl Pids for SeenBy<'_> {
+impl Lookup for SeenBy<'_> {
     fn real_pid(&self, pid: i32) -> i32 {
         if pid <= 0 {
             return pid;
         }
         let task = TaskId::from_pid(pid).and_then(|task| self.tasks.get(task).ok());
-        match task {
-            Some(task) if self.tasks.processes[task.process].keeps_its_number() => task.tid,
-            _ => NOBODY,
-        }
+        let Some(task) = task else {
+            return NOBODY;
+        };
+        let process = &self.tasks.processes[task.process];
+        let keeps_its_number = if task.tid == process.pid {
+            process.keeps_its_number()
+        } else {
+            // The number of another thread is free as soon as it is gone.
+            process.life == Life::Running && !matches!(task.doing, Doing::Gone)
+        };
+        if keeps_its_number { task.tid } else { NOBODY }
     }
 
     fn own_tid(&self) -> i32 {
         self.tasks.get(self.task).map_or(NOBODY, |task| task.tid)
+    }
+
+    fn has_info(&self, signal: Signal) -> bool {
+        let process = self.tasks.process_of(self.task);
+        process.is_ok_and(|process| process.with_info.contains(signal))
     }
 }

@@ -1,12 +1,14 @@
 //! The lab itself on the running kernel: what it shows has to be what happens.
 
+mod signals;
+
 use std::hint::spin_loop;
 use std::time::Instant;
 
 use super::*;
 use crate::abi::{
     Bytes, CtlOp, EpollCreateFlags, EpollEvent, EventMask, FcntlCmd, FdFlags, FdSet, IoctlArg,
-    OpenFlags, Out, OutPtr, PollFd, Ptr, Rlimit, Room, Select, SigSet, Signal, Timespec, Timeval,
+    OpenFlags, Out, OutPtr, PollFd, Ptr, Rlimit, Room, Select, Signal, Timespec, Timeval,
     WaitStatus, parse_fdinfo, request,
 };
 use crate::backend::Thread;
@@ -163,8 +165,8 @@ fn a_blocked_epoll_wait_is_woken_by_a_write() {
     sleeper_is_woken(200);
 }
 
-#[test]
-fn load_changes_nothing() {
+/// Runs `test` while two threads keep two processors busy.
+fn under_load(test: impl FnOnce() + std::panic::UnwindSafe) {
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -175,10 +177,15 @@ fn load_changes_nothing() {
             });
         }
         // Also when it fails, or the test would never end.
-        let result = std::panic::catch_unwind(|| sleeper_is_woken(200));
+        let result = std::panic::catch_unwind(test);
         stop.store(true, SeqCst);
         result.expect("the same as without load");
     });
+}
+
+#[test]
+fn load_changes_nothing() {
+    under_load(|| sleeper_is_woken(200));
 }
 
 #[test]
