@@ -40,6 +40,15 @@ pub struct Timespec {
 }
 
 impl Timespec {
+    /// This long.
+    pub fn from_nanoseconds(nanoseconds: u64) -> Timespec {
+        let part = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        Timespec {
+            tv_sec: part(nanoseconds / 1_000_000_000),
+            tv_nsec: part(nanoseconds % 1_000_000_000),
+        }
+    }
+
     /// In nanoseconds, saturating; `None` where the kernel says `EINVAL`.
     pub fn nanoseconds(self) -> Option<u64> {
         let sec = u64::try_from(self.tv_sec).ok()?;

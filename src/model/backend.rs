@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::call::{Pace, Stepped};
 use super::{Kernel, Machine};
-use crate::abi::{Answer, Fate, Syscall, TaskId};
+use crate::abi::{Answer, Fate, SigInfo, Syscall, TaskId};
 use crate::backend::{Backend, LabError, Thaw};
 use crate::trace::{Observer, Recorder, State, Trace};
 
@@ -94,6 +94,17 @@ impl<O: Observer> Model<O> {
         }
     }
 
+    /// Lets a task handle what has come to it while it ran its program; then it can make a call.
+    #[cold]
+    fn take_signals(&mut self, task: TaskId, unfit: LabError) -> Result<(), LabError> {
+        if !self.machine.is_taking_signals(task) {
+            return Err(unfit);
+        }
+        let mut kernel = self.kernel();
+        while kernel.step(task) == Stepped::Moved {}
+        self.machine.check_fit(task)
+    }
+
     fn run_each_once(&mut self, ended: &mut Vec<(TaskId, Answer)>) -> bool {
         // A call can begin by itself: the exit of a task that was killed.
         for task in self.machine.task_ids() {
@@ -125,7 +136,9 @@ impl<O: Observer> Backend for Model<O> {
 
     #[inline]
     fn submit(&mut self, task: TaskId, call: Syscall) -> Result<Answer, LabError> {
-        self.machine.check_fit(task)?;
+        if let Err(unfit) = self.machine.check_fit(task) {
+            self.take_signals(task, unfit)?;
+        }
         self.line_up_caller();
         self.caller = Some(task);
         self.kernel().syscall(task, call)
@@ -172,6 +185,10 @@ impl<O: Observer> Backend for Model<O> {
         seed: u64,
     ) -> Result<Vec<(TaskId, Vec<Fate>)>, LabError> {
         self.run_race(programs, seed)
+    }
+
+    fn take_handled(&mut self) -> Vec<(TaskId, SigInfo)> {
+        self.machine.take_handled()
     }
 
     fn thaw(&mut self, task: TaskId, page: Thaw) -> Result<(), LabError> {

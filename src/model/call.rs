@@ -6,10 +6,12 @@
 //! answers [`Flow::Blocked`] *and has changed nothing*.
 
 use super::arena::{EpId, FileId, ItemId, WaitId};
+use super::deliver::{Deliver, is_interrupted};
 use super::encode::Encode;
 use super::eventpoll::{EpollCtl, EpollWait, FdinfoRead};
 use super::file::{PipeResize, Transfer};
-use super::syscall::{Exit, Poll, Release, Wait4};
+use super::signal::restart::is_restart;
+use super::syscall::{Exit, Poll, Release, Sleep, Wait4};
 use super::wait_queue::Walk;
 use super::{Kernel, TaskId};
 use crate::abi::Answer;
@@ -154,6 +156,8 @@ calls! {
     PipeResize(PipeResize);
     /// poll(2), select(2), pselect(2)
     Poll(Poll);
+    /// nanosleep(2) and others that only sleep.
+    Sleep(Sleep);
     /// wait4(2)
     Wait4(Wait4);
     /// Reading `/proc/PID/fdinfo/EPFD`.
@@ -162,6 +166,8 @@ calls! {
     Release(Release);
     /// The end of a task (`do_exit`).
     Exit(Exit);
+    /// The way back to user mode, where signals are taken.
+    Deliver(Deliver);
 }
 
 /// How far a call goes when it is made.
@@ -200,19 +206,38 @@ impl<O: Observer> Kernel<'_, O> {
                 Flow::Next => {}
                 Flow::Done => {
                     let released = call.released();
-                    if released.is_empty() {
+                    if released.is_empty() && !self.m.task(task).is_notified() {
                         return Ok(call.answer());
                     }
-                    let mut release = Release::new(call.answer(), released);
-                    return self.run(task, &mut release);
+                    self.end_call(task, call.clone().into(), released);
+                    return Ok(self.run_to_user_mode(task));
                 }
                 Flow::Blocked => return Ok(self.park(task, call.clone().into())),
             }
         }
     }
 
+    /// The end of a call that has no steps.
+    pub(crate) fn finish(&mut self, task: TaskId, answer: Answer) -> Answer {
+        if !self.m.task(task).is_notified() || answer == Answer::Blocked {
+            return answer;
+        }
+        self.leave(task, answer);
+        match self.pace {
+            Pace::Whole => self.run_to_user_mode(task),
+            Pace::Stepwise => self.m.take_answer(task).unwrap_or(Answer::Blocked),
+        }
+    }
+
+    /// Goes on with what is left of a call, as far as it gets.
     #[cold]
-    fn park(&mut self, task: TaskId, call: Call) -> Answer {
+    fn run_to_user_mode(&mut self, task: TaskId) -> Answer {
+        while self.step(task) == Stepped::Moved {}
+        self.m.take_answer(task).unwrap_or(Answer::Blocked)
+    }
+
+    #[cold]
+    pub(crate) fn park(&mut self, task: TaskId, call: Call) -> Answer {
         let mut pinned = Vec::new();
         call.files(&mut pinned);
         for file in &pinned {
@@ -238,7 +263,13 @@ impl<O: Observer> Kernel<'_, O> {
                 return Stepped::Blocked;
             }
             Flow::Next => self.m.task_mut(task).call = Some(call),
-            Flow::Done => self.end_call(task, call.answer(), call.released()),
+            Flow::Done => match call {
+                Call::Deliver(call) => self.end_delivery(task, *call),
+                mut call => {
+                    let released = call.released();
+                    self.end_call(task, call, released);
+                }
+            },
         }
         self.m.task_mut(task).stuck = false;
         Stepped::Moved
@@ -246,15 +277,29 @@ impl<O: Observer> Kernel<'_, O> {
 
     /// Drops the references of a call that was in flight. One of them may have been the last: then the
     /// call goes on as [`Release`], as a task runs `__fput` on its way back to user mode.
-    fn end_call(&mut self, task: TaskId, answer: Answer, mut released: Vec<FileId>) {
-        let pinned = std::mem::take(&mut self.m.task_mut(task).pinned);
-        released.extend(pinned.into_iter().filter(|file| self.m.put_file(*file)));
-        if !released.is_empty() {
-            self.m.task_mut(task).call = Some(Release::new(answer, released).into());
-        } else if self.m.task(task).fatal_signal && answer != Answer::Gone {
-            self.m.task_mut(task).call = Some(Exit::killed().into());
-        } else {
-            self.m.task_mut(task).answer = Some(answer);
+    fn end_call(&mut self, task: TaskId, mut call: Call, mut released: Vec<FileId>) {
+        let answer = call.answer();
+        let state = self.m.task_mut(task);
+        // A call that only releases files has the answer from the call before.
+        if matches!(&answer, Answer::Failed(errno, _) if is_restart(*errno))
+            && let Some(again) = call.again()
+        {
+            state.signals.restart = Some(again);
         }
+        let pinned = std::mem::take(&mut state.pinned);
+        released.extend(pinned.into_iter().filter(|file| self.m.put_file(*file)));
+        if released.is_empty() {
+            self.leave(task, answer);
+        } else {
+            self.m.task_mut(task).call = Some(Release::new(answer, released).into());
+        }
+    }
+
+    /// Back to the mask from before the call, unless a handler is to do that, and to user mode.
+    fn leave(&mut self, task: TaskId, answer: Answer) {
+        if !is_interrupted(&answer) {
+            self.restore_mask(task);
+        }
+        self.return_to_user(task, answer);
     }
 }

@@ -314,6 +314,7 @@ impl Machine {
             processes: _,
             tasks,
             watches: _,
+            handled: _, // nobody inside reads it
             inodes: _,
         } = self;
         let mut places = 0;
@@ -415,6 +416,8 @@ impl Call {
             Call::Fdinfo(call) => (7, &**call),
             Call::Release(call) => (8, &**call),
             Call::Exit(call) => (9, &**call),
+            Call::Sleep(call) => (10, &**call),
+            Call::Deliver(call) => (11, &**call),
         }
     }
 }

@@ -7,19 +7,20 @@
 use std::fmt::Debug;
 
 use super::arena::{Arena, EpId, HeadId, Id, ItemId, WaitId};
-use super::call::Held;
+use super::call::{Call, Held};
 use super::eventpoll::{Epitem, EventPoll, Fllink, Ovflist, OvflistNext};
 use super::file::{FileOps, Kind};
 use super::list::{List, Node};
 use super::rbtree::Key;
-use super::task::Task;
+use super::signal::Stop;
+use super::task::{Life, Task};
 use super::wait_queue::{OnQueue, WakeFn};
 use super::{Machine, task_index};
-use crate::abi::{EventMask, TaskId};
+use crate::abi::{EventMask, SigSet, Signal, TaskId};
 
 type Check = fn(&Survey<'_>) -> Result<(), String>;
 
-const INVARIANTS: [(&str, Check); 21] = [
+const INVARIANTS: [(&str, Check); 25] = [
     ("the neighbours on a list point at each other", lists),
     (
         "an item is linked exactly if it is on the ready list or the scan's list of its epoll",
@@ -90,6 +91,22 @@ const INVARIANTS: [(&str, Check); 21] = [
     (
         "a sleeping task is in a call that may sleep, and stands where somebody can wake it",
         sleepers,
+    ),
+    (
+        "of a standard signal no more than one is pending in each place, and never SIGKILL",
+        pending_once,
+    ),
+    (
+        "a signal that a thread alone can take has told it so",
+        told_of_its_own,
+    ),
+    (
+        "a signal of a process that some thread can take has told one",
+        told_of_the_process,
+    ),
+    (
+        "who is told of a signal or has a mask to come back to is in a call, and who has stopped is on its way",
+        in_the_kernel,
     ),
     (
         "nobody sleeps in epoll_wait while events are available and no one is on the way to look",
@@ -564,6 +581,67 @@ fn sleepers(s: &Survey<'_>) -> Result<(), String> {
             .is_some_and(|waiter| s.m.waits[waiter].whead.is_none());
         ensure(!(task.sleeping && off), || {
             format!("task {} is on no queue", id.0)
+        })?;
+    }
+    Ok(())
+}
+
+fn pending_once(s: &Survey<'_>) -> Result<(), String> {
+    let of_tasks = s.m.tasks.iter().map(|task| &task.signals.pending);
+    let of_processes = s.m.processes.iter().map(|one| &one.signals.pending);
+    for pending in of_tasks.chain(of_processes) {
+        let mut seen = SigSet::EMPTY;
+        for info in pending.iter() {
+            let twice = seen.contains(info.signo) && !info.signo.is_realtime();
+            ensure(!twice && info.signo != Signal::SIGKILL, || {
+                format!("{info} is pending")
+            })?;
+            seen.insert(info.signo);
+        }
+    }
+    Ok(())
+}
+
+fn told_of_its_own(s: &Survey<'_>) -> Result<(), String> {
+    for (id, task) in s.m.task_ids().zip(&s.m.tasks) {
+        let own = task.signals.pending.set().difference(task.signals.blocked);
+        let waits = task.signals.stop == Stop::Stopped || task.life == Life::Dead;
+        ensure(own.is_empty() || task.sigpending || waits, || {
+            format!("task {} does not know of {own}", id.0)
+        })?;
+    }
+    Ok(())
+}
+
+fn told_of_the_process(s: &Survey<'_>) -> Result<(), String> {
+    for process in &s.m.processes {
+        for signal in process.signals.pending.set().iter() {
+            let threads = s.m.threads(s.m.task(process.leader).process);
+            let takers = threads.map(|thread| s.m.task(thread)).filter(|thread| {
+                let lives = matches!(thread.life, Life::Alive | Life::Elsewhere);
+                lives && !thread.signals.blocked.contains(signal)
+            });
+            let takers: Vec<_> = takers.collect();
+            let told = |thread: &&Task| thread.sigpending || thread.signals.stop == Stop::Stopped;
+            ensure(takers.is_empty() || takers.iter().any(told), || {
+                format!("nobody of process {} knows of {signal}", process.leader.0)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn in_the_kernel(s: &Survey<'_>) -> Result<(), String> {
+    for (id, task) in s.m.task_ids().zip(&s.m.tasks) {
+        let signals = &task.signals;
+        let told = task.sigpending || signals.saved.is_some() || signals.restart.is_some();
+        ensure(
+            !told || task.call.is_some() || task.life == Life::Dead,
+            || format!("task {} has left the kernel", id.0),
+        )?;
+        let on_its_way = matches!(task.call, Some(Call::Deliver(_)));
+        ensure(signals.stop != Stop::Stopped || on_its_way, || {
+            format!("task {} does not stand still", id.0)
         })?;
     }
     Ok(())

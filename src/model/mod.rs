@@ -24,6 +24,7 @@ mod arena;
 mod backend;
 mod call;
 mod clock;
+mod deliver;
 mod encode;
 
 mod eventpoll;
@@ -34,6 +35,7 @@ mod invariants;
 mod list;
 mod race;
 mod rbtree;
+mod signal;
 mod stepwise;
 mod syscall;
 mod task;
@@ -53,7 +55,7 @@ use rbtree::RbNodes;
 use task::{Process, Task};
 use wait_queue::{WaitEntry, WaitHead};
 
-use crate::abi::TaskId;
+use crate::abi::{SigInfo, TaskId};
 use crate::trace::{Observer, Trace};
 
 /// The whole kernel as a value.
@@ -79,6 +81,8 @@ pub struct Machine {
     tasks: Vec<Task>,
     /// Watches charged to each user, by uid (`user_struct.epoll_watches`).
     watches: Vec<(u32, u64)>,
+    /// The runs of handlers that nobody has asked for yet. Only told to people: no call reads it.
+    handled: Vec<(TaskId, SigInfo)>,
     /// How many inodes were given out; fdinfo shows them, but no two machines agree on the numbers.
     inodes: u32,
 }
@@ -112,6 +116,7 @@ impl Machine {
             processes: Vec::new(),
             tasks: Vec::new(),
             watches: Vec::new(),
+            handled: Vec::new(),
             inodes: 0,
         };
         machine.boot();
@@ -169,6 +174,7 @@ impl Clone for Machine {
             processes: self.processes.clone(),
             tasks: self.tasks.clone(),
             watches: self.watches.clone(),
+            handled: self.handled.clone(),
             inodes: self.inodes,
         }
     }
@@ -187,6 +193,7 @@ impl Clone for Machine {
         self.processes.clone_from(&source.processes);
         self.tasks.clone_from(&source.tasks);
         self.watches.clone_from(&source.watches);
+        self.handled.clone_from(&source.handled);
         self.inodes = source.inodes;
     }
 }

@@ -16,9 +16,10 @@
 //! ```
 
 use super::call::{Pace, Stepped};
+use super::signal::Stop;
 use super::task::{Life, Task};
 use super::{Kernel, Machine, task_index};
-use crate::abi::{Answer, Syscall, TaskId};
+use crate::abi::{Answer, SigInfo, Syscall, TaskId};
 use crate::backend::LabError;
 use crate::trace::Observer;
 
@@ -45,16 +46,24 @@ impl Machine {
         self.task_mut(task).answer.take()
     }
 
+    /// The signal handlers that have run since the last time this was asked, in the order of delivery.
+    pub fn take_handled(&mut self) -> Vec<(TaskId, SigInfo)> {
+        std::mem::take(&mut self.handled)
+    }
+
     /// Starts one more thread in the process of `task`.
     pub fn spawn(&mut self, task: TaskId) -> Result<TaskId, LabError> {
-        self.find(task)?;
+        let state = self.find(task)?;
+        if state.signals.stop == Stop::Stopped {
+            return Err(unfit(task, state));
+        }
         Ok(self.new_thread(task))
     }
 
-    /// Whether `task` is in a call and sleeps there, with nobody having woken it.
+    /// Whether `task` is in a call and sleeps there, with nobody having woken it, or has been stopped.
     pub fn is_asleep(&self, task: TaskId) -> bool {
         let state = self.task(task);
-        state.call.is_some() && !state.is_awake()
+        state.signals.stop == Stop::Stopped || (state.call.is_some() && !state.is_awake())
     }
 
     /// Whether `task` can make a call.
@@ -62,7 +71,7 @@ impl Machine {
     pub(crate) fn check_fit(&self, task: TaskId) -> Result<(), LabError> {
         let state = self.find(task)?;
         if state.life != Life::Alive || state.call.is_some() {
-            return Err(unfit(task, state.life));
+            return Err(unfit(task, state));
         }
         Ok(())
     }
@@ -80,8 +89,11 @@ fn no_task(task: TaskId) -> LabError {
 }
 
 #[cold]
-fn unfit(task: TaskId, life: Life) -> LabError {
-    let why = match life {
+fn unfit(task: TaskId, state: &Task) -> LabError {
+    if state.signals.stop == Stop::Stopped {
+        return LabError::new(format!("task {} is stopped", task.0));
+    }
+    let why = match state.life {
         Life::Alive => "is in a call already",
         Life::Elsewhere => "runs another program since its execve",
         Life::Exiting | Life::Dead => "is gone",

@@ -5,10 +5,12 @@ use super::call::Call;
 use super::encode::{Encode, Encoder, Number};
 use super::fdtable::{FdTable, Slot};
 use super::file::{File, Kind, Plain};
+use super::signal::{ProcessSignals, SendTo, ThreadSignals};
 use super::wait_queue::WaitHead;
-use super::{HeadId, Kernel, Machine, ProcId, TableId, WaitId};
+use super::{HeadId, Kernel, Machine, ProcId, TableId, WaitId, task_index};
 use crate::abi::{
-    Answer, Errno, EventMask, Fd, OpenFlags, OutPtr, Rlimit, Room, TaskId, WaitStatus,
+    Answer, Errno, EventMask, Fd, OpenFlags, OutPtr, Rlimit, Room, SaFlags, SiCode, SigHandler,
+    SigInfo, Signal, TaskId, WaitStatus,
 };
 use crate::backend::{LabError, Thaw};
 use crate::model::arena::Id;
@@ -31,8 +33,11 @@ pub(crate) struct Task {
     pub(crate) sleeping: bool,
     /// The timer that it sleeps with has fired (`hrtimer_sleeper.task` is gone).
     pub(crate) timer_fired: bool,
-    /// A SIGKILL is pending (`fatal_signal_pending`).
+    /// There is something to do before it runs its program again, or falls asleep (`TIF_SIGPENDING`).
+    pub(crate) sigpending: bool,
+    /// That is to die (`fatal_signal_pending`).
     pub(crate) fatal_signal: bool,
+    pub(crate) signals: ThreadSignals,
     /// In poll(2): its hooks.
     pub(crate) poll_hooks: Vec<PollHook>,
     /// In poll(2): a hook was called since the last round (`pwq->triggered`).
@@ -76,7 +81,8 @@ pub(crate) struct Process {
     pub(crate) uid: u32,
     /// `RLIMIT_NOFILE`
     pub(crate) nofile: Rlimit,
-    pub(crate) parent: Option<ProcId>,
+    /// The thread that has made it (`real_parent`); none if its process is gone.
+    pub(crate) parent: Option<TaskId>,
     /// The task by whose number the process is known.
     pub(crate) leader: TaskId,
     pub(crate) status: ProcessStatus,
@@ -84,6 +90,7 @@ pub(crate) struct Process {
     pub(crate) exit_status: Option<WaitStatus>,
     /// Where its threads wait for its children (`signal->wait_chldexit`).
     pub(crate) wait_chldexit: HeadId,
+    pub(crate) signals: ProcessSignals,
 }
 
 /// How far a process has come.
@@ -116,17 +123,25 @@ impl Task {
             answer: None,
             sleeping: false,
             timer_fired: false,
+            sigpending: false,
             fatal_signal: false,
+            signals: ThreadSignals::default(),
             poll_hooks: Vec::new(),
             poll_triggered: false,
             stuck: false,
         }
     }
 
-    /// Whether a sleep has an end: somebody has woken it, its time is up, or it is to die.
+    /// Whether a sleep has an end: somebody has woken it, its time is up, or a signal has come.
     #[inline]
     pub(crate) fn is_awake(&self) -> bool {
-        !self.sleeping || self.timer_fired || self.fatal_signal
+        !self.sleeping || self.timer_fired || self.sigpending
+    }
+
+    /// Whether there is something to do at the end of a call.
+    #[inline]
+    pub(crate) fn is_notified(&self) -> bool {
+        self.sigpending || self.signals.saved.is_some()
     }
 
     /// In poll(2): the events that a wake-up through this hook must concern.
@@ -158,7 +173,7 @@ impl Machine {
         files: TableId,
         uid: u32,
         nofile: Rlimit,
-        parent: Option<ProcId>,
+        parent: Option<TaskId>,
     ) -> ProcId {
         let id = ProcId::from_index(self.processes.len());
         let leader = self.next_task();
@@ -172,6 +187,7 @@ impl Machine {
             status,
             exit_status: None,
             wait_chldexit,
+            signals: ProcessSignals::default(),
         };
         self.processes.push(process);
         self.tasks.push(Task::new(id, files));
@@ -182,8 +198,10 @@ impl Machine {
     pub(super) fn new_thread(&mut self, task: TaskId) -> TaskId {
         let id = self.next_task();
         let Task { process, files, .. } = *self.task(task);
+        let blocked = self.task(task).signals.own_mask();
         self.tables[files].users += 1;
         self.tasks.push(Task::new(process, files));
+        self.task_mut(id).signals.blocked = blocked;
         id
     }
 
@@ -228,6 +246,23 @@ impl Machine {
         })
     }
 
+    /// Who is told what becomes of a process: the thread that has made it, or another of that one's process
+    /// if it has ended; nobody if there is none left.
+    pub(crate) fn parent_of(&self, process: ProcId) -> Option<TaskId> {
+        let parent = self.processes[process.index()].parent?;
+        if self.process(parent).status != ProcessStatus::Running {
+            return None;
+        }
+        let ended = |task: TaskId| matches!(self.task(task).life, Life::Exiting | Life::Dead);
+        let mut others = self.threads(self.task(parent).process);
+        let other = others.find(|thread| !ended(*thread));
+        Some(if ended(parent) {
+            other.unwrap_or(parent)
+        } else {
+            parent
+        })
+    }
+
     /// Charges one watch to a user (`percpu_counter_add` in `ep_insert`).
     #[inline]
     pub(crate) fn charge_watch(&mut self, user: u32) -> Result<(), Errno> {
@@ -254,26 +289,48 @@ impl Machine {
 }
 
 impl<O: Observer> Kernel<'_, O> {
-    /// The process ended: tells the parent, or nobody if there is none left.
+    /// The process ended: tells the parent, or nobody if there is none left (`do_notify_parent`).
     pub(super) fn process_exited(&mut self, id: ProcId, status: WaitStatus) -> Option<HeadId> {
-        let parent = self.m.processes[id.index()].parent;
-        let parent = parent
-            .filter(|parent| self.m.processes[parent.index()].status == ProcessStatus::Running);
+        let parent = self.m.parent_of(id);
         // Children of a process that has ended belong to init, which waits for everyone at once.
         for process in &mut self.m.processes {
-            if process.parent == Some(id) {
+            let parent = process
+                .parent
+                .map(|parent| self.m.tasks[task_index(parent)].process);
+            if parent == Some(id) {
                 process.parent = None;
                 if let ProcessStatus::Zombie(_) = process.status {
                     process.status = ProcessStatus::Reaped;
                 }
             }
         }
+        // Who ignores SIGCHLD, or says so by a flag, does not have to wait for anybody.
+        let action = parent.map(|parent| self.m.process(parent).signals.action(Signal::SIGCHLD));
+        let waited_for = action.is_some_and(|action| {
+            action.handler != SigHandler::Ignore && !action.flags.contains(SaFlags::NOCLDWAIT)
+        });
         let process = &mut self.m.processes[id.index()];
-        process.status = match parent {
-            Some(_) => ProcessStatus::Zombie(status),
-            None => ProcessStatus::Reaped,
+        process.signals = ProcessSignals::default();
+        process.status = if waited_for {
+            ProcessStatus::Zombie(status)
+        } else {
+            ProcessStatus::Reaped
         };
-        parent.map(|parent| self.m.processes[parent.index()].wait_chldexit)
+        let parent = parent?;
+        let (code, status) = match status {
+            WaitStatus::Signaled(signal) => (SiCode::CLD_KILLED, signal.0),
+            WaitStatus::Exited(status) => (SiCode::CLD_EXITED, status),
+            WaitStatus::Stopped(_) | WaitStatus::Continued => unreachable!("no way to end"),
+        };
+        let leader = self.m.processes[id.index()].leader;
+        let info = SigInfo {
+            status,
+            ..self.m.info_from(leader, Signal::SIGCHLD, code)
+        };
+        if action.is_some_and(|action| action.handler != SigHandler::Ignore) {
+            self.send_signal(SendTo::Process(parent), info);
+        }
+        Some(self.m.process(parent).wait_chldexit)
     }
 }
 
@@ -288,7 +345,9 @@ impl Encode for Task {
             answer,
             sleeping,
             timer_fired,
+            sigpending,
             fatal_signal,
+            signals,
             poll_hooks: _, // the queues' entries
             poll_triggered,
             stuck: _,
@@ -299,14 +358,20 @@ impl Encode for Task {
             Life::Exiting => 2,
             Life::Dead => 3,
         };
+        let signals = signals.to_encode();
         let flags = u64::from(*sleeping)
             | u64::from(*fatal_signal) << 1
             | u64::from(*poll_triggered) << 2
             | u64::from(answer.is_some()) << 3
-            | u64::from(*timer_fired) << 4;
+            | u64::from(*timer_fired) << 4
+            | u64::from(signals.is_some()) << 5
+            | u64::from(*sigpending) << 6;
         let call = call.as_ref().map(Call::to_encode);
         let which = call.map_or(0, |(number, _)| number);
-        to.numbers([life << 5 | flags, process.number(to), which]);
+        to.numbers([life << 7 | flags, process.number(to), which]);
+        if let Some(signals) = signals {
+            signals.encode(to);
+        }
         if let Some((_, call)) = call {
             call.encode(to);
         }
@@ -326,6 +391,7 @@ impl Encode for Process {
             status,
             exit_status,
             wait_chldexit,
+            signals,
         } = self;
         to.queue(*wait_chldexit);
         let (leader, parent) = (leader.number(to), parent.number(to));
@@ -334,10 +400,14 @@ impl Encode for Process {
                 // Hardly anybody changes the limits.
                 let Rlimit { rlim_cur, rlim_max } = nofile;
                 let limits = [rlim_cur ^ NOFILE.rlim_cur, rlim_max ^ NOFILE.rlim_max];
-                let ending = exit_status.is_some().number(to);
+                let signals = signals.to_encode();
+                let ending = exit_status.is_some().number(to) | signals.is_some().number(to) << 2;
                 to.numbers([leader, ending, parent, uid.number(to), limits[0], limits[1]]);
                 if let Some(status) = exit_status {
                     status.encode(to);
+                }
+                if let Some(signals) = signals {
+                    signals.encode(to);
                 }
             }
             ProcessStatus::Zombie(status) => {

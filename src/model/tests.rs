@@ -1,11 +1,13 @@
 //! Random programs, in random interleavings, held against what must be true of every one of them.
 
 use super::call::Stepped;
+use super::signal::Stop;
 use super::task::Life;
 use super::{Kernel, Machine, Model, Pace};
 use crate::abi::{
     Answer, Bytes, CtlOp, EpollCreateFlags, EpollEvent, EventMask, FcntlCmd, Fd, OpenFlags, OutPtr,
-    PollFd, Ptr, Room, Signal, Syscall, TaskId, Timeout,
+    PollFd, Ptr, Room, SaFlags, Select, SigAction, SigHandler, SigSet, SigmaskHow, Signal, Syscall,
+    TaskId, Timeout, Timespec,
 };
 use crate::backend::{Backend, Thaw};
 
@@ -41,6 +43,8 @@ enum Mortality {
     Immortal,
     /// They fork, exit, kill, and wait for each other.
     Mortal,
+    /// And send each other signals, most of which do not kill.
+    Signalled,
 }
 
 const NONBLOCK: OpenFlags = OpenFlags::NONBLOCK;
@@ -112,7 +116,106 @@ fn ctl(chance: &mut Chance) -> Syscall {
     }
 }
 
+fn signal(chance: &mut Chance) -> Signal {
+    chance.of(&[
+        Signal::SIGUSR1,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
+        Signal::SIGCHLD,
+        Signal::SIGCONT,
+        Signal::SIGCONT,
+        Signal::SIGSTOP,
+        Signal(34),
+    ])
+}
+
+fn mask(chance: &mut Chance) -> Ptr<SigSet> {
+    let set = [signal(chance), signal(chance)].into_iter().collect();
+    chance.of(&[Ptr::NULL, Ptr::To(SigSet::EMPTY), Ptr::To(set)])
+}
+
+fn signal_call(chance: &mut Chance) -> Syscall {
+    let sigsetsize = 8;
+    let time = Timespec {
+        tv_sec: 0,
+        tv_nsec: 1_000_000,
+    };
+    let pid = chance.of(&[0, 1, 1, 2, 3, 4, 5, 6]);
+    match chance.below(16) {
+        0..4 => Syscall::Kill {
+            pid,
+            sig: signal(chance),
+        },
+        4..7 => Syscall::Tkill {
+            tid: pid,
+            sig: signal(chance),
+        },
+        7 | 8 => Syscall::RtSigaction {
+            sig: signal(chance),
+            act: Ptr::To(SigAction {
+                handler: chance.of(&[SigHandler::Handle, SigHandler::Handle, SigHandler::Ignore]),
+                flags: chance.of(&[
+                    SaFlags::empty(),
+                    SaFlags::RESTART,
+                    SaFlags::RESTART | SaFlags::NODEFER,
+                    SaFlags::NOCLDSTOP,
+                    SaFlags::NOCLDWAIT,
+                ]),
+                mask: chance.of(&[SigSet::EMPTY, SigSet::of(Signal::SIGUSR1), SigSet(!0)]),
+            }),
+            oldact: OutPtr::NULL,
+            sigsetsize,
+        },
+        9 | 10 => Syscall::RtSigprocmask {
+            how: SigmaskHow(chance.of(&[0, 1, 2])),
+            set: mask(chance),
+            oldset: OutPtr::PLENTY,
+            sigsetsize,
+        },
+        11 => Syscall::EpollPwait {
+            epfd: fd(chance),
+            events: events_buffer(chance),
+            maxevents: 2,
+            timeout: chance.of(&[0, 1, -1]).into(),
+            sigmask: mask(chance),
+            sigsetsize,
+        },
+        12 => Syscall::Ppoll {
+            fds: vec![PollFd {
+                fd: fd(chance),
+                events: EventMask::IN,
+                revents: EventMask::empty(),
+            }],
+            timeout: chance.of(&[None, Some(time)]),
+            sigmask: mask(chance),
+            sigsetsize,
+        },
+        13 => Syscall::Pselect6 {
+            select: Box::new(Select {
+                nfds: 6,
+                readfds: Some([fd(chance)].into_iter().collect()),
+                writefds: None,
+                exceptfds: None,
+                timeout: chance.of(&[None, Some(time)]),
+            }),
+            sigmask: mask(chance),
+            sigsetsize,
+        },
+        14 => Syscall::Nanosleep {
+            req: Ptr::To(time),
+            rem: OutPtr::PLENTY,
+        },
+        _ => Syscall::RtSigsuspend {
+            mask: Ptr::To(SigSet::EMPTY),
+            sigsetsize,
+        },
+    }
+}
+
 fn call(chance: &mut Chance, mortality: Mortality) -> Syscall {
+    if mortality == Mortality::Signalled && chance.one_in(3) {
+        return signal_call(chance);
+    }
     let timeout = Timeout(chance.of(&[-1, 0, 0, 5, 5]));
     match chance.below(36) {
         0 => new_file(chance),
@@ -165,7 +268,7 @@ fn call(chance: &mut Chance, mortality: Mortality) -> Syscall {
         31 => Syscall::Fork,
         32 => Syscall::Wait4 {
             pid: -1,
-            options: chance.of(&[0, 1]),
+            options: chance.of(&[0, 1, 2, 8]),
         },
         _ => match chance.below(6) {
             0 => Syscall::ExitGroup { status: 7 },
@@ -335,7 +438,7 @@ fn invariants_hold(mortality: Mortality, seeds: std::ops::Range<u64>) {
         for task in program.machine.task_ids() {
             let task = program.machine.task(task);
             assert!(
-                task.call.is_none() || task.sleeping,
+                task.call.is_none() || task.sleeping || task.signals.stop == Stop::Stopped,
                 "stuck: {}",
                 program.story()
             );
@@ -353,35 +456,45 @@ fn invariants_hold_while_tasks_are_born_and_die() {
     invariants_hold(Mortality::Mortal, 1000..1150);
 }
 
+#[test]
+fn invariants_hold_while_signals_fly() {
+    invariants_hold(Mortality::Signalled, 2000..2300);
+}
+
 /// The same calls, each in one go and each in steps that nobody interrupts.
 #[test]
 fn a_whole_call_is_its_steps() {
     for seed in 0..50 {
-        let mut whole = Program::new(seed, Mortality::Mortal);
-        let mut steps = Program::new(seed, Mortality::Mortal);
-        for _ in 0..200 {
-            let task = whole.anybody();
-            steps.anybody();
-            let state = whole.machine.task(task);
-            if state.call.is_some() || state.life != Life::Alive {
-                for machine in [&mut whole.machine, &mut steps.machine] {
-                    machine.step(task, &mut ());
-                    machine.take_answer(task);
-                }
-            } else {
-                let call = call(&mut whole.chance, Mortality::Mortal);
-                steps.chance.0 = whole.chance.0;
-                let begun = steps.machine.begin(task, call.clone(), &mut ()).unwrap();
-                let answer = whole.whole(task, call.clone());
-                while begun == Answer::Blocked
-                    && steps.machine.step(task, &mut ()) == Stepped::Moved
-                    && steps.machine.task(task).answer.is_none()
-                {}
-                let stepped = steps.machine.take_answer(task).unwrap_or(begun);
-                assert_eq!(answer, stepped, "{call:?}");
+        whole_calls_are_their_steps(seed, Mortality::Mortal);
+        whole_calls_are_their_steps(seed + 50, Mortality::Signalled);
+    }
+}
+
+fn whole_calls_are_their_steps(seed: u64, mortality: Mortality) {
+    let mut whole = Program::new(seed, mortality);
+    let mut steps = Program::new(seed, mortality);
+    for _ in 0..200 {
+        let task = whole.anybody();
+        steps.anybody();
+        let state = whole.machine.task(task);
+        if state.call.is_some() || state.life != Life::Alive {
+            for machine in [&mut whole.machine, &mut steps.machine] {
+                machine.step(task, &mut ());
+                machine.take_answer(task);
             }
-            assert_eq!(whole.encoded(), steps.encoded(), "{}", whole.story());
+        } else {
+            let call = call(&mut whole.chance, mortality);
+            steps.chance.0 = whole.chance.0;
+            let begun = steps.machine.begin(task, call.clone(), &mut ()).unwrap();
+            let answer = whole.whole(task, call.clone());
+            while begun == Answer::Blocked
+                && steps.machine.step(task, &mut ()) == Stepped::Moved
+                && steps.machine.task(task).answer.is_none()
+            {}
+            let stepped = steps.machine.take_answer(task).unwrap_or(begun);
+            assert_eq!(answer, stepped, "{call:?}");
         }
+        assert_eq!(whole.encoded(), steps.encoded(), "{}", whole.story());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::abi::{EpollEvent, EventMask, Fd, TaskId};
+use crate::abi::{EpollEvent, EventMask, Fd, Signal, TaskId};
 
 /// An epoll instance, named by the descriptor under which it was created.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -136,6 +136,33 @@ pub enum Trace {
     Timeout { task: TaskId },
     /// The last reference to a file is gone (`__fput`).
     Release(FileRef),
+    /// `send_signal`: what became of a signal to this task, or to its process.
+    Signal {
+        signal: Signal,
+        target: TaskId,
+        fate: SignalFate,
+    },
+    /// `handle_signal`: a task is about to run its handler.
+    Handler { task: TaskId, signal: Signal },
+    /// `do_signal_stop`: a task stops.
+    Stop { task: TaskId },
+    /// `prepare_signal`: SIGCONT makes the process of this task go on.
+    Continue { task: TaskId },
+    /// `arch_do_signal_or_restart`: a call that a signal has interrupted is made again.
+    Restart { task: TaskId },
+}
+
+/// What became of a signal when it was sent.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum SignalFate {
+    /// Dropped: the process ignores it, or is about to end.
+    Ignored,
+    /// Dropped: one of its kind is pending already.
+    AlreadyPending,
+    /// It stays pending: everybody blocks it, or has stopped.
+    Pending,
+    /// This task is to take it.
+    Wakes(TaskId),
 }
 
 impl fmt::Display for EpRef {
@@ -270,6 +297,33 @@ impl fmt::Display for Trace {
             }
             Trace::Frozen { task } => write!(f, "task {} stands at a frozen page", task.0),
             Trace::Timeout { task } => write!(f, "task {}: the deadline has passed", task.0),
+            Trace::Signal {
+                signal,
+                target,
+                fate,
+            } => {
+                write!(f, "send_signal: {signal} to task {}: ", target.0)?;
+                match fate {
+                    SignalFate::Ignored => f.write_str("ignored"),
+                    SignalFate::AlreadyPending => f.write_str("pending already, nothing"),
+                    SignalFate::Pending => f.write_str("pending, nobody takes it now"),
+                    SignalFate::Wakes(task) => write!(f, "task {} is to take it", task.0),
+                }
+            }
+            Trace::Handler { task, signal } => {
+                write!(
+                    f,
+                    "handle_signal: task {} runs its handler of {signal}",
+                    task.0
+                )
+            }
+            Trace::Stop { task } => write!(f, "do_signal_stop: task {} stops", task.0),
+            Trace::Continue { task } => {
+                write!(f, "prepare_signal: the process of task {} goes on", task.0)
+            }
+            Trace::Restart { task } => {
+                write!(f, "task {} makes its call again", task.0)
+            }
             Trace::Release(file) => write!(f, "__fput: last reference to {file}"),
         }
     }

@@ -9,6 +9,6 @@ mod observer;
 mod picture;
 mod state;
 
-pub use event::{EpRef, FileRef, ItemRef, Place, QueueRef, Trace, Verdict};
+pub use event::{EpRef, FileRef, ItemRef, Place, QueueRef, SignalFate, Trace, Verdict};
 pub use observer::{Observer, Recorder};
 pub use state::{EpollState, FileState, NodeState, State, TaskState, WaiterState};

@@ -181,7 +181,7 @@ impl<O: Observer> Kernel<'_, O> {
         if call.timed_out {
             return Flow::Done;
         }
-        if self.m.task(task).fatal_signal {
+        if self.m.task(task).sigpending {
             return call.fail(Errno::EINTR);
         }
         call.at = WaitAt::Enqueue;
@@ -202,7 +202,7 @@ impl<O: Observer> Kernel<'_, O> {
         Flow::Next
     }
 
-    /// Step: go on once woken, at the deadline, or to die.
+    /// Step: go on once woken, at the deadline, or for a signal.
     fn wait_sleep(&mut self, task: TaskId, call: &mut EpollWait) -> Flow {
         if !self.m.task(task).is_awake() {
             return Flow::Blocked;

@@ -13,7 +13,7 @@ pub(crate) use eventfd::EventFd;
 pub(crate) use ops::{Caller, FileOps, Kind, PollHeads};
 pub(crate) use pipe::{Pipe, PipeEnd, PipeResize};
 pub(crate) use plain::Plain;
-pub(crate) use transfer::{Transfer, Wakes};
+pub(crate) use transfer::{Transfer, Wakes, What};
 
 use super::Machine;
 use super::arena::{EpId, FileId, ItemId};

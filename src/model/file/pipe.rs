@@ -20,6 +20,7 @@ use crate::abi::{
 use crate::model::arena::{FileId, HeadId, PipeId};
 use crate::model::call::{Flow, Held, Steps};
 use crate::model::encode::{Encode, Encoder, Number};
+use crate::model::signal::restart::ERESTARTSYS;
 use crate::model::wait_queue::{Nr, Wake, Walked, Walks};
 use crate::model::{Kernel, Machine};
 use crate::trace::Observer;
@@ -348,6 +349,7 @@ impl FileOps for PipeEnd {
         let packet = kernel.m.files[caller.file]
             .flags
             .contains(OpenFlags::DIRECT);
+        let interrupted = kernel.m.task(caller.task).sigpending;
         let pipe = &mut kernel.m.pipes[self.pipe];
         // In the first round a reader's absence ends the call before it has looked at the ring.
         let was_empty = pipe.bufs.is_empty() && (pipe.readers > 0 || io.slept);
@@ -361,13 +363,17 @@ impl FileOps for PipeEnd {
                 }
                 io.written += pipe.fill(&bytes[io.written..], packet);
                 if io.written < bytes.len() {
-                    if !nonblocking {
+                    if !nonblocking && !interrupted {
                         if was_empty {
                             io.wakes.push(pipe.wake_readers());
                         }
                         return Attempt::Sleep;
                     }
-                    failed = Some(Errno::EAGAIN);
+                    failed = Some(if nonblocking {
+                        Errno::EAGAIN
+                    } else {
+                        ERESTARTSYS
+                    });
                 }
             }
         }

@@ -2,17 +2,20 @@
 //! in trying again.
 
 use super::ops::{Awaited, Caller, FileOps};
-use crate::abi::{Answer, Bytes, Errno, Out, OutPtr, Ptr, TaskId};
+use crate::abi::{Answer, Bytes, Errno, Fd, Out, OutPtr, Ptr, TaskId};
 use crate::model::Kernel;
 use crate::model::arena::{FileId, WaitId};
 use crate::model::call::{Flow, Held, Steps};
 use crate::model::encode::{Encode, Encoder, encode_option, variant_is_number};
+use crate::model::signal::restart::ERESTARTSYS;
 use crate::model::wait_queue::{Wake, WakeFn, Walked, Walks};
 use crate::trace::{Observer, Place};
 
 /// A call in flight.
 #[derive(Clone, Debug)]
 pub(crate) struct Transfer {
+    /// The number that the program passed, which it will pass again if the call is made again.
+    fd: Fd,
     file: FileId,
     what: What,
     at: At,
@@ -106,17 +109,18 @@ impl Io {
 }
 
 impl Transfer {
-    pub(crate) fn read(file: FileId, buf: OutPtr, count: u64) -> Transfer {
-        Transfer::new(file, What::Read { buf, count })
+    pub(crate) fn read(fd: Fd, file: FileId, buf: OutPtr, count: u64) -> Transfer {
+        Transfer::new(fd, file, What::Read { buf, count })
     }
 
-    pub(crate) fn write(file: FileId, buf: Ptr<Bytes>, count: u64) -> Transfer {
-        Transfer::new(file, What::Write { buf, count })
+    pub(crate) fn write(fd: Fd, file: FileId, buf: Ptr<Bytes>, count: u64) -> Transfer {
+        Transfer::new(fd, file, What::Write { buf, count })
     }
 
     #[inline]
-    fn new(file: FileId, what: What) -> Transfer {
+    fn new(fd: Fd, file: FileId, what: What) -> Transfer {
         Transfer {
+            fd,
             file,
             what,
             at: At::Change,
@@ -124,6 +128,11 @@ impl Transfer {
             waiter: None,
             result: Ok(0),
         }
+    }
+
+    /// What the call was made with.
+    pub(crate) fn into_arguments(self) -> (Fd, What) {
+        (self.fd, self.what)
     }
 
     #[inline]
@@ -223,9 +232,14 @@ impl<O: Observer> Kernel<'_, O> {
             call.at = At::Change;
             return Flow::Next;
         }
-        // Asked in this order, so that who was woken for something takes it before it dies.
-        if self.m.task(task).fatal_signal {
-            call.result = Err(Errno::EINTR);
+        // Asked in this order, so that who was woken for something takes it before its signals.
+        if self.m.task(task).sigpending {
+            if matches!(call.what, What::Write { .. }) && self.pipe_of(call.file).is_some() {
+                // A pipe's writer has its wake-ups to pass on, and finds the signal there.
+                call.at = At::Change;
+                return Flow::Next;
+            }
+            call.result = Err(ERESTARTSYS);
             return Flow::Done;
         }
         let func = WakeFn::Autoremove(task);
@@ -235,10 +249,9 @@ impl<O: Observer> Kernel<'_, O> {
         Flow::Next
     }
 
-    /// Step: go on once woken, or to die.
+    /// Step: go on once woken, be it by a signal.
     fn transfer_sleep(&mut self, task: TaskId, call: &mut Transfer) -> Flow {
-        let state = self.m.task(task);
-        if state.sleeping && !state.fatal_signal {
+        if !self.m.task(task).is_awake() {
             return Flow::Blocked;
         }
         let queued_on = call.waiter.and_then(|waiter| self.m.waits[waiter].whead);
@@ -294,6 +307,7 @@ variant_is_number!(At);
 impl Encode for Transfer {
     fn encode(&self, to: &mut Encoder<'_>) {
         let Transfer {
+            fd,
             file,
             what,
             at,
@@ -319,6 +333,7 @@ impl Encode for Transfer {
             result.err().encode(to);
             bytes.encode(to);
         } else {
+            fd.encode(to);
             what.encode(to);
             written.encode(to);
             slept.encode(to);

@@ -9,10 +9,13 @@ mod descriptors;
 mod poll;
 mod process;
 mod release;
+mod signal;
+mod sleep;
 
 pub(crate) use poll::Poll;
 pub(crate) use process::{Exit, Wait4};
 pub(crate) use release::Release;
+pub(crate) use sleep::Sleep;
 
 use super::Kernel;
 use super::arena::FileId;
@@ -20,8 +23,7 @@ use super::call::Steps;
 use super::eventpoll::{Deadline, EpollCtl, EpollWait};
 use super::file::{FileOps, Kind, Transfer};
 use crate::abi::{
-    Answer, Bytes, Errno, FcntlCmd, Fd, Out, OutPtr, Ptr, Room, SigSet, Signal, Syscall, TaskId,
-    Timespec,
+    Answer, Bytes, Errno, FcntlCmd, Fd, Out, OutPtr, Ptr, Room, Syscall, TaskId, Timespec,
 };
 use crate::backend::LabError;
 use crate::trace::Observer;
@@ -63,15 +65,18 @@ impl<O: Observer> Kernel<'_, O> {
             Syscall::Read { fd, buf, count } => {
                 refuse_frozen(buf)?;
                 match self.check_read(task, fd, buf, count) {
-                    Ok(file) => self.run(task, &mut Transfer::read(file, buf, count)),
+                    Ok(file) => self.run(task, &mut Transfer::read(fd, file, buf, count)),
                     Err(errno) => Ok(Answer::err(errno)),
                 }
             }
             Syscall::Write { fd, buf, count } => match self.check_write(task, fd, &buf, count) {
-                Ok(file) => self.run(task, &mut Transfer::write(file, buf, count)),
+                Ok(file) => self.run(task, &mut Transfer::write(fd, file, buf, count)),
                 Err(errno) => Ok(Answer::err(errno)),
             },
-            other => self.rarer_syscall(task, other),
+            other => {
+                let answer = self.rarer_syscall(task, other)?;
+                Ok(self.finish(task, answer))
+            }
         }
     }
 
@@ -99,7 +104,8 @@ impl<O: Observer> Kernel<'_, O> {
                 sigsetsize,
             } => {
                 let deadline = self.m.deadline_ms(timeout);
-                let begun = check_sigmask(sigmask, sigsetsize)
+                let begun = self
+                    .set_user_sigmask(task, sigmask, sigsetsize)
                     .and_then(|()| self.begin_epoll_wait(task, epfd, events, maxevents, deadline));
                 self.go(task, begun)?
             }
@@ -112,7 +118,7 @@ impl<O: Observer> Kernel<'_, O> {
                 sigsetsize,
             } => {
                 let begun = self.deadline_ptr(timeout).and_then(|deadline| {
-                    check_sigmask(sigmask, sigsetsize)?;
+                    self.set_user_sigmask(task, sigmask, sigsetsize)?;
                     self.begin_epoll_wait(task, epfd, events, maxevents, deadline)
                 });
                 self.go(task, begun)?
@@ -128,11 +134,20 @@ impl<O: Observer> Kernel<'_, O> {
             }
             Syscall::Pselect6 {
                 select,
-                sigmask: Ptr::Addr(0),
-                ..
+                sigmask,
+                sigsetsize,
             } => {
                 let timeout = select.timeout.map(|timeout| timeout.nanoseconds());
-                let begun = self.begin_select(task, *select, timeout);
+                let begun = self.begin_pselect(task, *select, timeout, (sigmask, sigsetsize));
+                self.go(task, begun)?
+            }
+            Syscall::Ppoll {
+                fds,
+                timeout,
+                sigmask,
+                sigsetsize,
+            } => {
+                let begun = self.begin_ppoll(task, fds, timeout, (sigmask, sigsetsize));
                 self.go(task, begun)?
             }
             Syscall::EpollCreate { size } => answer_fd(self.epoll_create(task, size)),
@@ -204,23 +219,41 @@ impl<O: Observer> Kernel<'_, O> {
                 let begun = Wait4::begin(pid, options);
                 self.go(task, begun)?
             }
-            Syscall::Kill {
-                pid,
-                sig: Signal::SIGKILL,
-            } => answer(self.kill(task, pid)),
-            Syscall::Pselect6 { .. }
-            | Syscall::Ppoll { .. }
-            | Syscall::Kill { .. }
-            | Syscall::Tgkill { .. }
-            | Syscall::Tkill { .. }
-            | Syscall::RtSigaction { .. }
-            | Syscall::RtSigprocmask { .. }
-            | Syscall::RtSigpending { .. }
-            | Syscall::RtSigsuspend { .. }
-            | Syscall::Pause
-            | Syscall::Nanosleep { .. }
-            | Syscall::ClockNanosleep { .. } => {
-                return Err(LabError::new("this call is not there yet"));
+            Syscall::Kill { pid, sig } => self.kill(task, pid, sig)?,
+            Syscall::Tgkill { tgid, tid, sig } => answer(self.tgkill(task, Some(tgid), tid, sig)),
+            Syscall::Tkill { tid, sig } => answer(self.tgkill(task, None, tid, sig)),
+            Syscall::RtSigaction {
+                sig,
+                act,
+                oldact,
+                sigsetsize,
+            } => answer_out(self.rt_sigaction(task, sig, act, oldact, sigsetsize)),
+            Syscall::RtSigprocmask {
+                how,
+                set,
+                oldset,
+                sigsetsize,
+            } => answer_out(self.rt_sigprocmask(task, how, set, oldset, sigsetsize)),
+            Syscall::RtSigpending { set, sigsetsize } => {
+                answer_out(self.rt_sigpending(task, set, sigsetsize))
+            }
+            Syscall::RtSigsuspend { mask, sigsetsize } => {
+                let begun = self.begin_sigsuspend(task, mask, sigsetsize);
+                self.go(task, begun)?
+            }
+            Syscall::Pause => self.run(task, &mut Sleep::pause())?,
+            Syscall::Nanosleep { req, rem } => {
+                let begun = self.begin_nanosleep(req, rem);
+                self.go(task, begun)?
+            }
+            Syscall::ClockNanosleep {
+                clockid,
+                flags,
+                req,
+                rem,
+            } => {
+                let begun = self.begin_clock_nanosleep(clockid, flags, req, rem)?;
+                self.go(task, begun)?
             }
             Syscall::PrlimitNofile { new_limit } => {
                 answer_out(self.prlimit_nofile(task, new_limit))
@@ -235,7 +268,7 @@ impl<O: Observer> Kernel<'_, O> {
 
     /// `ksys_read` up to the file's own method.
     #[inline]
-    fn check_read(
+    pub(crate) fn check_read(
         &mut self,
         task: TaskId,
         fd: Fd,
@@ -257,7 +290,7 @@ impl<O: Observer> Kernel<'_, O> {
 
     /// `ksys_write` up to the file's own method.
     #[inline]
-    fn check_write(
+    pub(crate) fn check_write(
         &mut self,
         task: TaskId,
         fd: Fd,
@@ -296,16 +329,6 @@ impl<O: Observer> Kernel<'_, O> {
     fn kind(&self, task: TaskId, fd: Fd) -> Result<&Kind, Errno> {
         let file = self.m.fget(task, fd).ok_or(Errno::EBADF)?;
         Ok(&self.m.files[file].kind)
-    }
-}
-
-/// `set_user_sigmask`: without a mask its size does not matter.
-fn check_sigmask(sigmask: Ptr<SigSet>, sigsetsize: u64) -> Result<(), Errno> {
-    match sigmask {
-        Ptr::Addr(0) => Ok(()),
-        _ if sigsetsize != SIGSET_SIZE => Err(Errno::EINVAL),
-        Ptr::Addr(_) => Err(Errno::EFAULT),
-        Ptr::To(_) => Ok(()),
     }
 }
 

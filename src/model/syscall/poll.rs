@@ -5,9 +5,13 @@ use super::super::Kernel;
 use super::super::call::{Flow, Held, Steps};
 use super::super::encode::{Encode, Encoder, Number, encode_option};
 use super::super::eventpoll::{Deadline, NestedPolls, Polled};
+use super::super::signal::restart::ERESTARTNOHAND;
 use super::super::task::PollHook;
 use super::super::wait_queue::WakeFn;
-use crate::abi::{Answer, Errno, EventMask, Fd, FdSet, Out, PollFd, Select, TaskId, Timeout};
+use crate::abi::{
+    Answer, Errno, EventMask, Fd, FdSet, Out, PollFd, Ptr, Select, SigSet, TaskId, Timeout,
+    Timespec,
+};
 use crate::model::arena::{FileId, WaitId};
 use crate::trace::{Observer, Trace};
 
@@ -27,6 +31,8 @@ pub(crate) struct Poll {
     /// Files whose last reference it had.
     released: Vec<FileId>,
     interrupted: bool,
+    /// The mask that it has set for as long as it takes.
+    sigmask: Option<SigSet>,
 }
 
 /// A file to ask.
@@ -139,6 +145,60 @@ impl<O: Observer> Kernel<'_, O> {
         Ok(Poll::new(entries, Form::Select(sets), deadline))
     }
 
+    /// ppoll(2): poll(2) with a finer timeout and a mask of its own.
+    pub(super) fn begin_ppoll(
+        &mut self,
+        task: TaskId,
+        fds: Vec<PollFd>,
+        timeout: Option<Timespec>,
+        (sigmask, sigsetsize): (Ptr<SigSet>, u64),
+    ) -> Result<Poll, Errno> {
+        let deadline = match timeout {
+            None => Deadline::Never,
+            Some(time) => self
+                .m
+                .deadline_after(time.nanoseconds().ok_or(Errno::EINVAL)?),
+        };
+        self.set_user_sigmask(task, sigmask, sigsetsize)?;
+        let call = self.begin_poll(task, fds, Timeout(-1))?;
+        Ok(Poll {
+            sigmask: value(sigmask),
+            ..Poll::new(call.entries, call.form, deadline)
+        })
+    }
+
+    /// pselect(2): select(2) with a finer timeout and a mask of its own.
+    pub(super) fn begin_pselect(
+        &mut self,
+        task: TaskId,
+        select: Select<Timespec>,
+        timeout: Option<Option<u64>>,
+        (sigmask, sigsetsize): (Ptr<SigSet>, u64),
+    ) -> Result<Poll, Errno> {
+        if timeout == Some(None) {
+            return Err(Errno::EINVAL);
+        }
+        self.set_user_sigmask(task, sigmask, sigsetsize)?;
+        let call = self.begin_select(task, select, timeout)?;
+        Ok(Poll {
+            sigmask: value(sigmask),
+            ..call
+        })
+    }
+
+    /// The call once more, with what is left of its time.
+    pub(crate) fn poll_again(&mut self, task: TaskId, call: Poll) -> Result<Poll, Errno> {
+        if let Some(mask) = call.sigmask {
+            self.swap_mask(task, mask);
+        }
+        if let Form::Select(_) = call.form {
+            for entry in &call.entries {
+                self.m.fget(task, entry.fd).ok_or(Errno::EBADF)?;
+            }
+        }
+        Ok(call)
+    }
+
     /// Step: hook onto one file's queues, and ask it (`do_pollfd`).
     fn poll_ask(&mut self, task: TaskId, call: &mut Poll, index: usize) -> Flow {
         let Some(&Entry { fd, filter, .. }) = call.entries.get(index) else {
@@ -190,7 +250,10 @@ impl<O: Observer> Kernel<'_, O> {
     /// Step: all were asked. Is there an answer, or reason to wait for one?
     fn poll_decide(&mut self, task: TaskId, call: &mut Poll) -> Flow {
         call.hooking = false;
-        if call.found() || call.timed_out || self.m.task(task).fatal_signal {
+        let sigpending = self.m.task(task).sigpending;
+        if call.found() || call.timed_out || sigpending {
+            // Here a signal beats even a timeout of 0 (`do_poll`); select(2) asks once more at its end.
+            call.interrupted = sigpending && !call.found();
             call.at = At::Unhook;
         } else if std::mem::take(&mut self.m.task_mut(task).poll_triggered) {
             // Between the question and here something has changed: ask again.
@@ -202,7 +265,7 @@ impl<O: Observer> Kernel<'_, O> {
         Flow::Next
     }
 
-    /// Step: go on once told, at the deadline, or to die. After the deadline there is one more round.
+    /// Step: go on once told, at the deadline, or for a signal. After the deadline there is one more round.
     fn poll_sleep(&mut self, task: TaskId, call: &mut Poll) -> Flow {
         if !self.m.task(task).is_awake() {
             return Flow::Blocked;
@@ -235,8 +298,9 @@ impl<O: Observer> Kernel<'_, O> {
         }
         let state = self.m.task_mut(task);
         state.poll_triggered = false;
-        if state.fatal_signal && !call.found() {
-            call.interrupted = true;
+        if matches!(call.form, Form::Select(_)) {
+            // `core_sys_select`
+            call.interrupted = state.sigpending && !call.found();
         }
         Flow::Done
     }
@@ -260,7 +324,33 @@ impl<O: Observer> Kernel<'_, O> {
     }
 }
 
+/// What is behind a pointer that was found to lead somewhere, or is `NULL`.
+fn value<T>(ptr: Ptr<T>) -> Option<T> {
+    match ptr {
+        Ptr::To(value) => Some(value),
+        Ptr::Addr(_) => None,
+    }
+}
+
 impl Poll {
+    /// The same call before its first step.
+    pub(crate) fn rewound(self) -> Poll {
+        let Poll {
+            mut entries,
+            form,
+            deadline,
+            sigmask,
+            ..
+        } = self;
+        for entry in &mut entries {
+            entry.answer = EventMask::empty();
+        }
+        Poll {
+            sigmask,
+            ..Poll::new(entries, form, deadline)
+        }
+    }
+
     fn new(entries: Vec<Entry>, form: Form, deadline: Deadline) -> Poll {
         let now = deadline == Deadline::Now;
         Poll {
@@ -274,6 +364,7 @@ impl Poll {
             asked: None,
             released: Vec::new(),
             interrupted: false,
+            sigmask: None,
         }
     }
 
@@ -365,7 +456,7 @@ impl Steps for Poll {
 
     fn answer(&mut self) -> Answer {
         if self.interrupted {
-            Answer::err(Errno::EINTR)
+            Answer::err(ERESTARTNOHAND)
         } else {
             self.report()
         }
@@ -409,7 +500,8 @@ impl Encode for Poll {
             polls,
             asked,
             released,
-            interrupted: _, // known at the end only
+            interrupted,
+            sigmask,
         } = self;
         // Answers from here on belong to the last round, and will be overwritten before they are read.
         let (number, answered) = match at {
@@ -424,6 +516,8 @@ impl Encode for Poll {
             answered.number(to),
             timed_out.number(to),
             hooking.number(to),
+            interrupted.number(to),
+            sigmask.number(to),
         ]);
         deadline.encode(to);
         polls.encode(to);

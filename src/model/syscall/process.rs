@@ -1,16 +1,20 @@
-//! Calls about processes: fork(2), execve(2), exit_group(2), wait4(2), kill(2), prlimit(2), setresuid(2).
+//! Calls about processes: fork(2), execve(2), exit_group(2), wait4(2), prlimit(2), setresuid(2).
 
-use super::super::Kernel;
 use super::super::call::{Flow, Held, Steps};
 use super::super::encode::{Encode, Encoder, Number, encode_option, variant_is_number};
+use super::super::signal::restart::ERESTARTSYS;
+use super::super::signal::{Job, Stop, ThreadSignals};
 use super::super::task::{Life, ProcessStatus};
 use super::super::wait_queue::{Nr, Wake, WakeFn, Walked, Walks};
+use super::super::{Kernel, Machine, task_index};
 use super::release::Release;
-use crate::abi::{Answer, Errno, EventMask, Out, Rlimit, Signal, TaskId, WaitStatus};
+use crate::abi::{Answer, Errno, EventMask, Out, Rlimit, SigSet, TaskId, WaitStatus};
 use crate::model::arena::{FileId, Id, ProcId, WaitId};
 use crate::trace::{Observer, Place};
 
 const WNOHANG: i32 = 1;
+const WUNTRACED: i32 = 2;
+const WCONTINUED: i32 = 8;
 /// Every option that wait4(2) knows (`WNOHANG|WUNTRACED|WCONTINUED|__WNOTHREAD|__WALL|__WCLONE`).
 const WAIT_OPTIONS: i32 = 0x1 | 0x2 | 0x8 | 0x2000_0000 | 0x4000_0000 | i32::MIN;
 /// The most descriptors that anybody may ask for (`fs.nr_open`).
@@ -19,12 +23,17 @@ const NR_OPEN: u64 = 1 << 20;
 impl<O: Observer> Kernel<'_, O> {
     /// fork(2): the child has the same numbers for the same files, epolls among them.
     pub(super) fn fork(&mut self, task: TaskId) -> TaskId {
-        let parent = self.m.task(task).process;
         let process = self.m.process(task);
         let (uid, nofile) = (process.uid, process.nofile);
+        let signals = process.signals.inherited();
+        let blocked = self.m.task(task).signals.own_mask();
         let files = self.m.dup_table(task);
-        let child = self.m.new_process(files, uid, nofile, Some(parent));
-        self.m.processes[child.index()].leader
+        let child = self.m.new_process(files, uid, nofile, Some(task));
+        let child = &mut self.m.processes[child.index()];
+        child.signals = signals;
+        let leader = child.leader;
+        self.m.task_mut(leader).signals.blocked = blocked;
+        leader
     }
 
     /// execve(2) of something that only sleeps: of the process remain its number and its files.
@@ -33,6 +42,7 @@ impl<O: Observer> Kernel<'_, O> {
         let process = self.m.task(task).process;
         self.kill_threads(process, Some(task));
         let closed = self.close_on_exec(task);
+        self.m.process_mut(task).signals.reset();
         self.m.task_mut(task).life = Life::Elsewhere;
         Release::new(Answer::ret(0), closed)
     }
@@ -48,29 +58,8 @@ impl<O: Observer> Kernel<'_, O> {
         (process.status == ProcessStatus::Running).then_some(leader)
     }
 
-    /// kill(2) with SIGKILL. A process that has ended but was not waited for can still be killed.
-    pub(super) fn kill(&mut self, task: TaskId, pid: i32) -> Result<i64, Errno> {
-        let leader = if pid == 0 {
-            Some(task)
-        } else {
-            TaskId::from_pid(pid)
-        };
-        let process = leader
-            .and_then(|leader| {
-                self.m
-                    .processes
-                    .iter()
-                    .find(|process| process.leader == leader)
-            })
-            .filter(|process| process.status != ProcessStatus::Reaped)
-            .ok_or(Errno::ESRCH)?;
-        let id = self.m.task(process.leader).process;
-        self.end_process(id, WaitStatus::Signaled(Signal::SIGKILL), None);
-        Ok(0)
-    }
-
     /// Whoever ends a process first decides how it ended (`do_group_exit`).
-    fn end_process(&mut self, id: ProcId, status: WaitStatus, but: Option<TaskId>) {
+    pub(crate) fn end_process(&mut self, id: ProcId, status: WaitStatus, but: Option<TaskId>) {
         self.m.processes[id.index()]
             .exit_status
             .get_or_insert(status);
@@ -88,6 +77,8 @@ impl<O: Observer> Kernel<'_, O> {
         for thread in threads {
             let thread = self.m.task_mut(thread);
             thread.fatal_signal = true;
+            thread.sigpending = true;
+            thread.signals.stop = Stop::No;
             // It runs from here on: a wake-up that comes now is for the next sleeper.
             thread.sleeping = false;
             if thread.call.is_none() {
@@ -176,6 +167,10 @@ impl<O: Observer> Kernel<'_, O> {
             self.end_process(id, status, Some(task));
         }
         self.m.task_mut(task).life = Life::Exiting;
+        let blocked = self.m.task(task).signals.blocked;
+        // What it will not take any more is for another thread (`exit_signals`).
+        self.retarget_shared_pending(task, SigSet(!blocked.0));
+        self.m.task_mut(task).signals = ThreadSignals::default();
         call.release = Release::new(Answer::Gone, self.close_all(task));
         call.at = ExitAt::Files;
         Flow::Next
@@ -245,6 +240,9 @@ impl Steps for Exit {
 pub(crate) struct Wait4 {
     pid: i32,
     nohang: bool,
+    /// Also for a child that has stopped (`WUNTRACED`), or goes on (`WCONTINUED`).
+    stopped: bool,
+    continued: bool,
     waiter: Option<WaitId>,
     answer: Option<Answer>,
 }
@@ -257,9 +255,31 @@ impl Wait4 {
         Ok(Wait4 {
             pid,
             nohang: options & WNOHANG != 0,
+            stopped: options & WUNTRACED != 0,
+            continued: options & WCONTINUED != 0,
             waiter: None,
             answer: None,
         })
+    }
+}
+
+impl Wait4 {
+    /// What there is to tell of a child that has not ended (`wait_task_stopped`, `wait_task_continued`).
+    fn news(&self, job: &mut Job) -> Option<WaitStatus> {
+        if self.stopped && job.stopped {
+            let signal = job.signal.take()?;
+            return Some(WaitStatus::Stopped(signal));
+        }
+        (self.continued && std::mem::take(&mut job.continued)).then_some(WaitStatus::Continued)
+    }
+
+    /// The same call as it was made.
+    pub(crate) fn rewound(self) -> Wait4 {
+        Wait4 {
+            waiter: None,
+            answer: None,
+            ..self
+        }
     }
 }
 
@@ -267,22 +287,18 @@ impl<O: Observer> Kernel<'_, O> {
     /// `do_wait`: stand on the queue first, then look, so that no child's end is missed in between.
     fn wait4_step(&mut self, task: TaskId, call: &mut Wait4) -> Flow {
         let state = self.m.task(task);
-        if call.waiter.is_some() && state.sleeping && !state.fatal_signal {
+        if call.waiter.is_some() && !state.is_awake() {
             return Flow::Blocked;
         }
-        let fatal = state.fatal_signal;
+        let sigpending = state.sigpending;
         let parent = state.process;
         let head = self.m.processes[parent.index()].wait_chldexit;
         if self.walked_by_another(task, head) {
             return Flow::Blocked;
         }
         self.m.task_mut(task).sleeping = false;
-        let answer = if fatal {
-            Some(Answer::err(Errno::EINTR))
-        } else {
-            self.reap(parent, call)
-        };
-        let Some(answer) = answer else {
+        let interrupted = sigpending.then(|| Answer::err(ERESTARTSYS));
+        let Some(answer) = self.reap(parent, call).or(interrupted) else {
             if call.waiter.is_none() {
                 let func = WakeFn::Default(task);
                 call.waiter = Some(self.add_wait_entry(head, func, false, Place::Head));
@@ -300,14 +316,24 @@ impl<O: Observer> Kernel<'_, O> {
     /// One ended child, or why there is none to wait for.
     fn reap(&mut self, parent: ProcId, call: &Wait4) -> Option<Answer> {
         let mut children = false;
-        for process in &mut self.m.processes {
+        let Machine {
+            processes, tasks, ..
+        } = &mut *self.m;
+        for process in processes {
             let wanted = call.pid == -1 || call.pid == process.leader.pid();
-            if process.parent != Some(parent) || !wanted {
+            let of = process.parent.map(|task| tasks[task_index(task)].process);
+            if of != Some(parent) || !wanted {
                 continue;
             }
             match process.status {
                 ProcessStatus::Reaped => {}
-                ProcessStatus::Running => children = true,
+                ProcessStatus::Running => {
+                    children = true;
+                    if let Some(status) = call.news(&mut process.signals.job) {
+                        let pid = i64::from(process.leader.pid());
+                        return Some(Answer::Done(pid, Out::Status(status)));
+                    }
+                }
                 ProcessStatus::Zombie(status) => {
                     process.status = ProcessStatus::Reaped;
                     let pid = i64::from(process.leader.pid());
@@ -366,10 +392,13 @@ impl Encode for Wait4 {
         let Wait4 {
             pid,
             nohang,
+            stopped,
+            continued,
             waiter,
             answer: _, // known at the end only
         } = self;
         pid.encode(to);
-        to.numbers([nohang.number(to), u64::from(waiter.is_some())]);
+        let options = nohang.number(to) | stopped.number(to) << 1 | continued.number(to) << 2;
+        to.numbers([options, u64::from(waiter.is_some())]);
     }
 }

@@ -1,0 +1,239 @@
+//! Calls about signals: kill(2), tgkill(2), rt_sigaction(2), rt_sigprocmask(2), rt_sigpending(2).
+
+use super::super::Kernel;
+use super::super::signal::SendTo;
+use super::super::task::ProcessStatus;
+use super::SIGSET_SIZE;
+use crate::abi::{
+    Answer, Errno, Out, OutPtr, Ptr, Room, SaFlags, SiCode, SigAction, SigSet, SigmaskHow, Signal,
+    TaskId,
+};
+use crate::backend::LabError;
+use crate::model::arena::Id;
+use crate::trace::Observer;
+
+/// What Linux keeps of `sa_flags` (`UAPI_SA_FLAGS`, since 5.11), but for `SA_RESTORER`.
+const KNOWN_FLAGS: SaFlags = SaFlags::NOCLDSTOP
+    .union(SaFlags::NOCLDWAIT)
+    .union(SaFlags::SIGINFO)
+    .union(SaFlags::ONSTACK)
+    .union(SaFlags::RESTART)
+    .union(SaFlags::NODEFER)
+    .union(SaFlags::RESETHAND)
+    .union(SaFlags::from_bits_retain(SA_EXPOSE_TAGBITS));
+const SA_EXPOSE_TAGBITS: u32 = 0x800;
+/// `sizeof(struct sigaction)` in the kernel.
+const SIGACTION_SIZE: u64 = 32;
+
+impl<O: Observer> Kernel<'_, O> {
+    /// kill(2). The processes of the machine are one process group.
+    pub(super) fn kill(&mut self, task: TaskId, pid: i32, sig: Signal) -> Result<Answer, LabError> {
+        let sent = match pid {
+            0 => self.kill_group(task, sig),
+            -1 => {
+                return Err(LabError::new(
+                    "kill of everybody would leave the lab: name a task, or 0 for the group",
+                ));
+            }
+            pid => TaskId::from_pid(pid)
+                .filter(|target| self.has_task(*target))
+                .ok_or(Errno::ESRCH)
+                .and_then(|target| self.send_from(task, SendTo::Process(target), sig)),
+        };
+        Ok(super::answer(sent.map(|()| 0)))
+    }
+
+    /// The newest process first (`__kill_pgrp_info`); one that could be told is enough.
+    fn kill_group(&mut self, task: TaskId, sig: Signal) -> Result<(), Errno> {
+        let processes = self.m.processes.iter().rev();
+        let members = processes.filter(|process| process.status != ProcessStatus::Reaped);
+        let leaders: Vec<TaskId> = members.map(|process| process.leader).collect();
+        let mut result = Err(Errno::ESRCH);
+        for leader in leaders {
+            let sent = self.send_from(task, SendTo::Process(leader), sig);
+            if result.is_err() {
+                result = sent;
+            }
+        }
+        result
+    }
+
+    /// tgkill(2), and tkill(2) without a `tgid`.
+    pub(super) fn tgkill(
+        &mut self,
+        task: TaskId,
+        tgid: Option<i32>,
+        tid: i32,
+        sig: Signal,
+    ) -> Result<i64, Errno> {
+        if tid <= 0 || tgid.is_some_and(|tgid| tgid <= 0) {
+            return Err(Errno::EINVAL);
+        }
+        let target = TaskId::from_pid(tid)
+            .filter(|target| self.has_task(*target))
+            .ok_or(Errno::ESRCH)?;
+        if tgid.is_some_and(|tgid| tgid != self.m.process(target).leader.pid()) {
+            return Err(Errno::ESRCH);
+        }
+        self.send_from(task, SendTo::Thread(target), sig)?;
+        Ok(0)
+    }
+
+    /// Whether a pid names somebody: a thread that lives, or a process until it has been waited for.
+    fn has_task(&self, target: TaskId) -> bool {
+        if self.m.task_ids().all(|task| task != target) {
+            return false;
+        }
+        let process = self.m.process(target);
+        let mut threads = self.m.threads(self.m.task(target).process);
+        process.status != ProcessStatus::Reaped
+            && (process.leader == target || threads.any(|thread| thread == target))
+    }
+
+    /// `check_kill_permission`, then the signal; signal 0 only asks.
+    fn send_from(&mut self, task: TaskId, to: SendTo, sig: Signal) -> Result<(), Errno> {
+        if sig.0 != 0 && !sig.is_valid() {
+            return Err(Errno::EINVAL);
+        }
+        let (SendTo::Thread(target) | SendTo::Process(target)) = to;
+        let sender = self.m.process(task);
+        let same = self.m.task(task).process.index() == self.m.task(target).process.index();
+        let may = sender.uid == 0 || sender.uid == self.m.process(target).uid;
+        // All processes of the machine are in one session, and there SIGCONT is allowed to everyone.
+        if !same && !may && sig != Signal::SIGCONT {
+            return Err(Errno::EPERM);
+        }
+        if sig.0 != 0 {
+            let code = match to {
+                SendTo::Thread(_) => SiCode::TKILL,
+                SendTo::Process(_) => SiCode::USER,
+            };
+            let info = self.m.info_from(task, sig, code);
+            self.send_signal(to, info);
+        }
+        Ok(())
+    }
+
+    /// rt_sigaction(2)
+    pub(super) fn rt_sigaction(
+        &mut self,
+        task: TaskId,
+        sig: Signal,
+        act: Ptr<SigAction>,
+        oldact: OutPtr,
+        sigsetsize: u64,
+    ) -> Result<Out, Errno> {
+        if sigsetsize != SIGSET_SIZE {
+            return Err(Errno::EINVAL);
+        }
+        let act = optional(act)?;
+        if !sig.is_valid() || (act.is_some() && SigSet::UNBLOCKABLE.contains(sig)) {
+            return Err(Errno::EINVAL);
+        }
+        let signals = &mut self.m.process_mut(task).signals;
+        let old = signals.action(sig);
+        if let Some(SigAction {
+            handler,
+            flags,
+            mask,
+        }) = act
+        {
+            signals.set_action(
+                sig,
+                SigAction {
+                    handler,
+                    flags: flags & KNOWN_FLAGS,
+                    mask: mask.difference(SigSet::UNBLOCKABLE),
+                },
+            );
+            // What is ignored now does not stay pending either, blocked or not.
+            if signals.ignores(sig) {
+                self.m.flush_signals(task, SigSet::of(sig));
+            }
+        }
+        stored(oldact, SIGACTION_SIZE, Out::SigAction(old))
+    }
+
+    /// rt_sigprocmask(2)
+    pub(super) fn rt_sigprocmask(
+        &mut self,
+        task: TaskId,
+        how: SigmaskHow,
+        set: Ptr<SigSet>,
+        oldset: OutPtr,
+        sigsetsize: u64,
+    ) -> Result<Out, Errno> {
+        if sigsetsize != SIGSET_SIZE {
+            return Err(Errno::EINVAL);
+        }
+        let old = self.m.task(task).signals.blocked;
+        if let Some(set) = optional(set)? {
+            let new = match how {
+                SigmaskHow::BLOCK => old.union(set),
+                SigmaskHow::UNBLOCK => old.difference(set),
+                SigmaskHow::SETMASK => set,
+                SigmaskHow(_) => return Err(Errno::EINVAL),
+            };
+            self.set_blocked(task, new);
+        }
+        stored(oldset, SIGSET_SIZE, Out::SigSet(old))
+    }
+
+    /// rt_sigpending(2): what is pending *and* blocked. A shorter set takes as much as fits.
+    pub(super) fn rt_sigpending(
+        &self,
+        task: TaskId,
+        set: OutPtr,
+        sigsetsize: u64,
+    ) -> Result<Out, Errno> {
+        if sigsetsize > SIGSET_SIZE {
+            return Err(Errno::EINVAL);
+        }
+        let signals = &self.m.task(task).signals;
+        let shared = self.m.process(task).signals.pending.set();
+        let pending = signals.pending.set().union(shared);
+        let blocked = pending.intersection(signals.blocked);
+        match set {
+            OutPtr::Addr(_) if sigsetsize > 0 => Err(Errno::EFAULT),
+            set => stored(set, sigsetsize, Out::SigSet(blocked)),
+        }
+    }
+
+    /// `set_user_sigmask`: without a mask its size does not matter.
+    pub(super) fn set_user_sigmask(
+        &mut self,
+        task: TaskId,
+        sigmask: Ptr<SigSet>,
+        sigsetsize: u64,
+    ) -> Result<(), Errno> {
+        if sigmask.is_null() {
+            return Ok(());
+        }
+        if sigsetsize != SIGSET_SIZE {
+            return Err(Errno::EINVAL);
+        }
+        if let Some(mask) = optional(sigmask)? {
+            self.swap_mask(task, mask);
+        }
+        Ok(())
+    }
+}
+
+/// What is behind a pointer that may be `NULL`.
+fn optional<T>(ptr: Ptr<T>) -> Result<Option<T>, Errno> {
+    match ptr {
+        Ptr::To(value) => Ok(Some(value)),
+        Ptr::Addr(0) => Ok(None),
+        Ptr::Addr(_) => Err(Errno::EFAULT),
+    }
+}
+
+/// The output, if it is wanted and has room.
+fn stored(ptr: OutPtr, size: u64, out: Out) -> Result<Out, Errno> {
+    match ptr {
+        OutPtr::Addr(0) => Ok(Out::None),
+        OutPtr::Memory(Room::Plenty) => Ok(out),
+        OutPtr::Memory(Room::Bytes(room)) if room >= size => Ok(out),
+        OutPtr::Memory(Room::Bytes(_) | Room::Frozen) | OutPtr::Addr(_) => Err(Errno::EFAULT),
+    }
+}
