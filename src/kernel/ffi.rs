@@ -418,6 +418,23 @@ pub(super) fn gettid() -> i32 {
     unsafe { libc::gettid() }
 }
 
+/// Undoes that SIGCHLD is ignored in the calling process, if it is: then ended children leave no zombies, and
+/// their numbers may mean somebody else at any time.
+pub(super) fn keep_zombies() {
+    // SAFETY: plain data, filled in by sigaction.
+    let mut action: libc::sigaction = unsafe { zeroed() };
+    // SAFETY: `action` is writable.
+    unsafe { libc::sigaction(libc::SIGCHLD, null(), &raw mut action) };
+    if action.sa_sigaction == libc::SIG_IGN || action.sa_flags & libc::SA_NOCLDWAIT != 0 {
+        if action.sa_sigaction == libc::SIG_IGN {
+            action.sa_sigaction = libc::SIG_DFL;
+        }
+        action.sa_flags &= !libc::SA_NOCLDWAIT;
+        // SAFETY: the action that was in force, with less in it.
+        unsafe { libc::sigaction(libc::SIGCHLD, &raw const action, null_mut()) };
+    }
+}
+
 /// The real user.
 pub(super) fn getuid() -> u32 {
     // SAFETY: takes nothing.

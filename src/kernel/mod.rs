@@ -12,6 +12,7 @@
 //!   <-- what it returned and stored -------
 //! decode.rs: outcome -> Answer
 //! settle.rs: or has it fallen asleep?
+//! handler.rs: which signal handlers have run
 //! race.rs: several tasks at the same time, many calls each
 //! ```
 //!
@@ -107,7 +108,10 @@ struct Ended {
 
 impl Linux {
     /// Starts the process of a new scenario.
+    ///
+    /// A caller that ignores SIGCHLD stops doing so: the lab has to see how its children end.
     pub fn new() -> Result<Linux, LabError> {
+        ffi::keep_zombies();
         let failed = |what: &str, error| LabError::new(format!("cannot {what}: {error}"));
         let board = Board::map().map_err(|error| failed("map memory", error))?;
         let own = process::id() as i32;

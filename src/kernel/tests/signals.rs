@@ -246,9 +246,9 @@ fn a_handler_ends_every_sleep() {
 #[test]
 fn load_changes_no_signal() {
     under_load(|| {
-        handlers_run_in_idle_tasks(100);
-        handlers_end_sleeps(5);
-        stopped_tasks_go_on(5);
+        handlers_run_in_idle_tasks(50);
+        handlers_end_sleeps(2);
+        stopped_tasks_go_on(2);
     });
 }
 
