@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::call::{Pace, Stepped};
-use super::{Kernel, Machine};
+use super::{Kernel, Machine, Variants};
 use crate::abi::{Answer, Fate, SigInfo, Syscall, TaskId};
 use crate::backend::{Backend, LabError, Thaw};
 use crate::trace::{Observer, Recorder, State, Trace};
@@ -45,6 +45,13 @@ impl<O: Observer> Model<O> {
             in_flight: Vec::new(),
             caller: None,
         }
+    }
+
+    /// The same model, wrong on purpose in these ways. To be said before the first call.
+    #[must_use]
+    pub fn with_variants(mut self, variants: Variants) -> Model<O> {
+        self.machine = self.machine.with_variants(variants);
+        self
     }
 
     /// The machine as a value: to keep, to compare, to hash.
@@ -131,7 +138,10 @@ impl<O: Observer> Model<O> {
 
 impl<O: Observer> Backend for Model<O> {
     fn name(&self) -> String {
-        "model".to_owned()
+        match self.machine.variants() {
+            Variants::NONE => "model".to_owned(),
+            variants => format!("model {variants}"),
+        }
     }
 
     #[inline]

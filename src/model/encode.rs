@@ -316,6 +316,7 @@ impl Machine {
             watches: _,
             handled: _, // nobody inside reads it
             inodes: _,
+            variants,
         } = self;
         let mut places = 0;
         let mut to = Encoder {
@@ -335,6 +336,9 @@ impl Machine {
         to.watches();
         to.processes_and_files();
         tasks.as_slice().encode(&mut to);
+        if !variants.is_empty() {
+            to.number(variants.number());
+        }
     }
 
     fn encoded(&self) -> Vec<u8> {

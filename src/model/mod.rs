@@ -41,6 +41,7 @@ mod syscall;
 mod task;
 #[cfg(test)]
 mod tests;
+mod variant;
 mod view;
 mod wait_queue;
 
@@ -53,6 +54,7 @@ use fdtable::FdTable;
 use file::{File, Pipe};
 use rbtree::RbNodes;
 use task::{Process, Task};
+pub use variant::{Variant, Variants};
 use wait_queue::{WaitEntry, WaitHead};
 
 use crate::abi::{SigInfo, TaskId};
@@ -85,6 +87,8 @@ pub struct Machine {
     handled: Vec<(TaskId, SigInfo)>,
     /// How many inodes were given out; fdinfo shows them, but no two machines agree on the numbers.
     inodes: u32,
+    /// In which ways this epoll is wrong on purpose.
+    variants: Variants,
 }
 
 /// On a machine of a few gigabytes: 4 % of the memory, at 184 bytes a watch.
@@ -118,6 +122,7 @@ impl Machine {
             watches: Vec::new(),
             handled: Vec::new(),
             inodes: 0,
+            variants: Variants::NONE,
         };
         machine.boot();
         machine
@@ -176,6 +181,7 @@ impl Clone for Machine {
             watches: self.watches.clone(),
             handled: self.handled.clone(),
             inodes: self.inodes,
+            variants: self.variants,
         }
     }
 
@@ -195,6 +201,7 @@ impl Clone for Machine {
         self.watches.clone_from(&source.watches);
         self.handled.clone_from(&source.handled);
         self.inodes = source.inodes;
+        self.variants = source.variants;
     }
 }
 

@@ -62,6 +62,8 @@ pub enum Verdict {
     Overflowed,
     /// A scan is running, and it was on the overflow list already.
     AlreadyOverflowed,
+    /// Forgotten, by an epoll that is wrong on purpose.
+    Lost,
 }
 
 /// An internal step.
@@ -150,6 +152,8 @@ pub enum Trace {
     Continue { task: TaskId },
     /// `arch_do_signal_or_restart`: a call that a signal has interrupted is made again.
     Restart { task: TaskId },
+    /// Here an epoll that is wrong on purpose does something else than Linux; the name of its mistake.
+    Wrong(&'static str),
 }
 
 /// What became of a signal when it was sent.
@@ -241,6 +245,7 @@ impl fmt::Display for Trace {
                     Verdict::AlreadyLinked => "is linked, keeps its place",
                     Verdict::Overflowed => "a scan runs: to ovflist",
                     Verdict::AlreadyOverflowed => "is on ovflist already",
+                    Verdict::Lost => "forgotten",
                 })
             }
             Trace::WakeTask { task, queue } => {
@@ -325,6 +330,7 @@ impl fmt::Display for Trace {
                 write!(f, "task {} makes its call again", task.0)
             }
             Trace::Release(file) => write!(f, "__fput: last reference to {file}"),
+            Trace::Wrong(variant) => write!(f, "unlike Linux: {variant}"),
         }
     }
 }

@@ -6,9 +6,9 @@
 
 use super::epitem::Epitem;
 use crate::abi::EventMask;
-use crate::model::Kernel;
 use crate::model::arena::{EpId, ItemId};
 use crate::model::wait_queue::{Nr, Wake, WakeFn};
+use crate::model::{Kernel, Variant};
 use crate::trace::{Observer, Trace, Verdict};
 
 /// What the callback tells its caller, the walk along the file's wait queue.
@@ -36,8 +36,14 @@ impl<O: Observer> Kernel<'_, O> {
             ewake: !interest.contains(EventMask::EXCLUSIVE),
             pwake: None,
         };
-        if matches!(verdict, Verdict::Disarmed | Verdict::KeyMiss) {
-            return called;
+        match verdict {
+            Verdict::Disarmed | Verdict::KeyMiss | Verdict::Lost => return called,
+            Verdict::AlreadyLinked | Verdict::AlreadyOverflowed
+                if self.errs(Variant::NoWakeIfQueued) =>
+            {
+                return called;
+            }
+            _ => {}
         }
         // One sleeper for each wake-up that got this far, even if the item was queued already.
         let (wq, poll_wait) = (self.m.epolls[ep].wq, self.m.epolls[ep].poll_wait);
@@ -58,14 +64,22 @@ impl<O: Observer> Kernel<'_, O> {
     /// The filter and the queueing: where the item goes.
     fn ep_queue_item(&mut self, id: ItemId, key: EventMask) -> Verdict {
         let item = &self.m.items[id];
-        if (item.interest - Epitem::PRIVATE).is_empty() {
+        let (ep, interest, linked) = (item.ep, item.interest, item.linked);
+        if (interest - Epitem::PRIVATE).is_empty() {
             return Verdict::Disarmed;
         }
         // A waker that does not say what happened concerns everybody.
-        if !key.is_empty() && !key.intersects(item.interest) {
+        let concerned = key.is_empty() || key.intersects(interest);
+        if !concerned && !self.errs(Variant::NoKeyFilter) {
             return Verdict::KeyMiss;
         }
-        if self.m.epolls[item.ep].ovflist.is_open() {
+        if self.m.variants.has(Variant::StateDiffEdges) && self.is_no_edge(id) {
+            return Verdict::Lost;
+        }
+        if self.m.epolls[ep].ovflist.is_open() {
+            if self.errs(Variant::WithoutOvflist) {
+                return Verdict::Lost;
+            }
             // Even if it is linked: it may be on the scan's list and already have been asked, and then
             // this wake-up would be lost with it.
             if self.ovflist_push(id) {
@@ -73,8 +87,11 @@ impl<O: Observer> Kernel<'_, O> {
             } else {
                 Verdict::AlreadyOverflowed
             }
-        } else if item.linked {
+        } else if linked {
             Verdict::AlreadyLinked
+        } else if self.errs(Variant::LifoReady) {
+            self.rdllist_add_head(id);
+            Verdict::Queued
         } else {
             self.rdllist_add_tail(id);
             Verdict::Queued
@@ -94,7 +111,7 @@ impl<O: Observer> Kernel<'_, O> {
                 queue: k.m.heads[wq].label,
             });
             self.detach(entry);
-            if self.try_to_wake_up(sleeper) {
+            if self.try_to_wake_up(sleeper) && !self.errs(Variant::WakeAllWaiters) {
                 break;
             }
         }

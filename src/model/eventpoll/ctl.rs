@@ -6,13 +6,13 @@
 use super::epitem::{Epitem, Fllink};
 use super::item_poll::{NestedPolls, Polled};
 use crate::abi::{Answer, CtlOp, EpollEvent, Errno, EventMask, Fd, Ptr, TaskId};
-use crate::model::Kernel;
 use crate::model::arena::{EpId, FileId, ItemId};
 use crate::model::call::{Flow, Held, Steps};
 use crate::model::encode::{Encode, Encoder, variant_is_number};
 use crate::model::file::FileOps;
 use crate::model::rbtree::Key;
 use crate::model::wait_queue::{Nr, Wake, WakeFn, Walked, Walks};
+use crate::model::{Kernel, Variant};
 use crate::trace::{Observer, Trace};
 
 /// A call in flight.
@@ -77,17 +77,16 @@ impl<O: Observer> Kernel<'_, O> {
         };
         let epfile = self.m.fget(task, epfd).ok_or(Errno::EBADF)?;
         let file = self.m.fget(task, fd).ok_or(Errno::EBADF)?;
+        let ep = self.m.files[epfile].epoll().filter(|_| file != epfile);
         if !self.m.files[file].kind.can_poll() {
-            return Err(Errno::EPERM);
+            let first = self.m.variants.has(Variant::EinvalBeforeEperm) && ep.is_none();
+            return Err(if first { Errno::EINVAL } else { Errno::EPERM });
         }
         if op != CtlOp::DEL {
             // No suspend to prevent here: as on a kernel built without CONFIG_PM_SLEEP.
             event.events -= EventMask::WAKEUP;
         }
-        let ep = self.m.files[epfile]
-            .epoll()
-            .filter(|_| file != epfile)
-            .ok_or(Errno::EINVAL)?;
+        let ep = ep.ok_or(Errno::EINVAL)?;
         if op != CtlOp::DEL && event.events.contains(EventMask::EXCLUSIVE) {
             let nested = self.m.files[file].epoll().is_some();
             let others = !(event.events - EXCLUSIVE_OK).is_empty();
@@ -122,12 +121,20 @@ impl<O: Observer> Kernel<'_, O> {
         }
         self.mutex_lock(task, call.ep);
         let key = Key::new(call.file, call.fd);
-        let found = self.m.epolls[call.ep].rbr.find(&self.m.rb, key);
+        let found = if call.op == CtlOp::DEL && self.errs(Variant::DelByFd) {
+            self.m.find_by_fd(call.ep, call.fd)
+        } else {
+            self.m.epolls[call.ep].rbr.find(&self.m.rb, key)
+        };
         let failed = match (call.op, found) {
             (CtlOp::ADD, None) => match self.ep_insert(call, full_check) {
                 Ok(()) => return Flow::Next,
                 Err(errno) => errno,
             },
+            (CtlOp::ADD, Some(item)) if self.errs(Variant::AddOverwrites) => {
+                self.ep_modify(call, item);
+                return Flow::Next;
+            }
             (CtlOp::ADD, Some(_)) => Errno::EEXIST,
             (CtlOp::MOD, Some(item)) => {
                 if !self.m.items[item].interest.contains(EventMask::EXCLUSIVE) {
@@ -153,7 +160,7 @@ impl<O: Observer> Kernel<'_, O> {
     fn ep_insert(&mut self, call: &mut EpollCtl, full_check: bool) -> Result<(), Errno> {
         let user = self.m.epolls[call.ep].user;
         self.m.charge_watch(user)?;
-        let interest = call.event.events | EventMask::ERR | EventMask::HUP;
+        let interest = call.event.events | self.m.always_of_interest();
         let item = Epitem::new(call.ep, call.file, call.fd, interest, call.event.data);
         let id = self.m.items.insert(item);
         let m = &mut *self.m;
@@ -175,10 +182,10 @@ impl<O: Observer> Kernel<'_, O> {
     /// is queued already. Hooks are never touched.
     #[inline]
     fn ep_modify(&mut self, call: &mut EpollCtl, id: ItemId) {
+        let interest = call.event.events | self.m.always_of_interest();
         let item = &mut self.m.items[id];
-        item.interest = call.event.events | EventMask::ERR | EventMask::HUP;
+        item.interest = interest;
         item.data = call.event.data;
-        let interest = item.interest;
         self.trace(|k| Trace::Modify {
             item: k.item_ref(id),
             interest,
@@ -199,7 +206,8 @@ impl<O: Observer> Kernel<'_, O> {
         {
             return Flow::Blocked;
         }
-        let exclusive = self.m.items[id].interest.contains(EventMask::EXCLUSIVE);
+        let exclusive = self.m.items[id].interest.contains(EventMask::EXCLUSIVE)
+            && !self.errs(Variant::IgnoreExclusive);
         for head in heads.into_iter().flatten() {
             let hook = self.add_wait_queue(head, WakeFn::EpPollCallback(id), exclusive);
             let older = self.m.items[id].pwqlist.replace(hook);
@@ -221,7 +229,13 @@ impl<O: Observer> Kernel<'_, O> {
     #[inline]
     fn ctl_poll(&mut self, task: TaskId, call: &mut EpollCtl) -> Flow {
         let id = call.expect_item();
-        let polled = if call.polls.is_empty() {
+        let unasked = match call.op {
+            CtlOp::ADD => self.errs(Variant::NoPollOnAdd),
+            _ => self.errs(Variant::NoPollOnMod),
+        };
+        let polled = if unasked {
+            Polled::Ready(EventMask::empty())
+        } else if call.polls.is_empty() {
             self.ep_item_poll(id, &mut call.polls)
         } else {
             match self.nested_poll_step(task, &mut call.polls) {
@@ -285,7 +299,7 @@ impl<O: Observer> Kernel<'_, O> {
 
     /// Takes the item's hooks off their queues, or `false` if one of these is being walked: then a
     /// callback may be under way, and the item has to stay until it is over.
-    pub(super) fn ep_unregister_pollwait(&mut self, task: TaskId, id: ItemId) -> bool {
+    pub(crate) fn ep_unregister_pollwait(&mut self, task: TaskId, id: ItemId) -> bool {
         let hooks = std::iter::successors(self.m.items[id].pwqlist, |hook| {
             self.m.waits[*hook].next_hook
         });
@@ -313,7 +327,7 @@ impl<O: Observer> Kernel<'_, O> {
     /// event vanishes with it.
     ///
     /// Preconditions: the caller holds `ep->mtx`, and no hook is left.
-    pub(super) fn ep_remove(&mut self, id: ItemId) {
+    pub(crate) fn ep_remove(&mut self, id: ItemId) {
         self.trace(|k| Trace::Remove(k.item_ref(id)));
         self.rdllist_del(id);
         let m = &mut *self.m;

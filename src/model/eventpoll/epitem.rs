@@ -13,6 +13,7 @@
 
 use super::rdllist::Rdllink;
 use crate::abi::{EventMask, Fd};
+use crate::model::Variant;
 use crate::model::arena::{EpId, FileId, ItemId, WaitId};
 use crate::model::encode::{Encode, Encoder, Number};
 use crate::model::list::{Link, Node};
@@ -46,6 +47,9 @@ pub(crate) struct Epitem {
     fllink: Link<ItemId>,
     /// Its hooks on the file's wait queues, newest first (`pwqlist`).
     pub(crate) pwqlist: Option<WaitId>,
+    /// What was true of the file when it was last looked at, for an epoll that compares
+    /// ([`Variant::StateDiffEdges`]). Linux keeps no such thing.
+    pub(crate) seen: EventMask,
 }
 
 /// An item's place on the overflow list (`EP_UNACTIVE_PTR` stands for "not on it" in C).
@@ -76,6 +80,7 @@ impl Epitem {
             ovflist_next: OvflistNext::Off,
             fllink: Link::UNLINKED,
             pwqlist: None,
+            seen: EventMask::empty(),
         }
     }
 }
@@ -120,6 +125,7 @@ impl Encode for Epitem {
             ovflist_next: _,
             fllink: _,  // the order in which the file's items are written
             pwqlist: _, // the queues' entries
+            seen,
         } = self;
         to.numbers([
             file.number(to),
@@ -128,5 +134,8 @@ impl Encode for Epitem {
             interest.number(to),
             *data,
         ]);
+        if to.machine.variants().has(Variant::StateDiffEdges) {
+            seen.encode(to);
+        }
     }
 }

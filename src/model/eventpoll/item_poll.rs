@@ -8,10 +8,10 @@
 //! A scan takes the inner `mtx`, so this is not one step but several, and a stack of them.
 
 use crate::abi::{EventMask, TaskId};
-use crate::model::Kernel;
 use crate::model::arena::{EpId, FileId, ItemId};
 use crate::model::call::Held;
 use crate::model::encode::{Encode, Encoder};
+use crate::model::{Kernel, Variant};
 use crate::trace::{Observer, Trace};
 
 /// The scans of inner epolls that are under way, the outermost first.
@@ -153,6 +153,9 @@ impl<O: Observer> Kernel<'_, O> {
 
     #[inline]
     pub(super) fn answer(&mut self, item: ItemId, ready: EventMask) -> EventMask {
+        if self.m.variants.has(Variant::StateDiffEdges) {
+            self.m.items[item].seen = ready;
+        }
         self.trace(|k| Trace::Poll {
             item: k.item_ref(item),
             ready,

@@ -46,12 +46,12 @@ pub(crate) use rdllist::Rdllink;
 pub(crate) use release::{EpClear, Unhooked};
 pub(crate) use wait::{Deadline, EpollWait};
 
-use super::Kernel;
 use super::arena::{EpId, FileId, HeadId, ItemId};
 use super::encode::{Encode, Encoder, Number};
 use super::list::List;
 use super::rbtree::RbTree;
 use super::wait_queue::WaitHead;
+use super::{Kernel, Variant};
 use crate::abi::{EpollParams, Fd, TaskId};
 use crate::trace::{EpRef, ItemRef, Observer, QueueRef, Trace};
 
@@ -83,15 +83,6 @@ pub(crate) struct EventPoll {
     pub(crate) label: EpRef,
 }
 
-impl EventPoll {
-    /// Whether epoll_wait(2) has a reason to look closer (`ep_events_available`): something is on the
-    /// ready list, or a scan is running and may put something back.
-    #[inline]
-    pub(crate) fn events_available(&self) -> bool {
-        !self.rdllist.is_empty() || self.ovflist.is_open()
-    }
-}
-
 impl<O: Observer> Kernel<'_, O> {
     /// A new instance behind a new file (`ep_alloc`).
     pub(crate) fn ep_alloc(&mut self, user: u32, file: FileId, fd: Fd) -> EpId {
@@ -114,6 +105,17 @@ impl<O: Observer> Kernel<'_, O> {
             params: EpollParams::default(),
             label,
         })
+    }
+
+    /// Whether epoll_wait(2) has a reason to look closer (`ep_events_available`): something is on the
+    /// ready list, or a scan is running and may put something back.
+    #[inline]
+    pub(crate) fn events_available(&self, ep: EpId) -> bool {
+        let EventPoll {
+            rdllist, ovflist, ..
+        } = &self.m.epolls[ep];
+        let scanned = ovflist.is_open() && !self.m.variants.has(Variant::WithoutOvflist);
+        !rdllist.is_empty() || scanned
     }
 
     /// Takes `ep->mtx`, unless another task has it. The caller answers `false` with `Flow::Blocked`.

@@ -20,9 +20,9 @@
 use super::epitem::OvflistNext;
 use super::rdllist::Rdllink;
 use crate::abi::TaskId;
-use crate::model::Kernel;
 use crate::model::arena::{EpId, ItemId};
 use crate::model::list::List;
+use crate::model::{Kernel, Variant};
 use crate::trace::{Observer, Trace};
 
 /// The head of the list.
@@ -55,6 +55,9 @@ impl<O: Observer> Kernel<'_, O> {
         );
         ep.txlist = std::mem::replace(&mut ep.rdllist, List::EMPTY);
         ep.ovflist = Ovflist::Open(None);
+        if self.m.variants.has(Variant::SortByFd) {
+            self.sort_txlist(id);
+        }
         self.trace(|k| {
             let ep = &k.m.epolls[id];
             Trace::ScanStart {
@@ -90,16 +93,23 @@ impl<O: Observer> Kernel<'_, O> {
         let overflow = self.counted(self.m.epolls[id].rdllist) - requeued;
         let rest = std::mem::replace(&mut self.m.epolls[id].txlist, List::EMPTY);
         let left = self.counted(rest);
-        self.m.epolls[id]
-            .rdllist
-            .splice_front(&mut self.m.items, rest);
+        if self.m.variants.has(Variant::RequeueAtHead) {
+            let again = std::mem::replace(&mut self.m.epolls[id].rdllist, rest);
+            self.m.epolls[id]
+                .rdllist
+                .splice_front(&mut self.m.items, again);
+        } else {
+            self.m.epolls[id]
+                .rdllist
+                .splice_front(&mut self.m.items, rest);
+        }
         self.trace(|k| Trace::ScanDone {
             ep: k.m.epolls[id].label,
             left,
             overflow,
             requeued,
         });
-        if !self.m.epolls[id].rdllist.is_empty() {
+        if !self.m.epolls[id].rdllist.is_empty() && !self.errs(Variant::NoChainedWake) {
             self.wake_one_waiter(id);
         }
     }

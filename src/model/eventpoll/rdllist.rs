@@ -40,7 +40,7 @@ impl<O: Observer> Kernel<'_, O> {
     /// Off the ready list, if it is there (`list_del_init(&epi->rdllink)`).
     ///
     /// Preconditions: no scan is running.
-    pub(super) fn rdllist_del(&mut self, id: ItemId) {
+    pub(crate) fn rdllist_del(&mut self, id: ItemId) {
         let item = &mut self.m.items[id];
         let ep = &mut self.m.epolls[item.ep];
         debug_assert!(
@@ -56,7 +56,7 @@ impl<O: Observer> Kernel<'_, O> {
     ///
     /// Preconditions: it is on that list, and the caller's scan is the one that runs.
     #[inline]
-    pub(super) fn txlist_del(&mut self, id: ItemId) {
+    pub(crate) fn txlist_del(&mut self, id: ItemId) {
         let item = &mut self.m.items[id];
         item.linked = false;
         let ep = item.ep;

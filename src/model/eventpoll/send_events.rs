@@ -11,9 +11,9 @@ use super::epitem::Epitem;
 use super::item_poll::Polled;
 use super::wait::{EpollWait, WaitAt};
 use crate::abi::{EpollEvent, Errno, EventMask, OutPtr, Room, TaskId};
-use crate::model::Kernel;
 use crate::model::arena::ItemId;
 use crate::model::call::Flow;
+use crate::model::{Kernel, Variant};
 use crate::trace::{Observer, Trace};
 
 /// What became of a store to user memory.
@@ -91,11 +91,18 @@ impl<O: Observer> Kernel<'_, O> {
             return Flow::Blocked;
         }
         call.item = None;
-        let event = EpollEvent::new(call.ready, self.m.items[id].data);
+        let reported = if self.errs(Variant::ReportInterest) {
+            self.m.items[id].interest - Epitem::PRIVATE
+        } else {
+            call.ready
+        };
+        let event = EpollEvent::new(reported, self.m.items[id].data);
         match epoll_put_uevent(call.buf, call.events.len()) {
             Store::Stored => {}
             failed => {
-                self.txlist_add_head(id);
+                if !self.errs(Variant::FaultLosesEvents) {
+                    self.txlist_add_head(id);
+                }
                 self.trace(|k| Trace::Fault(k.item_ref(id)));
                 call.fault = Some(if failed == Store::Torn {
                     event.events
@@ -111,32 +118,54 @@ impl<O: Observer> Kernel<'_, O> {
             event,
         });
         call.events.push(event);
-        self.after_delivery(id);
+        self.after_delivery(id, call.ready);
         call.at = WaitAt::PollItem;
         Flow::Next
     }
 
     /// One-shot, edge-triggered, level-triggered: the whole difference.
     #[inline]
-    fn after_delivery(&mut self, id: ItemId) {
-        let item = &mut self.m.items[id];
-        if item.interest.contains(EventMask::ONESHOT) {
-            item.interest &= Epitem::PRIVATE;
+    fn after_delivery(&mut self, id: ItemId, reported: EventMask) {
+        let interest = self.m.items[id].interest;
+        if interest.contains(EventMask::ONESHOT) {
+            self.m.items[id].interest = if self.errs(Variant::OneshotClearsFiredBits) {
+                interest - reported
+            } else {
+                interest & Epitem::PRIVATE
+            };
             self.trace(|k| Trace::Disarm(k.item_ref(id)));
-        } else if !item.interest.contains(EventMask::ET) {
-            self.rdllist_add_tail(id);
+        } else if self.is_asked_again(interest) {
+            if self.errs(Variant::RequeueAtHead) {
+                self.rdllist_add_head(id);
+            } else {
+                self.rdllist_add_tail(id);
+            }
             self.trace(|k| Trace::Requeue(k.item_ref(id)));
+        }
+    }
+
+    #[inline]
+    fn is_asked_again(&mut self, interest: EventMask) -> bool {
+        if interest.contains(EventMask::ET) {
+            self.errs(Variant::NoEdges)
+        } else {
+            !self.errs(Variant::NoLevels)
         }
     }
 
     /// Step: `ep_done_scan` and `mutex_unlock(&ep->mtx)`.
     #[inline]
     pub(super) fn send_done(&mut self, task: TaskId, call: &mut EpollWait) -> Flow {
+        if call.events.len() == call.maxevents && self.m.variants.has(Variant::DropBeyondMaxevents)
+        {
+            self.forget_the_rest(call.ep);
+        }
         self.ep_done_scan(task, call.ep);
         self.mutex_unlock(call.ep);
         match (call.events.is_empty(), call.fault) {
             (false, _) => Flow::Done,
             (true, Some(_)) => call.fail(Errno::EFAULT),
+            (true, None) if self.errs(Variant::VainWakeReturns) => Flow::Done,
             (true, None) => {
                 call.at = WaitAt::Idle;
                 Flow::Next

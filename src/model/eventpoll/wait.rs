@@ -14,11 +14,11 @@
 
 use super::item_poll::NestedPolls;
 use crate::abi::{Answer, EP_MAX_EVENTS, EpollEvent, Errno, EventMask, Fd, Out, OutPtr, TaskId};
-use crate::model::Kernel;
 use crate::model::arena::{EpId, FileId, ItemId, WaitId};
 use crate::model::call::{Flow, Held, Steps};
 use crate::model::encode::{Encode, Encoder, Number, variant_is_number};
 use crate::model::wait_queue::WakeFn;
+use crate::model::{Kernel, Variant};
 use crate::trace::{Observer, Place};
 
 /// Until when to sleep.
@@ -166,7 +166,7 @@ impl<O: Observer> Kernel<'_, O> {
     /// Step: the first look.
     #[inline]
     fn wait_look(&mut self, call: &mut EpollWait) -> Flow {
-        let available = self.m.epolls[call.ep].events_available();
+        let available = self.events_available(call.ep);
         call.at = if available {
             WaitAt::StartScan
         } else {
@@ -190,14 +190,18 @@ impl<O: Observer> Kernel<'_, O> {
 
     /// Step: under `ep->lock`, look again and only then stand on the queue, in front of all others.
     fn wait_enqueue(&mut self, task: TaskId, call: &mut EpollWait) -> Flow {
-        let ep = &self.m.epolls[call.ep];
-        if ep.events_available() {
+        if self.events_available(call.ep) && !self.errs(Variant::NoRecheckBeforeSleep) {
             call.at = WaitAt::StartScan;
             return Flow::Next;
         }
-        let (wq, func) = (ep.wq, WakeFn::EpAutoremove(task));
+        let (wq, func) = (self.m.epolls[call.ep].wq, WakeFn::EpAutoremove(task));
+        let place = if self.errs(Variant::FifoWaiters) {
+            Place::Tail
+        } else {
+            Place::Head
+        };
         self.m.fall_asleep(task, call.deadline);
-        call.waiter = Some(self.add_wait_entry(wq, func, true, Place::Head));
+        call.waiter = Some(self.add_wait_entry(wq, func, true, place));
         call.at = WaitAt::Sleep;
         Flow::Next
     }

@@ -179,7 +179,9 @@ impl<O: Observer> Kernel<'_, O> {
     /// Step: the operation itself, as one holder of the file's lock sees it.
     #[inline]
     fn transfer_change(&mut self, task: TaskId, call: &mut Transfer) -> Flow {
-        match self.transfer_attempt(task, call) {
+        let attempt = self.transfer_attempt(task, call);
+        self.file_changed(call.file);
+        match attempt {
             Attempt::Locked => return Flow::Blocked,
             Attempt::Over(result) => {
                 // Field by field, as it was just written: a copy of the whole would wait for the stores.

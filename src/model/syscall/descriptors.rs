@@ -1,8 +1,8 @@
 //! Calls that deal in descriptors and flags: close(2), dup(2), fcntl(2), ioctl(2), lseek(2), kcmp(2).
 
-use super::super::Kernel;
 use super::super::fdtable::Slot;
 use super::super::file::{Caller, FileOps, PipeResize};
+use super::super::{Kernel, Variant};
 use super::release::Release;
 use crate::abi::{
     Answer, Errno, FcntlCmd, Fd, FdFlags, IoctlArg, OpenFlags, Out, Ptr, TaskId, request,
@@ -23,6 +23,9 @@ impl<O: Observer> Kernel<'_, O> {
     /// close(2)
     pub(super) fn close(&mut self, task: TaskId, fd: Fd) -> Result<Release, Errno> {
         let slot = self.m.fds_mut(task).take(fd).ok_or(Errno::EBADF)?;
+        if self.errs(Variant::CloseByFd) {
+            self.close_by_fd(task, slot.file, fd);
+        }
         Ok(Release::new(Answer::ret(0), self.put_all([slot])))
     }
 
