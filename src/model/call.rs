@@ -80,6 +80,8 @@ pub(crate) struct Held {
     pub(crate) clears: Option<EpId>,
     /// A new item that has not been hooked yet.
     pub(crate) unhooked: Option<ItemId>,
+    /// Files whose lock it has taken and keeps while it makes wake-ups, if their kind has one.
+    pub(crate) locked: Vec<FileId>,
     /// Wake-ups under way.
     pub(crate) walks: Vec<Walk>,
     /// Its own entry on a wait queue, or several in poll(2), whose task keeps them.

@@ -6,7 +6,7 @@
 
 use std::fmt::Debug;
 
-use super::arena::{Arena, EpId, HeadId, Id, ItemId, WaitId};
+use super::arena::{Arena, EpId, FileId, HeadId, Id, ItemId, WaitId};
 use super::call::{Call, Held};
 use super::eventpoll::{Epitem, EventPoll, Fllink, Ovflist, OvflistNext};
 use super::file::{FileOps, Kind};
@@ -83,7 +83,7 @@ const INVARIANTS: [(&str, Check); 25] = [
         releasing,
     ),
     (
-        "a pipe counts its readers, its writers and its files",
+        "a pipe counts its readers, its writers and its files, and its mutex is held by who wakes under it",
         pipes,
     ),
     ("no descriptor below the hint is free", descriptors),
@@ -531,6 +531,15 @@ fn pipes(s: &Survey<'_>) -> Result<(), String> {
         ensure(pipe.bufs.len() <= pipe.max_usage, || {
             format!("{id:?} is too full")
         })?;
+        let of_pipe = |file: &FileId| match s.m.files[*file].kind {
+            Kind::Pipe(end) => end.pipe == id,
+            _ => false,
+        };
+        let holders = s
+            .held()
+            .filter(|(_, held)| held.locked.iter().any(of_pipe))
+            .map(|(task, _)| task);
+        ensure_eq(id, pipe.mutex.as_slice(), &holders.collect::<Vec<_>>())?;
         let full = pipe.bufs.iter().all(|buf| buf.offset < buf.page.len());
         ensure(full, || format!("{id:?} has an empty slot"))?;
     }

@@ -5,9 +5,9 @@ use super::signal::Stop;
 use super::task::Life;
 use super::{Kernel, Machine, Model, Pace};
 use crate::abi::{
-    Answer, Bytes, CtlOp, EpollCreateFlags, EpollEvent, EventMask, FcntlCmd, Fd, OpenFlags, OutPtr,
-    PollFd, Ptr, Room, SaFlags, Select, SigAction, SigHandler, SigSet, SigmaskHow, Signal, Syscall,
-    TaskId, Timeout, Timespec,
+    Answer, Bytes, CtlOp, EpollCreateFlags, EpollEvent, Errno, EventMask, FcntlCmd, Fd, OpenFlags,
+    Out, OutPtr, PollFd, Ptr, Room, SaFlags, Select, SigAction, SigHandler, SigSet, SigmaskHow,
+    Signal, Syscall, TaskId, Timeout, Timespec,
 };
 use crate::backend::{Backend, Thaw};
 
@@ -838,6 +838,92 @@ fn a_closed_epoll_leaves_every_queue_before_it_lets_go_of_an_item() {
     }
     assert_eq!(seen, [vec![1, 1], vec![0, 1], vec![0, 0], vec![0], vec![]]);
     assert_eq!(run_to_the_end(&mut machine, other), Answer::ret(0));
+}
+
+fn make_pipe(machine: &mut Machine) -> [Fd; 2] {
+    let pipefd = OutPtr::PLENTY;
+    match make(machine, Syscall::Pipe { pipefd }) {
+        Answer::Done(0, Out::Pipe(read, write)) => [read, write],
+        failed => panic!("{failed:?}"),
+    }
+}
+
+fn write_byte(fd: Fd) -> Syscall {
+    let (buf, count) = (Ptr::To(vec![1].into()), 1);
+    Syscall::Write { fd, buf, count }
+}
+
+#[test]
+fn a_pipe_is_released_under_its_mutex_until_everybody_is_woken() {
+    let mut machine = Machine::new();
+    let epfd = make_fd(&mut machine, Syscall::EpollCreate { size: 1 });
+    let [read, write] = make_pipe(&mut machine);
+    add(
+        &mut machine,
+        epfd,
+        write,
+        EpollEvent::new(EventMask::OUT, 0),
+    );
+    let writer = machine.new_thread(TaskId::MAIN);
+    let close = Syscall::Close { fd: read };
+    machine.begin(TaskId::MAIN, close, &mut ()).unwrap();
+    machine.begin(writer, write_byte(write), &mut ()).unwrap();
+    let mut waited = 0;
+    while machine.step(TaskId::MAIN, &mut ()) == Stepped::Moved {
+        machine.check().unwrap();
+        if machine
+            .pipes
+            .live()
+            .iter()
+            .any(|pipe| machine.pipes[*pipe].mutex.is_some())
+        {
+            assert_eq!(machine.step(writer, &mut ()), Stepped::Blocked);
+            waited += 1;
+        }
+    }
+    assert!(waited > 0);
+    assert_eq!(
+        run_to_the_end(&mut machine, writer),
+        Answer::err(Errno::EPIPE)
+    );
+}
+
+#[test]
+fn a_reader_stands_on_the_queue_again_before_it_looks_and_may_take_a_wakeup_along() {
+    let mut machine = Machine::new();
+    let epfd = make_fd(&mut machine, Syscall::EpollCreate { size: 1 });
+    let [read, write] = make_pipe(&mut machine);
+    let [reader, waiter] = [0; 2].map(|_| machine.new_thread(TaskId::MAIN));
+    let (buf, count) = (OutPtr::PLENTY, 8);
+    let blocked = make_as(
+        reader,
+        &mut machine,
+        Syscall::Read {
+            fd: read,
+            buf,
+            count,
+        },
+    );
+    assert_eq!(blocked, Answer::Blocked);
+    make(&mut machine, write_byte(write));
+    // Out of its sleep, and onto the queue once more.
+    for _ in 0..2 {
+        assert_eq!(machine.step(reader, &mut ()), Stepped::Moved);
+    }
+    let exclusive = EventMask::IN | EventMask::ET | EventMask::EXCLUSIVE;
+    add(&mut machine, epfd, read, EpollEvent::new(exclusive, 0));
+    let wait = |timeout| Syscall::EpollWait {
+        epfd,
+        events: OutPtr::PLENTY,
+        maxevents: 1,
+        timeout: Timeout(timeout),
+    };
+    assert!(matches!(make(&mut machine, wait(0)), Answer::Done(1, _)));
+    assert_eq!(make_as(waiter, &mut machine, wait(-1)), Answer::Blocked);
+    make(&mut machine, write_byte(write));
+    assert!(machine.task(waiter).sleeping, "the reader was before it");
+    let read = run_to_the_end(&mut machine, reader);
+    assert!(matches!(read, Answer::Done(2, _)), "{read:?}");
 }
 
 #[test]

@@ -192,15 +192,16 @@ impl<O: Observer> Kernel<'_, O> {
             Place::Head => m.heads[head].entries.push_front(&mut m.waits, id),
             Place::Tail => m.heads[head].entries.push_back(&mut m.waits, id),
         }
-        if let WakeFn::Autoremove(task) | WakeFn::EpAutoremove(task) | WakeFn::Default(task) = func
-        {
-            self.obs.on(Trace::Sleep {
-                task,
-                queue: self.m.heads[head].label,
-                place,
-            });
-        }
         id
+    }
+
+    /// Tells that a task sleeps on this queue.
+    pub(crate) fn trace_sleep(&mut self, task: TaskId, head: HeadId, place: Place) {
+        self.trace(|k| Trace::Sleep {
+            task,
+            queue: k.m.heads[head].label,
+            place,
+        });
     }
 
     /// Takes the entry off its queue, if it is still there (`list_del_init`).

@@ -202,6 +202,7 @@ impl<O: Observer> Kernel<'_, O> {
         };
         self.m.fall_asleep(task, call.deadline);
         call.waiter = Some(self.add_wait_entry(wq, func, true, place));
+        self.trace_sleep(task, wq, place);
         call.at = WaitAt::Sleep;
         Flow::Next
     }

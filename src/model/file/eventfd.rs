@@ -129,6 +129,7 @@ impl FileOps for EventFd {
             head: self.wqh,
             exclusive: false,
             ready,
+            locked: true,
         }
     }
 

@@ -49,6 +49,8 @@ pub(crate) struct Awaited {
     pub(crate) exclusive: bool,
     /// Whether there is no reason to sleep any more.
     pub(crate) ready: bool,
+    /// Whether the queue's lock guards the state as well, so that one who wakes up tries again under it.
+    pub(crate) locked: bool,
 }
 
 /// The wait queues of a file, in the order in which its poll method names them.
@@ -122,9 +124,10 @@ pub(crate) trait FileOps: Copy {
     }
 
     /// What happens when the last reference is gone (`f_op->release`). Its wake-ups reach no item that
-    /// watched this file: these have gone before.
-    fn release(self, _: &mut Machine) -> Wakes {
-        Wakes::default()
+    /// watched this file: these have gone before. A lock that they are made under is given back by
+    /// [`FileOps::free`]. `None`, and nothing has happened, if another task has that lock.
+    fn release(self, _: &mut Machine, _: TaskId) -> Option<Wakes> {
+        Some(Wakes::default())
     }
 
     /// Frees what the file does not share. Its wake-ups are made: they walked its queues.
@@ -232,8 +235,8 @@ macro_rules! kinds {
                 match self { $(Kind::$variant(kind) => kind.reopen(),)* }
             }
 
-            fn release(self, m: &mut Machine) -> Wakes {
-                match self { $(Kind::$variant(kind) => kind.release(m),)* }
+            fn release(self, m: &mut Machine, task: TaskId) -> Option<Wakes> {
+                match self { $(Kind::$variant(kind) => kind.release(m, task),)* }
             }
 
             fn free(self, m: &mut Machine) {

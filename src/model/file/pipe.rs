@@ -8,6 +8,9 @@
 //!
 //! The two directions wake differently. A write wakes readers *always* once anybody has polled the pipe,
 //! even if it fails with `EAGAIN`; a read wakes writers only if it frees a slot of a full ring.
+//!
+//! One mutex guards the ring. Reads and writes let go of it before they wake anybody; a release and a change
+//! of the size wake under it, so nobody reads or writes before they are through.
 
 use std::collections::VecDeque;
 
@@ -53,6 +56,8 @@ pub(crate) struct Pipe {
     pub(crate) files: u32,
     /// Somebody has polled it (`poll_usage`): from then on every write wakes.
     pub(crate) poll_usage: bool,
+    /// Who makes wake-ups under the mutex (`mutex`). Other holders do all that they do in one step.
+    pub(crate) mutex: Option<TaskId>,
     /// Readers, and those who poll the read end.
     pub(crate) rd_wait: HeadId,
     /// Writers, and those who poll the write end.
@@ -83,6 +88,7 @@ impl Pipe {
             writers: 1,
             files: 2,
             poll_usage: false,
+            mutex: None,
             rd_wait,
             wr_wait,
         }
@@ -306,6 +312,9 @@ impl FileOps for PipeEnd {
         }
         let nonblocking = kernel.m.files[caller.file].nonblocking();
         let pipe = &mut kernel.m.pipes[self.pipe];
+        if pipe.mutex.is_some() {
+            return Attempt::Locked;
+        }
         if pipe.bufs.is_empty() {
             return match (pipe.writers, nonblocking) {
                 (0, _) => io.stored(Vec::new()),
@@ -351,6 +360,9 @@ impl FileOps for PipeEnd {
             .contains(OpenFlags::DIRECT);
         let interrupted = kernel.m.task(caller.task).sigpending;
         let pipe = &mut kernel.m.pipes[self.pipe];
+        if pipe.mutex.is_some() {
+            return Attempt::Locked;
+        }
         // In the first round a reader's absence ends the call before it has looked at the ring.
         let was_empty = pipe.bufs.is_empty() && (pipe.readers > 0 || io.slept);
         let mut failed = None;
@@ -401,6 +413,7 @@ impl FileOps for PipeEnd {
             head,
             exclusive: true,
             ready,
+            locked: false,
         }
     }
 
@@ -424,14 +437,20 @@ impl FileOps for PipeEnd {
         unreachable!("a lab refuses to open a pipe anew")
     }
 
-    /// `pipe_release`
-    fn release(self, m: &mut Machine) -> Wakes {
-        m.pipes[self.pipe].release(self)
+    /// `pipe_release`, which makes its wake-ups under the mutex.
+    fn release(self, m: &mut Machine, task: TaskId) -> Option<Wakes> {
+        let pipe = &mut m.pipes[self.pipe];
+        if pipe.mutex.is_some() {
+            return None;
+        }
+        pipe.mutex = Some(task);
+        Some(pipe.release(self))
     }
 
-    /// One file less refers to the pipe (`put_pipe_info`).
+    /// The release is over, and one file less refers to the pipe (`put_pipe_info`).
     fn free(self, m: &mut Machine) {
         let pipe = &mut m.pipes[self.pipe];
+        pipe.mutex = None;
         pipe.files -= 1;
         if pipe.files == 0 {
             let (rd_wait, wr_wait) = (pipe.rd_wait, pipe.wr_wait);
@@ -475,14 +494,20 @@ impl PipeResize {
 
 impl<O: Observer> Kernel<'_, O> {
     /// Step: `pipe_set_size`
-    fn pipe_resize(&mut self, call: &mut PipeResize) -> Flow {
+    fn pipe_resize(&mut self, task: TaskId, call: &mut PipeResize) -> Flow {
         let Some(pipe) = self.pipe_of(call.file) else {
             call.result = Err(Errno::EBADF);
             return Flow::Done;
         };
-        match self.m.pipes[pipe].resize(call.bytes) {
+        let pipe = &mut self.m.pipes[pipe];
+        if pipe.mutex.is_some() {
+            return Flow::Blocked;
+        }
+        match pipe.resize(call.bytes) {
             Ok((capacity, wake)) => {
                 call.result = Ok(Some(capacity));
+                // The wake-up is made under the mutex as well.
+                pipe.mutex = Some(task);
                 self.wake_up(&mut call.walks, wake);
                 Flow::Next
             }
@@ -497,12 +522,17 @@ impl<O: Observer> Kernel<'_, O> {
 impl Steps for PipeResize {
     fn step<O: Observer>(&mut self, kernel: &mut Kernel<'_, O>, task: TaskId) -> Flow {
         if self.result == Ok(None) {
-            return kernel.pipe_resize(self);
+            return kernel.pipe_resize(task, self);
         }
         match kernel.wake_step(task, &mut self.walks) {
             Walked::More => Flow::Next,
             Walked::Blocked => Flow::Blocked,
-            Walked::Done => Flow::Done,
+            Walked::Done => {
+                if let Some(pipe) = kernel.pipe_of(self.file) {
+                    kernel.m.pipes[pipe].mutex = None;
+                }
+                Flow::Done
+            }
         }
     }
 
@@ -518,6 +548,9 @@ impl Steps for PipeResize {
     }
 
     fn held(&self, held: &mut Held) {
+        if matches!(self.result, Ok(Some(_))) {
+            held.locked.push(self.file);
+        }
         held.walks.extend(self.walks.iter());
     }
 
@@ -535,6 +568,7 @@ impl Encode for Pipe {
             writers,
             files: _, // as many as name it
             poll_usage,
+            mutex,
             rd_wait,
             wr_wait,
         } = self;
@@ -542,7 +576,7 @@ impl Encode for Pipe {
             max_usage.number(to),
             readers.number(to),
             writers.number(to),
-            poll_usage.number(to),
+            mutex.number(to) << 1 | poll_usage.number(to),
             bufs.len().number(to),
         ]);
         for buf in bufs {

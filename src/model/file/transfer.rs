@@ -7,6 +7,7 @@ use crate::model::Kernel;
 use crate::model::arena::{FileId, WaitId};
 use crate::model::call::{Flow, Held, Steps};
 use crate::model::encode::{Encode, Encoder, encode_option, variant_is_number};
+use crate::model::eventpoll::Deadline;
 use crate::model::signal::restart::ERESTARTSYS;
 use crate::model::wait_queue::{Wake, WakeFn, Walked, Walks};
 use crate::trace::{Observer, Place};
@@ -40,9 +41,16 @@ enum At {
     Wake,
     /// The same on the way to sleep.
     WakeFirst,
-    /// About to stand on the queue and look once more.
+    /// About to look whether there is a reason to sleep at all (`wait_event`).
+    Look,
+    /// About to stand on the queue (`prepare_to_wait_event`).
     Enqueue,
+    /// On the queue, and about to look once more.
+    LookAgain,
+    /// Asleep.
     Sleep,
+    /// There is no reason any more: about to leave the queue (`finish_wait`).
+    Leave,
 }
 
 /// Wake-ups that an operation owes, in order.
@@ -135,6 +143,11 @@ impl Transfer {
         (self.fd, self.what)
     }
 
+    fn fail(&mut self, errno: Errno) -> Flow {
+        self.result = Err(errno);
+        Flow::Done
+    }
+
     #[inline]
     fn end(&mut self) -> Answer {
         match (self.result, &self.what) {
@@ -176,6 +189,11 @@ impl<O: Observer> Kernel<'_, O> {
         }
     }
 
+    fn awaited(&self, call: &Transfer) -> Awaited {
+        let kind = self.m.files[call.file].kind;
+        kind.awaited(self.m, &call.what)
+    }
+
     /// Step: the operation itself, as one holder of the file's lock sees it.
     #[inline]
     fn transfer_change(&mut self, task: TaskId, call: &mut Transfer) -> Flow {
@@ -194,9 +212,12 @@ impl<O: Observer> Kernel<'_, O> {
                 }
                 call.at = At::Wake;
             }
+            Attempt::Sleep if self.awaited(call).locked => {
+                return self.transfer_sleep_locked(task, call);
+            }
             Attempt::Sleep => {
                 let waking = self.wake_next(&mut call.io.walks, &mut call.io.wakes);
-                call.at = if waking { At::WakeFirst } else { At::Enqueue };
+                call.at = if waking { At::WakeFirst } else { At::Look };
             }
         }
         Flow::Next
@@ -214,40 +235,92 @@ impl<O: Observer> Kernel<'_, O> {
         if call.at == At::Wake {
             return Flow::Done;
         }
-        call.at = At::Enqueue;
+        call.at = At::Look;
         Flow::Next
     }
 
-    /// Step: stand on the queue, then look whether there is still a reason to sleep (`wait_event`).
+    /// Sleeps where the queue's lock is that of the change: nothing comes between the look and the sleep
+    /// (`wait_event_interruptible_locked_irq`). Who was woken for nothing goes to the tail.
+    ///
+    /// Preconditions: nobody walks the queue.
+    fn transfer_sleep_locked(&mut self, task: TaskId, call: &mut Transfer) -> Flow {
+        if self.m.task(task).sigpending {
+            return call.fail(ERESTARTSYS);
+        }
+        let awaited = self.awaited(call);
+        self.transfer_stand(task, call, awaited);
+        self.trace_sleep(task, awaited.head, Place::Tail);
+        call.at = At::Sleep;
+        Flow::Next
+    }
+
+    /// Step: the first look, of which nobody else gets to know.
+    fn transfer_look(&mut self, call: &mut Transfer) -> Flow {
+        call.at = if self.awaited(call).ready {
+            At::Change
+        } else {
+            At::Enqueue
+        };
+        call.io.slept = true;
+        Flow::Next
+    }
+
+    /// Step: stand on the queue, at the tail unless there already. From here on a wake-up counts as taken,
+    /// even if it turns out that there was no need to sleep.
     fn transfer_enqueue(&mut self, task: TaskId, call: &mut Transfer) -> Flow {
-        let kind = self.m.files[call.file].kind;
-        let Awaited {
-            head,
-            exclusive,
-            ready,
-        } = kind.awaited(self.m, &call.what);
-        if self.walked_by_another(task, head) {
+        let awaited = self.awaited(call);
+        if self.walked_by_another(task, awaited.head) {
             return Flow::Blocked;
         }
-        call.io.slept = true;
-        if ready {
+        if !self.m.task(task).sigpending {
+            self.transfer_stand(task, call, awaited);
+            call.at = At::LookAgain;
+            return Flow::Next;
+        }
+        // Off the queue at once, lest it take a wake-up along.
+        if let Some(waiter) = call.waiter.take() {
+            self.remove_wait_entry(waiter);
+        }
+        // Asked in this order, so that who was woken for something takes it before its signals.
+        if awaited.ready {
             call.at = At::Change;
             return Flow::Next;
         }
-        // Asked in this order, so that who was woken for something takes it before its signals.
-        if self.m.task(task).sigpending {
-            if matches!(call.what, What::Write { .. }) && self.pipe_of(call.file).is_some() {
-                // A pipe's writer has its wake-ups to pass on, and finds the signal there.
-                call.at = At::Change;
-                return Flow::Next;
-            }
-            call.result = Err(ERESTARTSYS);
-            return Flow::Done;
+        if matches!(call.what, What::Write { .. }) && self.pipe_of(call.file).is_some() {
+            // A pipe's writer has its wake-ups to pass on, and finds the signal there.
+            call.at = At::Change;
+            return Flow::Next;
         }
-        let func = WakeFn::Autoremove(task);
-        call.waiter = Some(self.add_wait_entry(head, func, exclusive, Place::Tail));
-        self.m.task_mut(task).sleeping = true;
-        call.at = At::Sleep;
+        call.fail(ERESTARTSYS)
+    }
+
+    fn transfer_stand(&mut self, task: TaskId, call: &mut Transfer, awaited: Awaited) {
+        let Awaited {
+            head, exclusive, ..
+        } = awaited;
+        let on_queue = |waiter: &WaitId| self.m.waits[*waiter].whead.is_some();
+        if !call.waiter.as_ref().is_some_and(on_queue) {
+            if let Some(left) = call.waiter.take() {
+                self.remove_wait_entry(left);
+            }
+            let func = WakeFn::Autoremove(task);
+            call.waiter = Some(self.add_wait_entry(head, func, exclusive, Place::Tail));
+        }
+        self.m.fall_asleep(task, Deadline::Never);
+    }
+
+    /// Step: look once more, since something may have come before anybody knew of the sleeper.
+    fn transfer_look_again(&mut self, task: TaskId, call: &mut Transfer) -> Flow {
+        let Awaited { head, ready, .. } = self.awaited(call);
+        if ready {
+            self.m.run_again(task);
+            call.at = At::Leave;
+        } else {
+            if self.m.task(task).sleeping {
+                self.trace_sleep(task, head, Place::Tail);
+            }
+            call.at = At::Sleep;
+        }
         Flow::Next
     }
 
@@ -256,15 +329,26 @@ impl<O: Observer> Kernel<'_, O> {
         if !self.m.task(task).is_awake() {
             return Flow::Blocked;
         }
-        let queued_on = call.waiter.and_then(|waiter| self.m.waits[waiter].whead);
-        if queued_on.is_some_and(|head| self.walked_by_another(task, head)) {
-            return Flow::Blocked;
-        }
-        self.m.task_mut(task).sleeping = false;
-        if let Some(waiter) = call.waiter.take() {
+        self.m.run_again(task);
+        call.at = if self.awaited(call).locked {
+            At::Leave
+        } else {
+            At::Enqueue
+        };
+        Flow::Next
+    }
+
+    /// Step: off the queue, if no wake-up has done that, and try again.
+    fn transfer_leave(&mut self, task: TaskId, call: &mut Transfer) -> Flow {
+        if let Some(waiter) = call.waiter {
+            let head = self.m.waits[waiter].whead;
+            if head.is_some_and(|head| self.walked_by_another(task, head)) {
+                return Flow::Blocked;
+            }
             self.remove_wait_entry(waiter);
         }
-        call.at = At::Enqueue;
+        call.waiter = None;
+        call.at = At::Change;
         Flow::Next
     }
 }
@@ -275,8 +359,11 @@ impl Steps for Transfer {
         match self.at {
             At::Change => kernel.transfer_change(task, self),
             At::Wake | At::WakeFirst => kernel.transfer_wake(task, self),
+            At::Look => kernel.transfer_look(self),
             At::Enqueue => kernel.transfer_enqueue(task, self),
+            At::LookAgain => kernel.transfer_look_again(task, self),
             At::Sleep => kernel.transfer_sleep(task, self),
+            At::Leave => kernel.transfer_leave(task, self),
         }
     }
 
@@ -292,7 +379,7 @@ impl Steps for Transfer {
     fn held(&self, held: &mut Held) {
         held.walks.extend(self.io.walks.iter());
         held.waiter = self.waiter;
-        held.may_sleep = self.at == At::Sleep;
+        held.may_sleep = matches!(self.at, At::LookAgain | At::Sleep);
     }
 
     fn at(&self) -> String {
@@ -314,7 +401,7 @@ impl Encode for Transfer {
             what,
             at,
             io,
-            waiter: _, // there at `Sleep`; if it still stands on the queue, it is written there
+            waiter: _, // if it stands on the queue, it is written there; if not, it is as good as none
             result,
         } = self;
         at.encode(to);

@@ -302,6 +302,7 @@ impl<O: Observer> Kernel<'_, O> {
             if call.waiter.is_none() {
                 let func = WakeFn::Default(task);
                 call.waiter = Some(self.add_wait_entry(head, func, false, Place::Head));
+                self.trace_sleep(task, head, Place::Head);
             }
             self.m.task_mut(task).sleeping = true;
             return Flow::Next;

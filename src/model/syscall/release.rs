@@ -51,10 +51,11 @@ impl Release {
 
 impl<O: Observer> Kernel<'_, O> {
     fn release_step(&mut self, task: TaskId, call: &mut Release) -> Flow {
-        // Only at `Wake` there may be none: other calls too end with wake-ups.
-        let file = call.files.last().copied();
-        match (call.at, file) {
-            (At::Wake, _) => {
+        let Some(file) = call.files.last().copied() else {
+            return Flow::Done;
+        };
+        match call.at {
+            At::Wake => {
                 if self.wake_step(task, &mut call.walks) == Walked::Blocked {
                     return Flow::Blocked;
                 }
@@ -62,12 +63,11 @@ impl<O: Observer> Kernel<'_, O> {
                     self.release_done(call);
                 }
             }
-            (_, None) => return Flow::Done,
-            (At::Next, Some(file)) => {
+            At::Next => {
                 self.trace(|k| Trace::Release(k.m.files[file].label));
                 call.at = At::Items;
             }
-            (At::Items, Some(file)) => match self.eventpoll_release_file(task, file) {
+            At::Items => match self.eventpoll_release_file(task, file) {
                 Unhooked::Blocked => return Flow::Blocked,
                 Unhooked::One => {}
                 Unhooked::NoneLeft => {
@@ -75,13 +75,16 @@ impl<O: Observer> Kernel<'_, O> {
                     call.at = clear.map_or(At::Fops, At::Clear);
                 }
             },
-            (At::Clear(mut clear), Some(_)) => match self.ep_clear_step(task, &mut clear) {
+            At::Clear(mut clear) => match self.ep_clear_step(task, &mut clear) {
                 Flow::Blocked => return Flow::Blocked,
                 Flow::Next => call.at = At::Clear(clear),
                 Flow::Done => call.at = At::Fops,
             },
-            (At::Fops, Some(file)) => {
-                call.wakes = self.m.files[file].kind.release(self.m);
+            At::Fops => {
+                let Some(wakes) = self.m.files[file].kind.release(self.m, task) else {
+                    return Flow::Blocked;
+                };
+                call.wakes = wakes;
                 if self.wake_next(&mut call.walks, &mut call.wakes) {
                     call.at = At::Wake;
                 } else {
@@ -115,8 +118,10 @@ impl Steps for Release {
     }
 
     fn held(&self, held: &mut Held) {
-        if let At::Clear(clear) = self.at {
-            clear.held(held);
+        match self.at {
+            At::Clear(clear) => clear.held(held),
+            At::Wake => held.locked.extend(self.files.last()),
+            At::Next | At::Items | At::Fops => {}
         }
         held.walks.extend(self.walks.iter());
     }
