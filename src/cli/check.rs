@@ -12,6 +12,7 @@ use super::judge::{Judged, Keep, On, judge};
 use super::laws::sources;
 use super::report::show_difference;
 use super::terminal::{BAD, BOLD, FAINT, GOOD, complain, outln, styled};
+use super::variants::Wrong;
 use super::{Unusable, Verdict, json};
 use crate::scenario::{Counts, Scenario};
 
@@ -23,7 +24,8 @@ use crate::scenario::{Counts, Scenario};
 #[command(after_help = "Examples:\n  \
     epoll-lab check\n  \
     epoll-lab check examples/scenarios/04-trigger my-own.strace\n  \
-    epoll-lab check --on model --json")]
+    epoll-lab check --on model --json\n  \
+    epoll-lab check --on model --without ovflist examples/scenarios/08-overflow")]
 pub(super) struct Arguments {
     /// Files or folders
     paths: Vec<PathBuf>,
@@ -33,6 +35,8 @@ pub(super) struct Arguments {
     /// As JSON: one object with a list of scenarios
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    wrong: Wrong,
 }
 
 /// How a scenario ended.
@@ -71,6 +75,8 @@ struct Topic {
 }
 
 pub(super) fn check(arguments: &Arguments) -> Result<Verdict, Unusable> {
+    arguments.wrong.check(arguments.on)?;
+    let variants = arguments.wrong.variants;
     let sources = sources(&arguments.paths)?;
     // A mistake in any of them is told before the first one runs.
     let scenarios = sources
@@ -81,15 +87,17 @@ pub(super) fn check(arguments: &Arguments) -> Result<Verdict, Unusable> {
     let mut checked = Vec::new();
     for (source, scenario) in sources.into_iter().zip(scenarios) {
         progress.set_message(source.name().to_owned());
-        let mut judged = judge(&scenario, arguments.on, Keep::default()).map_err(|error| {
-            progress.suspend(|| complain(format_args!("{}: {error}", source.path)));
-            Unusable
-        })?;
+        let mut judged =
+            judge(&scenario, arguments.on, variants, Keep::default()).map_err(|error| {
+                progress.suspend(|| complain(format_args!("{}: {error}", source.path)));
+                Unusable
+            })?;
         if !judged.agrees(&scenario) && judged.model.is_some() {
             // What happened inside is only worth keeping where something went wrong.
             let traced = judge(
                 &scenario,
                 On::Model,
+                variants,
                 Keep {
                     traces: true,
                     states: false,

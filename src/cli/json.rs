@@ -6,12 +6,29 @@ use super::check::{Checked, Ending};
 use super::input::Source;
 use super::judge::Judged;
 use super::laws::Told;
+use super::variants;
 use crate::scenario::{Run, Scenario, View};
 
 /// `laws --json`: a list.
 pub(super) fn laws(told: &[Told]) -> Value {
     told.iter()
         .map(|told| json!({ "id": told.id, "sentence": told.sentence, "scenario": told.scenario }))
+        .collect()
+}
+
+/// `variants --json`: a list.
+pub(super) fn variants(told: &[variants::Told]) -> Value {
+    told.iter()
+        .map(|variants::Told { variant, by }| {
+            json!({
+                "switch": variant.to_string(),
+                "does": variant.does(),
+                "linux": variant.linux(),
+                "breaks": variant.breaks(),
+                "seen_in": variant.seen_in(),
+                "told_by": by,
+            })
+        })
         .collect()
 }
 

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 
 use super::needs;
 use crate::backend::{Backend, LabError};
-use crate::model::Model;
+use crate::model::{Model, Variants};
 use crate::scenario::{Counts, Options, Run, Scenario, View};
 
 /// Which kernels to ask.
@@ -84,8 +84,14 @@ impl Judged {
     }
 }
 
-/// Runs the scenario. A [`LabError`] means that the kernel backend could not even be started.
-pub(super) fn judge(scenario: &Scenario, on: On, keep: Keep) -> Result<Judged, LabError> {
+/// Runs the scenario, on the model with these mistakes. A [`LabError`] means that the kernel backend could
+/// not even be started.
+pub(super) fn judge(
+    scenario: &Scenario,
+    on: On,
+    variants: Variants,
+    keep: Keep,
+) -> Result<Judged, LabError> {
     let mut judged = Judged {
         model: None,
         kernel: None,
@@ -98,9 +104,13 @@ pub(super) fn judge(scenario: &Scenario, on: On, keep: Keep) -> Result<Judged, L
         match needs::unmet_by_model(scenario.header()) {
             Some(reason) => judged.skipped = Some(reason),
             None if keep.traces => {
-                judged.model = Some(scenario.run(&mut Model::recording(), options))
+                let mut model = Model::recording().with_variants(variants);
+                judged.model = Some(scenario.run(&mut model, options));
             }
-            None => judged.model = Some(scenario.run(&mut Model::new(), options)),
+            None => {
+                let mut model = Model::new().with_variants(variants);
+                judged.model = Some(scenario.run(&mut model, options));
+            }
         }
     }
     if on.kernel() {

@@ -13,6 +13,7 @@ pub mod needs;
 mod report;
 mod run;
 mod terminal;
+pub mod variants;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,7 @@ enum Command {
     Run(run::Arguments),
     Check(check::Arguments),
     Laws(laws::Arguments),
+    Variants(variants::Arguments),
     Fmt(fmt::Arguments),
 }
 
@@ -73,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Laws(arguments) => laws::laws(&arguments),
+        Command::Variants(arguments) => variants::variants(&arguments),
         Command::Fmt(arguments) => fmt::fmt(&arguments),
     };
     match verdict {

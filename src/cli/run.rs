@@ -7,6 +7,7 @@ use super::input::Source;
 use super::judge::{Judged, Keep, On, judge};
 use super::report::{show_difference, show_run};
 use super::terminal::{FAINT, complain, outln, print, styled};
+use super::variants::Wrong;
 use super::{Unusable, Verdict, json};
 use crate::scenario::Scenario;
 
@@ -17,6 +18,7 @@ use crate::scenario::Scenario;
 #[command(after_help = "Examples:\n  \
     epoll-lab run my.strace\n  \
     epoll-lab run --trace --state my.strace\n  \
+    epoll-lab run --on model --trace --requeue-at-head my.strace\n  \
     printf 'ep = epoll_create1(0)\\nepoll_wait(ep, ..., 1, 0)\\n' | epoll-lab run --record -")]
 pub(super) struct Arguments {
     /// Files, folders, or - for standard input
@@ -37,9 +39,12 @@ pub(super) struct Arguments {
     /// As JSON
     #[arg(long, conflicts_with = "record")]
     json: bool,
+    #[command(flatten)]
+    wrong: Wrong,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Verdict, Unusable> {
+    arguments.wrong.check(arguments.on)?;
     let mut verdict = Verdict::Agree;
     let mut all = Vec::new();
     for path in &arguments.paths {
@@ -63,10 +68,11 @@ fn run_one(arguments: &Arguments, source: &Source) -> Result<(Scenario, Judged),
         traces: true,
         states: arguments.state || arguments.json,
     };
-    let judged = judge(&scenario, arguments.on, keep).map_err(|error| {
-        complain(format_args!("{}: {error}", source.path));
-        Unusable
-    })?;
+    let judged =
+        judge(&scenario, arguments.on, arguments.wrong.variants, keep).map_err(|error| {
+            complain(format_args!("{}: {error}", source.path));
+            Unusable
+        })?;
     if arguments.record {
         record(source, &scenario, &judged)?;
     } else if !arguments.json {

@@ -3,7 +3,7 @@
 use super::call::Stepped;
 use super::signal::Stop;
 use super::task::Life;
-use super::{Kernel, Machine, Model, Pace};
+use super::{Kernel, Machine, Model, Pace, Variant};
 use crate::abi::{
     Answer, Bytes, CtlOp, EpollCreateFlags, EpollEvent, Errno, EventMask, FcntlCmd, Fd, OpenFlags,
     Out, OutPtr, PollFd, Ptr, Room, SaFlags, Select, SigAction, SigHandler, SigSet, SigmaskHow,
@@ -459,6 +459,41 @@ fn invariants_hold_while_tasks_are_born_and_die() {
 #[test]
 fn invariants_hold_while_signals_fly() {
     invariants_hold(Mortality::Signalled, 2000..2300);
+}
+
+/// Runs a random program on an epoll with a mistake: which invariant it breaks, if any.
+fn broken_by(variant: Variant, seed: u64) -> Option<String> {
+    let machine = Machine::new().with_variants(variant.into());
+    let mut program = Program::on(machine, seed, Mortality::Immortal);
+    for _ in 0..500 {
+        let task = program.anybody();
+        program.go_on(task);
+        if let Err(broken) = program.machine.check() {
+            return Some(broken);
+        }
+        if program.chance.one_in(50) && !program.thaw() {
+            program.jump();
+        }
+    }
+    None
+}
+
+/// A mistake in one rule leaves the structures whole; two break the promise that nobody sleeps through an
+/// event.
+#[test]
+fn variants_break_no_invariant_but_one() {
+    for variant in Variant::ALL {
+        let sleepy = [Variant::NoRecheckBeforeSleep, Variant::NoChainedWake].contains(variant);
+        let seeds = if sleepy { 0..1000 } else { 0..5 };
+        let mut broken = seeds.filter_map(|seed| broken_by(*variant, seed));
+        match broken.next() {
+            None => assert!(!sleepy, "{variant} breaks nothing"),
+            Some(broken) => assert!(
+                sleepy && broken.contains("nobody sleeps in epoll_wait"),
+                "{variant}: {broken}"
+            ),
+        }
+    }
 }
 
 /// The same calls, each in one go and each in steps that nobody interrupts.

@@ -147,7 +147,7 @@ variants! {
         seen_in "Shadow; kqueue, whose filters fire one by one"
     }
     EinvalBeforeEperm "einval-before-eperm" {
-        does "epoll_ctl asks whether the first descriptor is an epoll before it looks at the second"
+        does "the first descriptor is asked whether it is an epoll before the second is looked at"
         linux "refuses a file that cannot be polled first"
         breaks "a call that is wrong in two ways fails with another error"
         seen_in "Miri, and whatever checks its arguments from left to right"
@@ -171,7 +171,7 @@ variants! {
         seen_in "F-Stack and mTCP, as kqueue has one call for both"
     }
     CloseByFd "close-by-fd" {
-        does "close(2) ends the registration of the number that it closes"
+        does "closing a number ends its registration, whoever else has the file open"
         linux "ends it when the open file goes, which other descriptors may keep"
         breaks "a duplicate in another process goes unreported; and programs that rely on it fail on Linux"
         seen_in "Emscripten and everything on top of kqueue; the heads of most people"

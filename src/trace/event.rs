@@ -64,6 +64,8 @@ pub enum Verdict {
     AlreadyOverflowed,
     /// Forgotten, by an epoll that is wrong on purpose.
     Lost,
+    /// Put in front of the ready list, by another one.
+    InFront,
 }
 
 /// An internal step.
@@ -246,6 +248,7 @@ impl fmt::Display for Trace {
                     Verdict::Overflowed => "a scan runs: to ovflist",
                     Verdict::AlreadyOverflowed => "is on ovflist already",
                     Verdict::Lost => "forgotten",
+                    Verdict::InFront => "to the head of rdllist",
                 })
             }
             Trace::WakeTask { task, queue } => {
@@ -330,7 +333,7 @@ impl fmt::Display for Trace {
                 write!(f, "task {} makes its call again", task.0)
             }
             Trace::Release(file) => write!(f, "__fput: last reference to {file}"),
-            Trace::Wrong(variant) => write!(f, "unlike Linux: {variant}"),
+            Trace::Wrong(variant) => write!(f, "unlike Linux: --{variant}"),
         }
     }
 }

@@ -321,6 +321,54 @@ fn laws_are_listed_by_number_and_found_by_word() {
 }
 
 #[test]
+fn a_wrong_epoll_answers_under_its_name() {
+    let scenario = "\
+ep = epoll_create1(0)
+f = eventfd2(0, 0)
+epoll_ctl(ep, EPOLL_CTL_ADD, f, {events=EPOLLIN, data={u32=1, u64=1}})
+epoll_ctl(ep, EPOLL_CTL_ADD, f, {events=EPOLLIN, data={u32=2, u64=2}}) = -1 EEXIST (File exists)
+";
+    let run = |arguments: &[&str]| {
+        let arguments = [&["run", "-", "--on"], arguments].concat();
+        Lab::new(&arguments).input(scenario)
+    };
+    let right = run(&["model", "--fifo-waiters", "--no-edges"]).succeeds();
+    assert!(
+        right.ends_with("# model --fifo-waiters --no-edges agrees\n"),
+        "{right}"
+    );
+    let wrong = run(&["model", "--add-overwrites", "--without", "ovflist"]).differs();
+    assert!(
+        wrong.contains("(model --without ovflist --add-overwrites)"),
+        "{wrong}"
+    );
+    assert!(wrong.contains("unlike Linux: --add-overwrites"), "{wrong}");
+    let message = run(&["kernel", "--fifo-waiters"]).complains();
+    assert!(
+        message.contains("--fifo-waiters is a mistake of the model"),
+        "{message}"
+    );
+    let message = run(&["model", "--without", "rdllist"]).complains();
+    assert!(message.contains("possible values: ovflist"), "{message}");
+}
+
+#[test]
+fn variants_are_listed_with_what_tells_them() {
+    let one = Lab::new(&["variants", "--fifo-waiters"]).succeeds();
+    for part in [
+        "--fifo-waiters\n",
+        "    Linux puts it in front",
+        "      the-last-to-block-is-the-first-to-be-woken\n",
+    ] {
+        assert!(one.contains(part), "no {part:?} in {one}");
+    }
+    let json = Lab::new(&["variants", "fifo-waiters", "--json"]).succeeds();
+    let told: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(told[0]["switch"], "--fifo-waiters");
+    assert_eq!(Lab::new(&["variants", "xyzzy"]).succeeds(), "");
+}
+
+#[test]
 fn a_pipe_gets_no_colours_unless_it_asks() {
     let colours = |set: &[(&str, &str)], arguments: &[&str], input: &str| {
         let mut lab = Lab::new(arguments);

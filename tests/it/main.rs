@@ -6,3 +6,4 @@ mod readme;
 mod scenarios;
 mod threads;
 mod tidy;
+mod variants;

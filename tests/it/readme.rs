@@ -47,3 +47,10 @@ fn the_picture_is_that_of_the_scenario() {
         .expect("the second write");
     assert!(after.starts_with(&indented), "{after}\nis not\n{indented}");
 }
+
+#[test]
+fn the_mistake_shows_in_the_scenario() {
+    let shown = block("`run --on model --state-diff-edges`", "text");
+    let output = run("--state-diff-edges");
+    assert!(output.contains(shown), "{shown}\nis not in\n{output}");
+}

@@ -150,6 +150,8 @@ fn every_snapshot_belongs_to_a_scenario() {
         .iter()
         .filter(|entry| unmet_by_model(parse(entry).header()).is_none())
         .flat_map(|entry| [transcript_name(entry.name), trace_name(entry.name)])
+        // The table that tests/it/variants.rs makes.
+        .chain(["variants".to_owned()])
         .map(|name| format!("{name}.snap"))
         .collect();
     let folder = fs::read_dir(snapshots()).expect("snapshots/ is readable");

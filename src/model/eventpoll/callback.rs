@@ -91,7 +91,7 @@ impl<O: Observer> Kernel<'_, O> {
             Verdict::AlreadyLinked
         } else if self.errs(Variant::LifoReady) {
             self.rdllist_add_head(id);
-            Verdict::Queued
+            Verdict::InFront
         } else {
             self.rdllist_add_tail(id);
             Verdict::Queued

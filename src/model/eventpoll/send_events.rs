@@ -102,8 +102,8 @@ impl<O: Observer> Kernel<'_, O> {
             failed => {
                 if !self.errs(Variant::FaultLosesEvents) {
                     self.txlist_add_head(id);
+                    self.trace(|k| Trace::Fault(k.item_ref(id)));
                 }
-                self.trace(|k| Trace::Fault(k.item_ref(id)));
                 call.fault = Some(if failed == Store::Torn {
                     event.events
                 } else {
@@ -139,8 +139,8 @@ impl<O: Observer> Kernel<'_, O> {
                 self.rdllist_add_head(id);
             } else {
                 self.rdllist_add_tail(id);
+                self.trace(|k| Trace::Requeue(k.item_ref(id)));
             }
-            self.trace(|k| Trace::Requeue(k.item_ref(id)));
         }
     }
 

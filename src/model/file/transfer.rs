@@ -198,7 +198,9 @@ impl<O: Observer> Kernel<'_, O> {
     #[inline]
     fn transfer_change(&mut self, task: TaskId, call: &mut Transfer) -> Flow {
         let attempt = self.transfer_attempt(task, call);
-        self.file_changed(call.file);
+        if attempt != Attempt::Locked {
+            self.file_changed(call.file);
+        }
         match attempt {
             Attempt::Locked => return Flow::Blocked,
             Attempt::Over(result) => {
