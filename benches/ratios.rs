@@ -114,7 +114,7 @@ fn main() -> ExitCode {
 /// One side's turn, each round with its own picks. The first does not count.
 fn turn<S: Side>(world: &mut World<S>, op: Op, picks: &[Vec<usize>], times: &mut Vec<f64>) {
     if world.watched() <= FIT_CACHES {
-        world.use_all();
+        world.use_all(op);
     }
     for (round, picks) in picks.iter().enumerate() {
         let cost = world.measure(op, picks);

@@ -208,11 +208,15 @@ impl<S: Side> World<S> {
         self.fds.len()
     }
 
-    /// Changes, fires and drains every descriptor once.
-    pub(crate) fn use_all(&mut self) {
+    /// Uses every descriptor once, in about the way that `op` does.
+    pub(crate) fn use_all(&mut self, op: Op) {
         let all: Vec<usize> = (0..self.fds.len()).collect();
-        self.ctl_all(CtlOp::MOD, &all);
-        self.fire_all(&all);
+        match op {
+            Op::Add | Op::Refill | Op::Mod | Op::Del => self.ctl_all(CtlOp::MOD, &all),
+            Op::Idle | Op::Wait | Op::Fire | Op::FireRandom | Op::Cycle | Op::CycleRandom => {
+                self.fire_all(&all)
+            }
+        };
     }
 
     /// What `op` on the picked descriptors costs. Leaves everything registered and nothing ready.
