@@ -155,6 +155,40 @@ impl<I: Id, T> Arena<I, T> {
     }
 }
 
+/// More about the objects of an arena, by the same ids: what is looked at rarely, kept apart from what is
+/// looked at often, so that more of the latter stays in the processor's caches.
+#[derive(Debug)]
+pub(crate) struct Beside<I, T> {
+    slots: Vec<T>,
+    ids: PhantomData<I>,
+}
+
+impl<I: Id, T> Beside<I, T> {
+    pub(crate) const fn new() -> Beside<I, T> {
+        Beside {
+            slots: Vec::new(),
+            ids: PhantomData,
+        }
+    }
+
+    /// Of a new object. Ids are given out in order, so its place is there or the next.
+    #[inline]
+    pub(crate) fn put(&mut self, id: I, value: T) {
+        if let Some(slot) = self.slots.get_mut(id.index()) {
+            *slot = value;
+            return;
+        }
+        debug_assert_eq!(self.slots.len(), id.index(), "as many as the arena has");
+        grow_by_a_quarter(&mut self.slots);
+        self.slots.push(value);
+    }
+
+    /// Memory in use and in reserve.
+    pub(crate) fn bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<T>()
+    }
+}
+
 /// Doubling would leave up to half of a million watches' memory unused; a quarter costs a few more
 /// copies on the way there.
 #[inline]
@@ -180,6 +214,22 @@ impl<I: Id, T> IndexMut<I> for Arena<I, T> {
     }
 }
 
+impl<I: Id, T> Index<I> for Beside<I, T> {
+    type Output = T;
+
+    #[inline]
+    fn index(&self, id: I) -> &T {
+        &self.slots[id.index()]
+    }
+}
+
+impl<I: Id, T> IndexMut<I> for Beside<I, T> {
+    #[inline]
+    fn index_mut(&mut self, id: I) -> &mut T {
+        &mut self.slots[id.index()]
+    }
+}
+
 /// Written by hand for `clone_from`, which reuses the memory of the value it overwrites: an explorer
 /// copies machines millions of times.
 impl<I: Clone, T: Clone> Clone for Arena<I, T> {
@@ -194,5 +244,19 @@ impl<I: Clone, T: Clone> Clone for Arena<I, T> {
     fn clone_from(&mut self, source: &Arena<I, T>) {
         self.slots.clone_from(&source.slots);
         self.free.clone_from(&source.free);
+    }
+}
+
+/// As for the arena.
+impl<I, T: Clone> Clone for Beside<I, T> {
+    fn clone(&self) -> Beside<I, T> {
+        Beside {
+            slots: self.slots.clone(),
+            ids: PhantomData,
+        }
+    }
+
+    fn clone_from(&mut self, source: &Beside<I, T>) {
+        self.slots.clone_from(&source.slots);
     }
 }

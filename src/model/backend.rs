@@ -67,11 +67,18 @@ impl<O: Observer> Model<O> {
     )]
     pub fn bytes_per_watch(&self) -> f64 {
         let Machine {
-            items, waits, rb, ..
+            items,
+            items_rest,
+            waits,
+            rb,
+            ..
         } = &self.machine;
         match items.len() {
             0 => 0.0,
-            count => (items.bytes() + waits.bytes() + rb.bytes()) as f64 / count as f64,
+            count => {
+                (items.bytes() + items_rest.bytes() + waits.bytes() + rb.bytes()) as f64
+                    / count as f64
+            }
         }
     }
 

@@ -272,9 +272,9 @@ impl Encoder<'_> {
         self.met.len().encode(self);
         for number in 0..self.met.len() {
             let file = &machine.files[self.met[number]];
-            for item in file.f_ep.iter(&machine.items) {
+            for item in file.f_ep.iter(&machine.items_rest) {
                 self.items.meet(&mut self.by_place, item);
-                machine.items[item].encode(self);
+                machine.encode_item(item, self);
             }
         }
         self.none();
@@ -307,6 +307,7 @@ impl Machine {
             pipes,
             epolls: _,
             items,
+            items_rest: _, // written with the items
             rb: _,
             heads,
             waits: _,

@@ -6,11 +6,11 @@
 
 use std::fmt::Debug;
 
-use super::arena::{Arena, EpId, FileId, HeadId, Id, ItemId, WaitId};
+use super::arena::{EpId, FileId, HeadId, Id, ItemId, WaitId};
 use super::call::{Call, Held};
 use super::eventpoll::{Epitem, EventPoll, Fllink, Ovflist, OvflistNext};
 use super::file::{FileOps, Kind};
-use super::list::{List, Node};
+use super::list::{List, Nodes};
 use super::rbtree::Key;
 use super::signal::Stop;
 use super::task::{Life, Task};
@@ -195,7 +195,7 @@ impl<'m> Survey<'m> {
 
     fn hooks(&self, item: ItemId) -> impl Iterator<Item = WaitId> {
         let next = |hook: &WaitId| self.m.waits[*hook].next_hook;
-        std::iter::successors(self.item(item).pwqlist, next)
+        std::iter::successors(self.m.items_rest[item].pwqlist, next)
     }
 }
 
@@ -209,7 +209,7 @@ fn ensure_eq<T: PartialEq + Debug>(what: impl Debug, is: T, should_be: T) -> Res
     })
 }
 
-fn collect<I: Id, M, T: Node<I, M>>(list: List<I, M>, nodes: &Arena<I, T>) -> Vec<I> {
+fn collect<I: Id, M>(list: List<I, M>, nodes: &impl Nodes<I, M>) -> Vec<I> {
     list.iter(nodes).collect()
 }
 
@@ -219,7 +219,7 @@ fn lists(s: &Survey<'_>) -> Result<(), String> {
         s.ep(*ep).txlist.check(&s.m.items)?;
     }
     for file in s.m.files.live() {
-        s.m.files[file].f_ep.check(&s.m.items)?;
+        s.m.files[file].f_ep.check(&s.m.items_rest)?;
     }
     for head in &s.heads {
         s.m.heads[*head].entries.check(&s.m.waits)?;
@@ -278,7 +278,7 @@ fn ovflist(s: &Survey<'_>) -> Result<(), String> {
         }
     }
     for item in &s.items {
-        let on = s.item(*item).ovflist_next != OvflistNext::Off;
+        let on = s.m.items_rest[*item].ovflist_next != OvflistNext::Off;
         ensure_eq(item, places[item.index()], u32::from(on))?;
     }
     Ok(())
@@ -332,7 +332,7 @@ fn queue_locks(s: &Survey<'_>) -> Result<(), String> {
 
 fn entries(s: &Survey<'_>) -> Result<(), String> {
     for head in &s.heads {
-        for id in collect::<_, OnQueue, _>(s.m.heads[*head].entries, &s.m.waits) {
+        for id in collect::<_, OnQueue>(s.m.heads[*head].entries, &s.m.waits) {
             let entry = &s.m.waits[id];
             ensure_eq(id, entry.whead, Some(*head))?;
             let known = match entry.func {
@@ -448,7 +448,11 @@ fn trees(s: &Survey<'_>) -> Result<(), String> {
         for id in s.ep(*ep).rbr.iter(&s.m.rb) {
             let item = s.item(id);
             ensure_eq(id, item.ep, *ep)?;
-            ensure_eq(id, s.m.rb.key(id), Key::new(item.file, item.fd))?;
+            ensure_eq(
+                id,
+                s.m.rb.key(id),
+                Key::new(item.file, s.m.items_rest[id].fd),
+            )?;
             in_trees.push(id);
         }
     }
@@ -459,7 +463,7 @@ fn trees(s: &Survey<'_>) -> Result<(), String> {
 fn watchers(s: &Survey<'_>) -> Result<(), String> {
     let mut listed = Vec::new();
     for file in s.m.files.live() {
-        for item in collect::<_, Fllink, _>(s.m.files[file].f_ep, &s.m.items) {
+        for item in collect::<_, Fllink>(s.m.files[file].f_ep, &s.m.items_rest) {
             ensure_eq(item, s.item(item).file, file)?;
             listed.push(item);
         }

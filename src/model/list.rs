@@ -5,8 +5,9 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::IndexMut;
 
-use super::arena::{Arena, Id};
+use super::arena::Id;
 
 /// A node's place on one list. Whether it is on the list at all is for the node to know.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,11 @@ pub(crate) trait Node<I, M> {
     fn link(&self) -> &Link<I>;
     fn link_mut(&mut self) -> &mut Link<I>;
 }
+
+/// Where the nodes of such lists live, by id.
+pub(crate) trait Nodes<I, M>: IndexMut<I, Output: Node<I, M>> {}
+
+impl<I, M, N: IndexMut<I, Output: Node<I, M>>> Nodes<I, M> for N {}
 
 /// The head of a list.
 pub(crate) struct List<I, M> {
@@ -53,7 +59,7 @@ impl<I: Id, M> List<I, M> {
     }
 
     #[inline]
-    pub(crate) fn push_back<T: Node<I, M>>(&mut self, nodes: &mut Arena<I, T>, id: I) {
+    pub(crate) fn push_back(&mut self, nodes: &mut impl Nodes<I, M>, id: I) {
         *nodes[id].link_mut() = Link {
             prev: self.last,
             next: None,
@@ -66,7 +72,7 @@ impl<I: Id, M> List<I, M> {
     }
 
     #[inline]
-    pub(crate) fn push_front<T: Node<I, M>>(&mut self, nodes: &mut Arena<I, T>, id: I) {
+    pub(crate) fn push_front(&mut self, nodes: &mut impl Nodes<I, M>, id: I) {
         *nodes[id].link_mut() = Link {
             prev: None,
             next: self.first,
@@ -79,7 +85,7 @@ impl<I: Id, M> List<I, M> {
     }
 
     #[inline]
-    pub(crate) fn remove<T: Node<I, M>>(&mut self, nodes: &mut Arena<I, T>, id: I) {
+    pub(crate) fn remove(&mut self, nodes: &mut impl Nodes<I, M>, id: I) {
         let Link { prev, next } = *nodes[id].link();
         match prev {
             Some(prev) => nodes[prev].link_mut().next = next,
@@ -93,11 +99,7 @@ impl<I: Id, M> List<I, M> {
     }
 
     /// Puts all of `front` before all of this list (`list_splice`).
-    pub(crate) fn splice_front<T: Node<I, M>>(
-        &mut self,
-        nodes: &mut Arena<I, T>,
-        front: List<I, M>,
-    ) {
+    pub(crate) fn splice_front(&mut self, nodes: &mut impl Nodes<I, M>, front: List<I, M>) {
         let Some(last) = front.last else { return };
         nodes[last].link_mut().next = self.first;
         match self.first {
@@ -108,21 +110,21 @@ impl<I: Id, M> List<I, M> {
     }
 
     /// From first to last.
-    pub(crate) fn iter<'a, T: Node<I, M>>(
+    pub(crate) fn iter<'a, N: Nodes<I, M>>(
         &self,
-        nodes: &'a Arena<I, T>,
-    ) -> impl Iterator<Item = I> + use<'a, I, M, T> {
+        nodes: &'a N,
+    ) -> impl Iterator<Item = I> + use<'a, I, M, N> {
         std::iter::successors(self.first, move |id| nodes[*id].link().next)
     }
 
     /// The node behind `id`.
     #[inline]
-    pub(crate) fn next<T: Node<I, M>>(nodes: &Arena<I, T>, id: I) -> Option<I> {
+    pub(crate) fn next(nodes: &impl Nodes<I, M>, id: I) -> Option<I> {
         nodes[id].link().next
     }
 
     /// Every link agrees with its neighbours', from both ends.
-    pub(crate) fn check<T: Node<I, M>>(&self, nodes: &Arena<I, T>) -> Result<(), String>
+    pub(crate) fn check(&self, nodes: &impl Nodes<I, M>) -> Result<(), String>
     where
         I: fmt::Debug,
     {

@@ -45,11 +45,11 @@ mod variant;
 mod view;
 mod wait_queue;
 
-use arena::{Arena, EpId, FileId, HeadId, Id, ItemId, PipeId, ProcId, TableId, WaitId};
+use arena::{Arena, Beside, EpId, FileId, HeadId, Id, ItemId, PipeId, ProcId, TableId, WaitId};
 pub use backend::Model;
 pub use call::Stepped;
 use call::{Call, Pace};
-use eventpoll::{Epitem, EventPoll};
+use eventpoll::{Epitem, EpitemRest, EventPoll};
 use fdtable::FdTable;
 use file::{File, Pipe};
 use rbtree::RbNodes;
@@ -74,6 +74,7 @@ pub struct Machine {
     pipes: Arena<PipeId, Pipe>,
     epolls: Arena<EpId, EventPoll>,
     items: Arena<ItemId, Epitem>,
+    items_rest: Beside<ItemId, EpitemRest>,
     /// The items' places in their trees.
     rb: RbNodes,
     heads: Arena<HeadId, WaitHead>,
@@ -113,6 +114,7 @@ impl Machine {
             pipes: Arena::new(),
             epolls: Arena::new(),
             items: Arena::new(),
+            items_rest: Beside::new(),
             rb: RbNodes::default(),
             heads: Arena::new(),
             waits: Arena::new(),
@@ -172,6 +174,7 @@ impl Clone for Machine {
             pipes: self.pipes.clone(),
             epolls: self.epolls.clone(),
             items: self.items.clone(),
+            items_rest: self.items_rest.clone(),
             rb: self.rb.clone(),
             heads: self.heads.clone(),
             waits: self.waits.clone(),
@@ -192,6 +195,7 @@ impl Clone for Machine {
         self.pipes.clone_from(&source.pipes);
         self.epolls.clone_from(&source.epolls);
         self.items.clone_from(&source.items);
+        self.items_rest.clone_from(&source.items_rest);
         self.rb.clone_from(&source.rb);
         self.heads.clone_from(&source.heads);
         self.waits.clone_from(&source.waits);

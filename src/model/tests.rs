@@ -852,7 +852,7 @@ fn a_closed_epoll_leaves_every_queue_before_it_lets_go_of_an_item() {
     let hooks = |machine: &Machine| {
         let items = machine.items.live().into_iter();
         items
-            .map(|item| machine.items[item].pwqlist.iter().count())
+            .map(|item| machine.items_rest[item].pwqlist.iter().count())
             .collect::<Vec<_>>()
     };
     for (task, fd) in [(TaskId::MAIN, epfd), (other, files[1])] {

@@ -346,7 +346,7 @@ impl<O: Observer> Kernel<'_, O> {
             let item = &self.m.items[id];
             let (ep, interest) = (item.ep, item.interest);
             let state = self.m.files[file].kind.poll(self.m) & interest;
-            self.m.items[id].seen &= state;
+            self.m.items_rest[id].seen &= state;
             let in_scan = self.m.epolls[ep].ovflist.is_open();
             let on_list = self.m.items[id].linked && !in_scan;
             if on_list && state.is_empty() && self.errs(Variant::EagerRemoval) {
@@ -365,9 +365,9 @@ impl<O: Observer> Kernel<'_, O> {
             return false;
         }
         let state = self.m.files[file].kind.poll(self.m) & interest;
-        let item = &mut self.m.items[id];
-        let news = state - item.seen;
-        item.seen |= state;
+        let seen = &mut self.m.items_rest[id].seen;
+        let news = state - *seen;
+        *seen |= state;
         news.is_empty() && self.errs(Variant::StateDiffEdges)
     }
 
@@ -378,7 +378,7 @@ impl<O: Observer> Kernel<'_, O> {
         for id in self.watching(file) {
             let item = &self.m.items[id];
             let free = self.m.epolls[item.ep].mtx.is_none();
-            if item.fd == fd && free && self.ep_unregister_pollwait(task, id) {
+            if self.m.items_rest[id].fd == fd && free && self.ep_unregister_pollwait(task, id) {
                 self.ep_remove(id);
             }
         }
@@ -386,7 +386,7 @@ impl<O: Observer> Kernel<'_, O> {
 
     fn watching(&self, file: FileId) -> Vec<ItemId> {
         let items: List<ItemId, super::eventpoll::Fllink> = self.m.files[file].f_ep;
-        items.iter(&self.m.items).collect()
+        items.iter(&self.m.items_rest).collect()
     }
 
     /// For [`Variant::DropBeyondMaxevents`].
@@ -403,7 +403,7 @@ impl<O: Observer> Kernel<'_, O> {
     pub(super) fn sort_txlist(&mut self, id: EpId) {
         let EventPoll { txlist, .. } = &mut self.m.epolls[id];
         let mut items: Vec<ItemId> = txlist.iter(&self.m.items).collect();
-        let by_fd = |item: &ItemId| self.m.items[*item].fd.0;
+        let by_fd = |item: &ItemId| self.m.items_rest[*item].fd.0;
         if items.is_sorted_by_key(by_fd) {
             return;
         }
@@ -421,7 +421,7 @@ impl Machine {
     #[cold]
     pub(super) fn find_by_fd(&self, ep: EpId, fd: Fd) -> Option<ItemId> {
         let mut items = self.epolls[ep].rbr.iter(&self.rb);
-        items.find(|item| self.items[*item].fd == fd)
+        items.find(|item| self.items_rest[*item].fd == fd)
     }
 
     /// Makes it an epoll with these mistakes from here on.

@@ -66,10 +66,9 @@ impl Machine {
     }
 
     fn item_name(&self, item: ItemId) -> ItemRef {
-        let item = &self.items[item];
         ItemRef {
-            ep: self.epolls[item.ep].label,
-            tfd: item.fd,
+            ep: self.epolls[self.items[item].ep].label,
+            tfd: self.items_rest[item].fd,
         }
     }
 
@@ -94,7 +93,7 @@ impl Machine {
 
     /// The items on an overflow list, newest first.
     pub(super) fn ovflist(&self, newest: Option<ItemId>) -> impl Iterator<Item = ItemId> + '_ {
-        std::iter::successors(newest, |item| match self.items[*item].ovflist_next {
+        std::iter::successors(newest, |item| match self.items_rest[*item].ovflist_next {
             OvflistNext::On(next) => next,
             OvflistNext::Off => None,
         })

@@ -3,7 +3,7 @@
 //! All of it happens under `ep->mtx`, so it waits for a running scan. The order of the checks is part of
 //! the contract: when a call is wrong in two ways, programs see the first of them.
 
-use super::epitem::{Epitem, Fllink};
+use super::epitem::{Epitem, EpitemRest, Fllink};
 use super::item_poll::{NestedPolls, Polled};
 use crate::abi::{Answer, CtlOp, EpollEvent, Errno, EventMask, Fd, Ptr, TaskId};
 use crate::model::arena::{EpId, FileId, ItemId};
@@ -161,10 +161,11 @@ impl<O: Observer> Kernel<'_, O> {
         let user = self.m.epolls[call.ep].user;
         self.m.charge_watch(user)?;
         let interest = call.event.events | self.m.always_of_interest();
-        let item = Epitem::new(call.ep, call.file, call.fd, interest, call.event.data);
-        let id = self.m.items.insert(item);
+        let item = Epitem::new(call.ep, call.file, interest, call.event.data);
         let m = &mut *self.m;
-        m.files[call.file].f_ep.push_front(&mut m.items, id);
+        let id = m.items.insert(item);
+        m.items_rest.put(id, EpitemRest::new(call.fd));
+        m.files[call.file].f_ep.push_front(&mut m.items_rest, id);
         m.epolls[call.ep]
             .rbr
             .insert(&mut m.rb, id, Key::new(call.file, call.fd));
@@ -210,7 +211,7 @@ impl<O: Observer> Kernel<'_, O> {
             && !self.errs(Variant::IgnoreExclusive);
         for head in heads.into_iter().flatten() {
             let hook = self.add_wait_queue(head, WakeFn::EpPollCallback(id), exclusive);
-            let older = self.m.items[id].pwqlist.replace(hook);
+            let older = self.m.items_rest[id].pwqlist.replace(hook);
             self.m.waits[hook].next_hook = older;
             self.trace(|k| {
                 let queue = k.m.heads[head].label;
@@ -300,7 +301,7 @@ impl<O: Observer> Kernel<'_, O> {
     /// Takes the item's hooks off their queues, or `false` if one of these is being walked: then a
     /// callback may be under way, and the item has to stay until it is over.
     pub(crate) fn ep_unregister_pollwait(&mut self, task: TaskId, id: ItemId) -> bool {
-        let hooks = std::iter::successors(self.m.items[id].pwqlist, |hook| {
+        let hooks = std::iter::successors(self.m.items_rest[id].pwqlist, |hook| {
             self.m.waits[*hook].next_hook
         });
         let walked = |head| self.walked_by_another(task, head);
@@ -310,8 +311,8 @@ impl<O: Observer> Kernel<'_, O> {
         {
             return false;
         }
-        while let Some(hook) = self.m.items[id].pwqlist.take() {
-            self.m.items[id].pwqlist = self.m.waits[hook].next_hook;
+        while let Some(hook) = self.m.items_rest[id].pwqlist.take() {
+            self.m.items_rest[id].pwqlist = self.m.waits[hook].next_hook;
             if let Some(head) = self.m.waits[hook].whead {
                 self.trace(|k| Trace::Unhook {
                     item: k.item_ref(id),
@@ -335,7 +336,7 @@ impl<O: Observer> Kernel<'_, O> {
         let (ep, file) = (item.ep, item.file);
         crate::model::list::List::<ItemId, Fllink>::remove(
             &mut m.files[file].f_ep,
-            &mut m.items,
+            &mut m.items_rest,
             id,
         );
         m.epolls[ep].rbr.erase(&mut m.rb, id);

@@ -53,7 +53,7 @@ impl<O: Observer> Kernel<'_, O> {
             writeln!(
                 text,
                 "tfd: {:8} events: {:8x} data: {:16x}  pos:{} ino:{:x} sdev:{ANON_INODE_DEVICE:x}",
-                item.fd.0,
+                self.m.items_rest[id].fd.0,
                 item.interest.bits(),
                 item.data,
                 target.pos,

@@ -154,7 +154,7 @@ impl<O: Observer> Kernel<'_, O> {
     #[inline]
     pub(super) fn answer(&mut self, item: ItemId, ready: EventMask) -> EventMask {
         if self.m.variants.has(Variant::StateDiffEdges) {
-            self.m.items[item].seen = ready;
+            self.m.items_rest[item].seen = ready;
         }
         self.trace(|k| Trace::Poll {
             item: k.item_ref(item),

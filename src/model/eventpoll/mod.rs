@@ -38,7 +38,7 @@ mod send_events;
 mod wait;
 
 pub(crate) use ctl::EpollCtl;
-pub(crate) use epitem::{Epitem, Fllink, OvflistNext};
+pub(crate) use epitem::{Epitem, EpitemRest, Fllink, OvflistNext};
 pub(crate) use fdinfo::FdinfoRead;
 pub(crate) use item_poll::{NestedPolls, Polled};
 pub(crate) use ovflist::Ovflist;
@@ -142,10 +142,9 @@ impl<O: Observer> Kernel<'_, O> {
 
     /// An item's name for the trace.
     pub(crate) fn item_ref(&self, item: ItemId) -> ItemRef {
-        let item = &self.m.items[item];
         ItemRef {
-            ep: self.m.epolls[item.ep].label,
-            tfd: item.fd,
+            ep: self.m.epolls[self.m.items[item].ep].label,
+            tfd: self.m.items_rest[item].fd,
         }
     }
 }

@@ -129,6 +129,8 @@ impl<O: Observer> Kernel<'_, O> {
     /// The epolls that watch a file, once for each item.
     fn watchers(&self, file: FileId) -> impl Iterator<Item = EpId> {
         let items: List<ItemId, Fllink> = self.m.files[file].f_ep;
-        items.iter(&self.m.items).map(|item| self.m.items[item].ep)
+        items
+            .iter(&self.m.items_rest)
+            .map(|item| self.m.items[item].ep)
     }
 }

@@ -79,7 +79,7 @@ impl<O: Observer> Kernel<'_, O> {
         let mut next = self.ovflist_close(id);
         while let Some(item) = next {
             let OvflistNext::On(after) =
-                std::mem::replace(&mut self.m.items[item].ovflist_next, OvflistNext::Off)
+                std::mem::replace(&mut self.m.items_rest[item].ovflist_next, OvflistNext::Off)
             else {
                 unreachable!("what ovflist leads to is on ovflist");
             };
@@ -132,8 +132,8 @@ impl<O: Observer> Kernel<'_, O> {
 
     /// Pushes an item onto the open overflow list, unless it is there. Says whether it was new.
     pub(super) fn ovflist_push(&mut self, id: ItemId) -> bool {
-        let item = &mut self.m.items[id];
-        let ep = &mut self.m.epolls[item.ep];
+        let item = &mut self.m.items_rest[id];
+        let ep = &mut self.m.epolls[self.m.items[id].ep];
         let Ovflist::Open(newest) = ep.ovflist else {
             unreachable!("items overflow only during a scan");
         };

@@ -262,16 +262,13 @@ impl<O: Observer> Kernel<'_, O> {
         let file = self.fget_of(task, file)?;
         let epoll = self.fget_of(task, epoll)?;
         let ep = self.m.files[epoll].epoll().ok_or(Errno::EINVAL)?;
-        let items = self.m.epolls[ep]
-            .rbr
-            .iter(&self.m.rb)
-            .map(|item| &self.m.items[item]);
+        let items = self.m.epolls[ep].rbr.iter(&self.m.rb);
         let offset = usize::try_from(toff).map_err(|_| Errno::ENOENT)?;
         let target = items
-            .filter(|item| item.fd == tfd)
+            .filter(|item| self.m.items_rest[*item].fd == tfd)
             .nth(offset)
             .ok_or(Errno::ENOENT)?;
-        Ok(compare(file, target.file))
+        Ok(compare(file, self.m.items[target].file))
     }
 
     /// The file behind a descriptor of some process; pid 0 is the caller's own here.
