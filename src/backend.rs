@@ -25,8 +25,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::abi::{
-    Answer, Bytes, CtlOp, EpollCreateFlags, EpollEvent, Errno, Fate, Fd, OpenFlags, Out, OutPtr,
-    Ptr, SigInfo, Syscall, TaskId, Timeout,
+    Answer, Bytes, CtlOp, EpollCreateFlags, EpollEvent, Errno, Events, Fate, Fd, OpenFlags, Out,
+    OutPtr, Ptr, SigInfo, Syscall, TaskId, Timeout,
 };
 use crate::trace::{State, Trace};
 
@@ -276,9 +276,9 @@ impl<'b, B: Backend + ?Sized> Thread<'b, B> {
         epfd: Fd,
         maxevents: i32,
         timeout: impl Into<Timeout>,
-    ) -> Result<Vec<EpollEvent>, Errno> {
+    ) -> Result<Events, Errno> {
         let events = OutPtr::PLENTY;
-        let mut answer = self.backend.submit(
+        let answer = self.backend.submit(
             self.task,
             Syscall::EpollWait {
                 epfd,
@@ -287,12 +287,12 @@ impl<'b, B: Backend + ?Sized> Thread<'b, B> {
                 timeout: timeout.into(),
             },
         );
-        if let Ok(Answer::Done(_, Out::Events(events))) = &mut answer {
-            return Ok(std::mem::take(events));
-        }
-        match self.outcome(answer)? {
-            (_, Out::Events(events)) => Ok(events),
-            _ => Ok(Vec::new()),
+        match answer {
+            Ok(Answer::Done(_, Out::Events(events))) => Ok(events),
+            answer => match self.outcome(answer)? {
+                (_, Out::Events(events)) => Ok(events),
+                _ => Ok(Events::default()),
+            },
         }
     }
 
@@ -315,7 +315,7 @@ impl<'b, B: Backend + ?Sized> Thread<'b, B> {
     /// read(2) of up to `count` bytes
     #[inline]
     pub fn read(&mut self, fd: Fd, count: u64) -> Result<Bytes, Errno> {
-        let mut answer = self.backend.submit(
+        let answer = self.backend.submit(
             self.task,
             Syscall::Read {
                 fd,
@@ -323,12 +323,12 @@ impl<'b, B: Backend + ?Sized> Thread<'b, B> {
                 count,
             },
         );
-        if let Ok(Answer::Done(_, Out::Bytes(bytes))) = &mut answer {
-            return Ok(std::mem::take(bytes));
-        }
-        match self.outcome(answer)? {
-            (_, Out::Bytes(bytes)) => Ok(bytes),
-            _ => Ok(Bytes::default()),
+        match answer {
+            Ok(Answer::Done(_, Out::Bytes(bytes))) => Ok(bytes),
+            answer => match self.outcome(answer)? {
+                (_, Out::Bytes(bytes)) => Ok(bytes),
+                _ => Ok(Bytes::default()),
+            },
         }
     }
 

@@ -1,7 +1,7 @@
 //! What comes back from a call.
 
 use super::{
-    Bytes, EpollEvent, EpollParams, Errno, EventMask, Fd, FdSet, PollFd, Rlimit, SigAction, SigSet,
+    Bytes, EpollParams, Errno, EventMask, Events, Fd, FdSet, PollFd, Rlimit, SigAction, SigSet,
     Timespec, WaitStatus,
 };
 
@@ -25,7 +25,7 @@ pub enum Out {
     #[default]
     None,
     /// The events of an epoll_wait(2), in order.
-    Events(Vec<EpollEvent>),
+    Events(Events),
     /// A call that failed with `EFAULT` in the middle of the first entry: only `events` was stored.
     TornEvent(EventMask),
     /// The two ends of a pipe: read end, write end.

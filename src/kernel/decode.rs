@@ -5,8 +5,8 @@
 //! in the middle of an entry stored half of it.
 
 use crate::abi::{
-    Answer, Bytes, EpollEvent, EpollParams, Errno, EventMask, Fd, FdSet, Out, PollFd, Rlimit,
-    SaFlags, SigAction, SigHandler, SigSet, Signal, TaskId, Timespec, WaitStatus,
+    Answer, Bytes, EpollEvent, EpollParams, Errno, EventMask, Events, Fd, FdSet, Out, PollFd,
+    Rlimit, SaFlags, SigAction, SigHandler, SigSet, Signal, TaskId, Timespec, WaitStatus,
 };
 use crate::backend::LabError;
 
@@ -226,7 +226,7 @@ impl Place {
     }
 
     /// The events, after a look at what must not have changed.
-    fn events(self, board: Board, count: u64, thawed: bool) -> Result<Vec<EpollEvent>, LabError> {
+    fn events(self, board: Board, count: u64, thawed: bool) -> Result<Events, LabError> {
         self.too_small(count * EVENT)?;
         if count * EVENT > self.room {
             return Err(LabError::new(format!(

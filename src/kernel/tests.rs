@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use super::*;
 use crate::abi::{
-    Bytes, CtlOp, EpollCreateFlags, EpollEvent, EventMask, FcntlCmd, FdFlags, FdSet, IoctlArg,
-    OpenFlags, Out, OutPtr, PollFd, Ptr, Rlimit, Room, Select, Signal, Timespec, Timeval,
+    Bytes, CtlOp, EpollCreateFlags, EpollEvent, EventMask, Events, FcntlCmd, FdFlags, FdSet,
+    IoctlArg, OpenFlags, Out, OutPtr, PollFd, Ptr, Rlimit, Room, Select, Signal, Timespec, Timeval,
     WaitStatus, parse_fdinfo, request,
 };
 use crate::backend::Thread;
@@ -84,9 +84,9 @@ fn first_descriptor_is_3_and_edges_are_reported_once() {
     let mut t = Thread::main(&mut linux);
     assert_eq!(
         t.epoll_wait(ep, 8, 0),
-        Ok(vec![EpollEvent::new(EventMask::IN, 4)])
+        Ok(vec![EpollEvent::new(EventMask::IN, 4)].into())
     );
-    assert_eq!(t.epoll_wait(ep, 8, 0), Ok(vec![]));
+    assert_eq!(t.epoll_wait(ep, 8, 0), Ok(Events::default()));
     assert_eq!(t.read(fd, 8).map(|bytes| bytes.to_u64()), Ok(Some(1)));
     assert_eq!(t.read(fd, 8), Err(Errno::EAGAIN));
     assert_eq!(
@@ -582,7 +582,10 @@ fn time_passes_until_a_timeout() {
         Answer::Blocked
     );
     let ended = linux.finish(MAIN).expect("it ends");
-    assert_eq!(ended, [(MAIN, Answer::Done(0, Out::Events(vec![])))]);
+    assert_eq!(
+        ended,
+        [(MAIN, Answer::Done(0, Out::Events(Events::default())))]
+    );
     assert!(start.elapsed() >= Duration::from_millis(20));
     assert!(linux.finish(MAIN).is_err());
     let wait = Syscall::EpollPwait2 {
@@ -604,7 +607,10 @@ fn time_passes_until_a_timeout() {
         assert_eq!(settle(&mut linux), []);
         assert_eq!(linux.pass(pause).expect("the lab works"), []);
         let ended = linux.pass(pause).expect("it ends");
-        assert_eq!(ended, [(MAIN, Answer::Done(0, Out::Events(vec![])))]);
+        assert_eq!(
+            ended,
+            [(MAIN, Answer::Done(0, Out::Events(Events::default())))]
+        );
     }
 }
 

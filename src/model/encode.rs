@@ -40,8 +40,8 @@ use super::list::List;
 use super::wait_queue::OnQueue;
 use super::{Call, MAX_USER_WATCHES, Machine};
 use crate::abi::{
-    Answer, Bytes, EpollEvent, EpollParams, Errno, EventMask, Fd, FdSet, OpenFlags, Out, OutPtr,
-    PollFd, Ptr, Rlimit, Room, SigAction, SigHandler, TaskId, Timespec, WaitStatus,
+    Answer, Bytes, EpollEvent, EpollParams, Errno, EventMask, Events, Fd, FdSet, OpenFlags, Out,
+    OutPtr, PollFd, Ptr, Rlimit, Room, SigAction, SigHandler, TaskId, Timespec, WaitStatus,
 };
 
 /// What takes part in the state of a machine.
@@ -488,6 +488,12 @@ impl<T: Encode, const N: usize> Encode for [T; N] {
 impl<T: Encode> Encode for Vec<T> {
     fn encode(&self, to: &mut Encoder<'_>) {
         self.as_slice().encode(to);
+    }
+}
+
+impl Encode for Events {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        (**self).encode(to);
     }
 }
 

@@ -238,12 +238,12 @@ pub(super) fn holds_events(
         .map(|event| epoll_event(event, env))
         .collect::<Result<_>>()?;
     if unordered {
-        let mut stored = stored.clone();
+        let mut stored = stored.to_vec();
         sort(&mut stored);
         sort(&mut expected);
         return Ok(expected == stored);
     }
-    Ok(expected == *stored)
+    Ok(expected == **stored)
 }
 
 fn sort(events: &mut [EpollEvent]) {
@@ -357,7 +357,7 @@ fn actual_output(shown: &Shown, answer: &Answer) -> Shown {
     );
     match out {
         Out::Events(events) => {
-            let mut events = events.clone();
+            let mut events = events.to_vec();
             if unordered {
                 sort(&mut events);
             }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::Shared;
 use crate::abi::{
-    Answer, EpollEvent, Errno, EventMask, Fd, OpenFlags, Out, OutPtr, Ptr, Room, Syscall, TaskId,
-    Timeout, Timespec, WaitStatus,
+    Answer, EpollEvent, Errno, EventMask, Events, Fd, OpenFlags, Out, OutPtr, Ptr, Room, Syscall,
+    TaskId, Timeout, Timespec, WaitStatus,
 };
 use crate::backend::{Backend, Thaw, Thread};
 use crate::model::Machine;
@@ -59,7 +59,7 @@ fn start_waiters(
     kernel: &mut Shared,
     epoll: Fd,
     count: usize,
-) -> (Vec<TaskId>, Receiver<(TaskId, Vec<EpollEvent>)>) {
+) -> (Vec<TaskId>, Receiver<(TaskId, Events)>) {
     let (tell, told) = mpsc::channel();
     let mut waiters = Vec::new();
     for _ in 0..count {
@@ -116,7 +116,7 @@ fn one_edge_wakes_one_thread_and_the_last_to_come_goes_first() {
         while let Some(last) = waiters.pop() {
             Thread::main(&mut kernel).write(file, &one()).unwrap();
             let event = EpollEvent::new(EventMask::IN, 7);
-            assert_eq!(told.recv().unwrap(), (last, vec![event]));
+            assert_eq!(told.recv().unwrap(), (last, vec![event].into()));
             assert_eq!(asleep(&kernel, &waiters), waiters);
         }
         check(&kernel);
@@ -210,7 +210,7 @@ fn a_waiter_outlives_the_descriptor_that_it_waits_on() {
         t.close(epoll).unwrap();
         t.write(file, &one()).unwrap();
         let event = EpollEvent::new(EventMask::IN, 7);
-        assert_eq!(told.recv().unwrap(), (waiters[0], vec![event]));
+        assert_eq!(told.recv().unwrap(), (waiters[0], vec![event].into()));
         check(&kernel);
     });
 }

@@ -13,7 +13,9 @@
 //! that every callback takes.
 
 use super::item_poll::NestedPolls;
-use crate::abi::{Answer, EP_MAX_EVENTS, EpollEvent, Errno, EventMask, Fd, Out, OutPtr, TaskId};
+use crate::abi::{
+    Answer, EP_MAX_EVENTS, EpollEvent, Errno, EventMask, Events, Fd, Out, OutPtr, TaskId,
+};
 use crate::model::arena::{EpId, FileId, ItemId, WaitId};
 use crate::model::call::{Flow, Held, Steps};
 use crate::model::encode::{Encode, Encoder, Number, variant_is_number};
@@ -59,7 +61,7 @@ pub(crate) struct EpollWait {
     /// The scans inside nested epolls that the answer needs.
     pub(super) polls: NestedPolls,
     /// What has been stored.
-    pub(super) events: Vec<EpollEvent>,
+    pub(super) events: Events,
     /// A store failed; the mask is what was stored of the entry.
     pub(super) fault: Option<EventMask>,
     /// The entry on `ep->wq`.
@@ -98,7 +100,7 @@ impl EpollWait {
             item: None,
             ready: EventMask::empty(),
             polls: NestedPolls::default(),
-            events: Vec::new(),
+            events: Events::default(),
             fault: None,
             waiter: None,
             result: Ok(()),
@@ -248,7 +250,9 @@ impl Steps for EpollWait {
     fn answer(&mut self) -> Answer {
         let torn = self.fault.filter(|stored| !stored.is_empty());
         match (self.result, torn) {
-            (Ok(()), _) if self.events.is_empty() => Answer::Done(0, Out::Events(Vec::new())),
+            (Ok(()), _) if self.events.is_empty() => {
+                Answer::Done(0, Out::Events(Events::default()))
+            }
             (Ok(()), _) => {
                 let count = i64::try_from(self.events.len()).unwrap_or(i64::MAX);
                 Answer::Done(count, Out::Events(std::mem::take(&mut self.events)))

@@ -149,6 +149,7 @@ impl EventFd {
 }
 
 impl<O: Observer> Kernel<'_, O> {
+    #[inline]
     fn eventfd(&mut self, file: FileId) -> &mut EventFd {
         match &mut self.m.files[file].kind {
             Kind::EventFd(eventfd) => eventfd,

@@ -298,7 +298,7 @@ fn a_claim_is_true_of_an_outcome_or_not() {
     let (_, prepared) = prepared(&scenario);
     let claims: Vec<_> = prepared.closing().map(|(_, closing)| closing).collect();
     let event = EpollEvent::new(EventMask::IN, 1);
-    let events = Fate::Ended(Answer::Done(1, Out::Events(vec![event])));
+    let events = Fate::Ended(Answer::Done(1, Out::Events(vec![event].into())));
     let is_so = |claim: usize, first: Fate, third: Fate| {
         let outcome = [first, Fate::Ended(Answer::ret(0)), third];
         prepared.is_so(claims[claim], &outcome).unwrap()

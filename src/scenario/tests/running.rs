@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::abi::{Answer, EpollEvent, Errno, EventMask, Fd, Out, Syscall, TaskId};
+use crate::abi::{Answer, EpollEvent, Errno, EventMask, Events, Fd, Out, Syscall, TaskId};
 use crate::backend::{Backend, LabError, Thaw};
 use crate::scenario::{Diff, Mark, Options, Run, Scenario, View};
 
@@ -62,7 +62,7 @@ fn ret(value: i64) -> Answer {
 }
 
 fn events(data: &[u64]) -> Answer {
-    let events: Vec<_> = data
+    let events: Events = data
         .iter()
         .map(|data| EpollEvent::new(EventMask::IN, *data))
         .collect();
