@@ -74,6 +74,8 @@ pub(crate) struct Held {
     pub(crate) mutexes: Vec<EpId>,
     /// Those among them whose ready list it is working through.
     pub(crate) scans: Vec<EpId>,
+    /// It has taken `epnested_mutex`.
+    pub(crate) epnested_mutex: bool,
     /// An item that its scan has taken off every list.
     pub(crate) in_hand: Option<ItemId>,
     /// An epoll whose items it takes off their files' wait queues, all of them before it removes the first.

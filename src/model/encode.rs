@@ -309,6 +309,7 @@ impl Machine {
             items,
             items_rest: _, // written with the items
             rb: _,
+            epnested_mutex: _, // the call that has it says so
             heads,
             waits: _,
             tables,

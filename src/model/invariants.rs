@@ -294,6 +294,9 @@ fn mutexes(s: &Survey<'_>) -> Result<(), String> {
         });
         ensure_eq(ep, s.ep(*ep).mtx.as_slice(), &holders.collect::<Vec<_>>())?;
     }
+    let nesting = s.held().filter(|(_, held)| held.epnested_mutex);
+    let nesting: Vec<TaskId> = nesting.map(|(task, _)| task).collect();
+    ensure_eq("epnested_mutex", s.m.epnested_mutex.as_slice(), &nesting)?;
     let mut mutexes = s.held.iter().flat_map(|held| &held.mutexes);
     ensure(mutexes.all(|mutex| s.epolls.contains(mutex)), || {
         "an epoll in use is gone".to_owned()

@@ -77,6 +77,8 @@ pub struct Machine {
     items_rest: Beside<ItemId, EpitemRest>,
     /// The items' places in their trees.
     rb: RbNodes,
+    /// Who adds an epoll to an epoll, if anybody (`epnested_mutex`).
+    epnested_mutex: Option<TaskId>,
     heads: Arena<HeadId, WaitHead>,
     waits: Arena<WaitId, WaitEntry>,
     tables: Arena<TableId, FdTable>,
@@ -116,6 +118,7 @@ impl Machine {
             items: Arena::new(),
             items_rest: Beside::new(),
             rb: RbNodes::default(),
+            epnested_mutex: None,
             heads: Arena::new(),
             waits: Arena::new(),
             tables: Arena::new(),
@@ -176,6 +179,7 @@ impl Clone for Machine {
             items: self.items.clone(),
             items_rest: self.items_rest.clone(),
             rb: self.rb.clone(),
+            epnested_mutex: self.epnested_mutex,
             heads: self.heads.clone(),
             waits: self.waits.clone(),
             tables: self.tables.clone(),
@@ -197,6 +201,7 @@ impl Clone for Machine {
         self.items.clone_from(&source.items);
         self.items_rest.clone_from(&source.items_rest);
         self.rb.clone_from(&source.rb);
+        self.epnested_mutex = source.epnested_mutex;
         self.heads.clone_from(&source.heads);
         self.waits.clone_from(&source.waits);
         self.tables.clone_from(&source.tables);

@@ -5,6 +5,7 @@
 
 use super::epitem::{Epitem, EpitemRest, Fllink};
 use super::item_poll::{NestedPolls, Polled};
+use super::nesting::{LoopCheck, Looped};
 use crate::abi::{Answer, CtlOp, EpollEvent, Errno, EventMask, Fd, Ptr, TaskId};
 use crate::model::arena::{EpId, FileId, ItemId};
 use crate::model::call::{Flow, Held, Steps};
@@ -25,6 +26,9 @@ pub(crate) struct EpollCtl {
     fd: Fd,
     event: EpollEvent,
     at: CtlAt,
+    /// Whether and how far the nesting is being checked. It is there from when `epnested_mutex` is taken
+    /// to when that is given back.
+    nesting: Option<Box<LoopCheck>>,
     item: Option<ItemId>,
     ready: EventMask,
     polls: NestedPolls,
@@ -37,6 +41,12 @@ pub(crate) struct EpollCtl {
 enum CtlAt {
     /// About to take the mutex, look for the item, and insert or change it.
     LockFind,
+    /// ADD that may make a nesting deeper: about to take the mutex that all such share.
+    LockNested,
+    /// ADD: on the way down through the epolls below.
+    LoopCheck,
+    /// ADD of an epoll: about to insert the item, for which nobody may work on that epoll.
+    Insert,
     /// ADD: about to hook onto the file's wait queues (`ep_ptable_queue_proc`).
     Hook,
     /// ADD, MOD: about to ask the file (`ep_item_poll`).
@@ -105,21 +115,17 @@ impl<O: Observer> Kernel<'_, O> {
     /// Step: under `ep->mtx`, find the item and do what needs no other lock.
     #[inline]
     fn ctl_lock_find(&mut self, task: TaskId, call: &mut EpollCtl) -> Flow {
-        if self.m.epolls[call.ep].mtx.is_some() {
-            // For the trace's sake; the mutex is not taken.
-            self.mutex_lock(task, call.ep);
+        if !self.mutex_lock(task, call.ep) {
             return Flow::Blocked;
         }
-        // Nesting may have got too deep: asked before the item is looked for, so ELOOP beats EEXIST.
-        let full_check = call.op == CtlOp::ADD && self.needs_full_check(call.ep, call.file);
-        if full_check {
-            match self.ep_loop_check(call.ep, call.file) {
-                Ok(()) => {}
-                Err(None) => return Flow::Blocked,
-                Err(Some(errno)) => return call.fail(errno),
-            }
+        // Nesting may get too deep: asked before the item is looked for, so ELOOP beats EEXIST, and
+        // without the mutex, as the question leads through other epolls.
+        let ask = call.op == CtlOp::ADD && call.nesting.is_none();
+        if ask && self.needs_full_check(task, call.ep, call.file) {
+            self.mutex_unlock(call.ep);
+            call.at = CtlAt::LockNested;
+            return Flow::Next;
         }
-        self.mutex_lock(task, call.ep);
         let key = Key::new(call.file, call.fd);
         let found = if call.op == CtlOp::DEL && self.errs(Variant::DelByFd) {
             self.m.find_by_fd(call.ep, call.fd)
@@ -127,10 +133,13 @@ impl<O: Observer> Kernel<'_, O> {
             self.m.epolls[call.ep].rbr.find(&self.m.rb, key)
         };
         let failed = match (call.op, found) {
-            (CtlOp::ADD, None) => match self.ep_insert(call, full_check) {
-                Ok(()) => return Flow::Next,
-                Err(errno) => errno,
-            },
+            (CtlOp::ADD, None) => {
+                if self.m.files[call.file].epoll().is_some() {
+                    call.at = CtlAt::Insert;
+                    return Flow::Next;
+                }
+                return self.ctl_insert(call);
+            }
             (CtlOp::ADD, Some(item)) if self.errs(Variant::AddOverwrites) => {
                 self.ep_modify(call, item);
                 return Flow::Next;
@@ -151,13 +160,65 @@ impl<O: Observer> Kernel<'_, O> {
             (CtlOp::DEL | CtlOp::MOD, None) => Errno::ENOENT,
             _ => Errno::EINVAL,
         };
-        self.mutex_unlock(call.ep);
-        call.fail(failed)
+        call.result = Err(failed);
+        self.ctl_done(call)
+    }
+
+    /// Step: `mutex_lock(&epnested_mutex)`. One at a time, lest two of them close a circle together.
+    #[cold]
+    fn ctl_lock_nested(&mut self, task: TaskId, call: &mut EpollCtl) -> Flow {
+        if !self.nested_lock(task) {
+            return Flow::Blocked;
+        }
+        let inner = self.m.files[call.file].epoll();
+        call.nesting = Some(Box::new(LoopCheck::new(inner)));
+        call.at = CtlAt::LoopCheck;
+        Flow::Next
+    }
+
+    /// Step: one epoll further down (`ep_loop_check`).
+    #[cold]
+    fn ctl_loop_check(&mut self, task: TaskId, call: &mut EpollCtl) -> Flow {
+        let Some(check) = &mut call.nesting else {
+            unreachable!("the check has begun")
+        };
+        match self.ep_loop_check_step(task, call.ep, check) {
+            Looped::Blocked => return Flow::Blocked,
+            Looped::More => {}
+            Looped::Fine => call.at = CtlAt::LockFind,
+            Looped::TooDeep => {
+                self.nested_unlock();
+                return call.fail(Errno::ELOOP);
+            }
+        }
+        Flow::Next
+    }
+
+    /// Step, for an epoll file: the same, once nobody works on the epoll that is to be watched
+    /// (`ep_register_epitem`).
+    #[cold]
+    fn ctl_insert_nested(&mut self, call: &mut EpollCtl) -> Flow {
+        let inner = self.m.files[call.file].epoll();
+        if inner.is_some_and(|inner| self.m.epolls[inner].mtx.is_some()) {
+            return Flow::Blocked;
+        }
+        self.ctl_insert(call)
+    }
+
+    #[inline]
+    fn ctl_insert(&mut self, call: &mut EpollCtl) -> Flow {
+        match self.ep_insert(call) {
+            Ok(()) => Flow::Next,
+            Err(errno) => {
+                call.result = Err(errno);
+                self.ctl_done(call)
+            }
+        }
     }
 
     /// The first half of `ep_insert`: quota, the item, its place in the tree and on its file.
     #[inline]
-    fn ep_insert(&mut self, call: &mut EpollCtl, full_check: bool) -> Result<(), Errno> {
+    fn ep_insert(&mut self, call: &mut EpollCtl) -> Result<(), Errno> {
         let user = self.m.epolls[call.ep].user;
         self.m.charge_watch(user)?;
         let interest = call.event.events | self.m.always_of_interest();
@@ -169,7 +230,7 @@ impl<O: Observer> Kernel<'_, O> {
         m.epolls[call.ep]
             .rbr
             .insert(&mut m.rb, id, Key::new(call.file, call.fd));
-        if full_check && self.reverse_path_check(call.file).is_err() {
+        if call.nesting.is_some() && self.reverse_path_check(call.file).is_err() {
             self.ep_remove(id);
             return Err(Errno::EINVAL);
         }
@@ -284,6 +345,9 @@ impl<O: Observer> Kernel<'_, O> {
 
     fn ctl_done(&mut self, call: &EpollCtl) -> Flow {
         self.mutex_unlock(call.ep);
+        if call.nesting.is_some() {
+            self.nested_unlock();
+        }
         Flow::Done
     }
 
@@ -372,6 +436,7 @@ impl EpollCtl {
             fd,
             event,
             at: CtlAt::LockFind,
+            nesting: None,
             item: None,
             ready: EventMask::empty(),
             polls: NestedPolls::default(),
@@ -385,6 +450,13 @@ impl EpollCtl {
         Flow::Done
     }
 
+    /// Whether its check of the nesting has come by this epoll.
+    pub(crate) fn has_visited(&self, ep: EpId) -> bool {
+        self.nesting
+            .as_ref()
+            .is_some_and(|check| check.has_visited(ep))
+    }
+
     fn expect_item(&self) -> ItemId {
         self.item.expect("LockFind found or made the item")
     }
@@ -395,6 +467,9 @@ impl Steps for EpollCtl {
     fn step<O: Observer>(&mut self, kernel: &mut Kernel<'_, O>, task: TaskId) -> Flow {
         match self.at {
             CtlAt::LockFind => kernel.ctl_lock_find(task, self),
+            CtlAt::LockNested => kernel.ctl_lock_nested(task, self),
+            CtlAt::LoopCheck => kernel.ctl_loop_check(task, self),
+            CtlAt::Insert => kernel.ctl_insert_nested(self),
             CtlAt::Hook => kernel.ctl_hook(task, self),
             CtlAt::Poll => kernel.ctl_poll(task, self),
             CtlAt::Queue => kernel.ctl_queue(self),
@@ -420,8 +495,12 @@ impl Steps for EpollCtl {
     }
 
     fn held(&self, held: &mut Held) {
-        if self.at != CtlAt::LockFind {
+        let before = [CtlAt::LockFind, CtlAt::LockNested, CtlAt::LoopCheck];
+        if !before.contains(&self.at) {
             held.mutexes.push(self.ep);
+        }
+        if let Some(check) = &self.nesting {
+            check.held(held);
         }
         held.unhooked = self.item.filter(|_| self.at == CtlAt::Hook);
         self.polls.held(held);
@@ -445,6 +524,7 @@ impl Encode for EpollCtl {
             fd,
             event,
             at,
+            nesting,
             item,
             ready,
             polls,
@@ -454,8 +534,15 @@ impl Encode for EpollCtl {
         at.encode(to);
         epfile.encode(to);
         file.encode(to);
+        match nesting {
+            None => to.none(),
+            Some(check) => {
+                to.byte(1);
+                check.encode(to);
+            }
+        }
         match at {
-            CtlAt::LockFind => {
+            CtlAt::LockFind | CtlAt::LockNested | CtlAt::LoopCheck | CtlAt::Insert => {
                 op.0.encode(to);
                 fd.encode(to);
                 event.encode(to);

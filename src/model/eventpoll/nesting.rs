@@ -3,12 +3,15 @@
 //!
 //! A wake-up climbs from a file through every epoll above it, recursively and with locks held, so the
 //! kernel bounds the climb when an edge is *added*. Both checks walk the whole graph around the new edge;
-//! they happen only if one of its ends is part of a nesting at all.
+//! they happen only if one of its ends is part of a nesting at all. One such ADD is under way at a time
+//! (`epnested_mutex`), and while it waits for a scan somewhere below, all others wait too.
 
 use super::epitem::Fllink;
-use crate::abi::Errno;
+use crate::abi::TaskId;
 use crate::model::Kernel;
 use crate::model::arena::{EpId, FileId, ItemId};
+use crate::model::call::{Call, Held};
+use crate::model::encode::{Encode, Encoder, Number};
 use crate::model::list::List;
 use crate::trace::Observer;
 
@@ -19,49 +22,202 @@ const EP_MAX_NESTS: usize = 4;
 /// at the epoll which watches the file, of length 0, is not limited.
 const PATH_LIMITS: [u32; EP_MAX_NESTS] = [500, 100, 50, 10];
 
+/// The way down through the epolls below one that is about to be watched. The mutex of each is kept while
+/// that of the next is waited for.
+#[derive(Clone, Debug)]
+pub(super) struct LoopCheck {
+    /// The epolls on the way, the topmost first. All are locked but the last, which may not be yet.
+    way: Vec<Visit>,
+    /// What is known of those that were visited before (`gen`, `loop_check_depth`).
+    depths: Vec<(EpId, usize)>,
+}
+
+/// An epoll on the way.
+#[derive(Clone, Copy, Debug)]
+struct Visit {
+    ep: EpId,
+    locked: bool,
+    /// The item to look at next, once locked.
+    next: Option<ItemId>,
+    /// The longest chain found below it so far.
+    deepest: usize,
+}
+
+/// How a step of the check ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Looped {
+    /// There is more below.
+    More,
+    /// The mutex of an epoll on the way is held; nothing was changed.
+    Blocked,
+    /// No circle, and no chain too long.
+    Fine,
+    /// One or the other.
+    TooDeep,
+}
+
+impl Visit {
+    fn new(ep: EpId) -> Visit {
+        Visit {
+            ep,
+            locked: false,
+            next: None,
+            deepest: 0,
+        }
+    }
+}
+
+impl LoopCheck {
+    /// Of a file that is about to be watched, and the epoll behind it, if any.
+    pub(super) fn new(inner: Option<EpId>) -> LoopCheck {
+        LoopCheck {
+            way: inner.map(Visit::new).into_iter().collect(),
+            depths: Vec::new(),
+        }
+    }
+
+    /// Whether it has been at this epoll, or is.
+    pub(super) fn has_visited(&self, ep: EpId) -> bool {
+        let mut before = self.depths.iter().map(|(visited, _)| *visited);
+        let mut on_the_way = self.way.iter().filter(|visit| visit.locked);
+        before.any(|visited| visited == ep) || on_the_way.any(|visit| visit.ep == ep)
+    }
+
+    pub(super) fn held(&self, held: &mut Held) {
+        held.epnested_mutex = true;
+        let locked = self.way.iter().filter(|visit| visit.locked);
+        held.mutexes.extend(locked.map(|visit| visit.ep));
+    }
+}
+
+impl Encode for LoopCheck {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let LoopCheck { way, depths } = self;
+        way.encode(to);
+        depths.len().encode(to);
+        for (ep, depth) in depths {
+            to.numbers([ep.number(to), depth.number(to)]);
+        }
+    }
+}
+
+impl Encode for Visit {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Visit {
+            ep,
+            locked,
+            next,
+            deepest,
+        } = self;
+        to.numbers([
+            ep.number(to),
+            locked.number(to),
+            next.number(to),
+            deepest.number(to),
+        ]);
+    }
+}
+
 /// More paths than allowed, or longer ones.
 #[derive(Debug)]
 pub(super) struct TooManyPaths;
 
 impl<O: Observer> Kernel<'_, O> {
-    /// Whether adding `file` to `ep` can change anything about nesting.
+    /// Whether adding `file` to `ep` can change anything about nesting, or another check, of which this
+    /// epoll is a part, goes on just now.
     #[inline]
-    pub(super) fn needs_full_check(&self, ep: EpId, file: FileId) -> bool {
+    pub(super) fn needs_full_check(&self, task: TaskId, ep: EpId, file: FileId) -> bool {
         let watched = !self.m.files[self.m.epolls[ep].file].f_ep.is_empty();
-        watched || self.m.files[file].epoll().is_some()
+        watched || self.m.files[file].epoll().is_some() || self.is_visited(task, ep)
     }
 
-    /// Would watching `target` from `ep` close a circle or make a chain too long? `Err(None)` if the
-    /// mutex of an epoll on the way is held, so that the walk has to wait.
-    pub(super) fn ep_loop_check(&self, ep: EpId, target: FileId) -> Result<(), Option<Errno>> {
-        let Some(inner) = self.m.files[target].epoll() else {
-            return Ok(());
+    /// `ep->gen == loop_check_gen`
+    #[inline]
+    fn is_visited(&self, task: TaskId, ep: EpId) -> bool {
+        let Some(owner) = self.m.epnested_mutex.filter(|owner| *owner != task) else {
+            return false;
         };
-        let down = self.depth_below(inner, ep, 0)?;
-        let up = self.height_above(ep, 0);
-        if down + 1 + up > EP_MAX_NESTS {
-            Err(Some(Errno::ELOOP))
-        } else {
-            Ok(())
+        match &self.m.task(owner).call {
+            Some(Call::EpollCtl(call)) => call.has_visited(ep),
+            _ => false,
         }
     }
 
-    /// The longest chain of epolls below `ep` (`ep_loop_check_proc`), unless it meets `forbidden`.
-    fn depth_below(&self, ep: EpId, forbidden: EpId, depth: usize) -> Result<usize, Option<Errno>> {
-        if ep == forbidden || depth > EP_MAX_NESTS {
-            return Err(Some(Errno::ELOOP));
+    /// Takes `epnested_mutex`, unless another task has it.
+    pub(super) fn nested_lock(&mut self, task: TaskId) -> bool {
+        let free = self.m.epnested_mutex.is_none();
+        if free {
+            self.m.epnested_mutex = Some(task);
         }
-        let ep = &self.m.epolls[ep];
-        if ep.mtx.is_some() {
-            return Err(None);
+        free
+    }
+
+    pub(super) fn nested_unlock(&mut self) {
+        self.m.epnested_mutex = None;
+    }
+
+    /// Would watching it from `ep` close a circle or make a chain too long? One epoll further down.
+    pub(super) fn ep_loop_check_step(
+        &mut self,
+        task: TaskId,
+        ep: EpId,
+        check: &mut LoopCheck,
+    ) -> Looped {
+        let Some(visit) = check.way.last_mut() else {
+            // A file without epolls below it.
+            return Looped::Fine;
+        };
+        if !visit.locked {
+            if !self.mutex_lock(task, visit.ep) {
+                return Looped::Blocked;
+            }
+            visit.locked = true;
+            visit.next = self.m.epolls[visit.ep].rbr.first();
         }
-        let mut longest = 0;
-        for item in ep.rbr.iter(&self.m.rb) {
-            if let Some(inner) = self.m.files[self.m.items[item].file].epoll() {
-                longest = longest.max(1 + self.depth_below(inner, forbidden, depth + 1)?);
+        match self.depth_below(ep, check) {
+            None => Looped::More,
+            Some(down) if down + 1 + self.height_above(ep, 0) > EP_MAX_NESTS => Looped::TooDeep,
+            Some(_) => Looped::Fine,
+        }
+    }
+
+    /// Goes on to the next epoll whose mutex it needs, or to the end: the longest chain of epolls below
+    /// the first one (`ep_loop_check_proc`), one too many if there is a way to `forbidden`.
+    fn depth_below(&mut self, forbidden: EpId, check: &mut LoopCheck) -> Option<usize> {
+        loop {
+            let level = check.way.len();
+            let visit = check.way.last_mut()?;
+            let next = visit.next.filter(|_| visit.deepest <= EP_MAX_NESTS);
+            let Some(item) = next else {
+                // Everything below has been seen, or enough.
+                let Visit { ep, deepest, .. } = *visit;
+                self.mutex_unlock(ep);
+                check.way.pop();
+                check.depths.push((ep, deepest));
+                match check.way.last_mut() {
+                    None => return Some(deepest),
+                    Some(above) => above.deepest = above.deepest.max(deepest + 1),
+                }
+                continue;
+            };
+            visit.next = self.m.rb.next(item);
+            let Some(inner) = self.m.files[self.m.items[item].file].epoll() else {
+                continue;
+            };
+            if inner == forbidden || level > EP_MAX_NESTS + 1 {
+                visit.deepest = EP_MAX_NESTS + 1;
+                continue;
+            }
+            // Where several ways meet, once is enough.
+            let known = check.depths.iter().find(|(ep, _)| *ep == inner);
+            match known {
+                Some((_, depth)) => visit.deepest = visit.deepest.max(depth + 1),
+                None => {
+                    check.way.push(Visit::new(inner));
+                    return None;
+                }
             }
         }
-        Ok(longest)
     }
 
     /// The longest chain of epolls above `ep` (`ep_get_upwards_depth_proc`).
