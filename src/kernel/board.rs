@@ -68,6 +68,8 @@ pub(super) struct Header {
     pub(super) watched: AtomicU32,
     /// How many tasks stand at the start of the race.
     pub(super) arrived: AtomicU32,
+    /// Not 0 once the guard will hear of the controller's death.
+    pub(super) guarded: AtomicU32,
     /// How many entries of the log were handed out to handlers.
     pub(super) entries: AtomicU32,
     /// How many of them the controller has taken.

@@ -125,7 +125,7 @@ fn pause(time: Duration, is_over: impl Fn() -> bool) {
 /// The guard of a scenario with several processes: when the controller dies, it ends process group `group`.
 ///
 /// It is no part of the scenario, so no signal of that can reach, stop or end it.
-pub(super) fn guard(controller: i32, group: i32) -> ! {
+pub(super) fn guard(board: Board, controller: i32, group: i32) -> ! {
     ffi::block_signals();
     call(libc::SYS_setpgid, [0, 0]);
     call(libc::SYS_close_range, [0, u64::from(u32::MAX), 0]);
@@ -134,6 +134,7 @@ pub(super) fn guard(controller: i32, group: i32) -> ! {
         [libc::PR_SET_PDEATHSIG as u64, libc::SIGTERM as u64],
     );
     if call(libc::SYS_getppid, []) == i64::from(controller) {
+        board.header().guarded.store(1, SeqCst);
         ffi::await_signal(libc::SIGTERM);
     }
     ffi::kill_group(group);

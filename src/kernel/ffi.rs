@@ -220,8 +220,8 @@ pub(super) extern "C" fn first(board: Board, parent: i32) -> ! {
 }
 
 /// Runs [`child::guard`](super::child::guard), in the same way.
-pub(super) extern "C" fn guard(controller: i32, group: i32) -> ! {
-    super::child::guard(controller, group)
+pub(super) extern "C" fn guard(board: Board, controller: i32, group: i32) -> ! {
+    super::child::guard(board, controller, group)
 }
 
 /// Starts a thread that serves `slot`.

@@ -204,13 +204,16 @@ impl Linux {
         if self.guard.is_none() {
             let (own, group) = (process::id() as i32, self.tasks.processes[0].pid);
             self.guard = match ffi::fork() {
-                0 => ffi::guard(own, group),
+                0 => ffi::guard(self.board, own, group),
                 errno if errno < 0 => {
                     let error = std::io::Error::from_raw_os_error(-errno as i32);
                     return Err(LabError::new(format!("cannot fork a guard: {error}")));
                 }
                 pid => Some(pid as i32),
             };
+            self.wait_for("the guard did not start", || {
+                self.board.header().guarded.load(SeqCst) != 0
+            })?;
         }
         Ok(())
     }

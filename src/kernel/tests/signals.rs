@@ -761,6 +761,35 @@ fn a_frozen_task_takes_its_signal_when_it_has_thawed() {
 }
 
 #[test]
+fn a_signal_that_races_with_a_sleep_ends_it_or_comes_before() {
+    let mut linux = linux();
+    let (ep, fd) = (epoll(&mut linux), eventfd(&mut linux, 0));
+    add(&mut linux, ep, fd, IN_ET);
+    handle(&mut linux, USR1, SaFlags::empty());
+    let other = linux.spawn(MAIN).expect("a thread");
+    for seed in 0..200 {
+        let programs = [
+            (other, vec![wait_call(ep, Room::Plenty, 8, -1)]),
+            (MAIN, vec![tgkill(MAIN, other, USR1)]),
+        ];
+        let fates = linux.race(&programs, seed).expect("the lab works");
+        assert_eq!(fates[1], (MAIN, vec![Fate::Ended(Answer::ret(0))]));
+        let told = (other, from(MAIN, USR1, SiCode::TKILL));
+        assert_eq!(linux.take_handled(), [told], "seed {seed}");
+        match &fates[0].1[..] {
+            [Fate::Ended(Answer::Failed(Errno::EINTR, Out::None))] => {}
+            // Too early: the signal is lost on the call. It takes another one.
+            [Fate::Asleep] => {
+                call(&mut linux, MAIN, tgkill(MAIN, other, USR1));
+                assert_eq!(settle(&mut linux), [(other, Answer::err(Errno::EINTR))]);
+                assert_eq!(linux.take_handled().len(), 1);
+            }
+            fate => panic!("seed {seed}: {fate:?}"),
+        }
+    }
+}
+
+#[test]
 fn time_in_a_sleep_is_the_scenario_s() {
     let mut linux = linux();
     let ms = Duration::from_millis;
