@@ -4,9 +4,14 @@
 
 mod world;
 
+use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use epoll_lab::abi::{
+    Answer, Bytes, CtlOp, EpollEvent, EventMask, Fd, OpenFlags, OutPtr, Ptr, Syscall, TaskId,
+};
+use epoll_lab::model::{Machine, Stepped};
 use world::{Chance, KernelSide, ModelSide, Op, Side, World};
 
 const N: u32 = 1_000;
@@ -88,5 +93,78 @@ fn one<S: Side>(
     group.finish();
 }
 
-criterion_group!(benches, ctl, wait, fire);
+/// What an explorer of interleavings does with each state that it meets: copy it over an old one, and
+/// compare, for which both are encoded.
+fn machine(c: &mut Criterion) {
+    let machine = small_machine();
+    let mut copy = machine.clone();
+    let mut group = c.benchmark_group("machine");
+    group.bench_function("clone_from", |b| {
+        b.iter(|| black_box(&mut copy).clone_from(black_box(&machine)));
+    });
+    group.bench_function("equal", |b| {
+        b.iter(|| black_box(&copy) == black_box(&machine));
+    });
+    group.finish();
+}
+
+/// Two epolls that share one of two eventfds, and three tasks amid calls.
+fn small_machine() -> Machine {
+    let mut machine = Machine::new();
+    let main = TaskId::MAIN;
+    let [second, third] = [(); 2].map(|()| machine.spawn(main).expect("a thread"));
+    let [one, other] = [(); 2].map(|()| {
+        let flags = Default::default();
+        descriptor(machine.begin(main, Syscall::EpollCreate1 { flags }, &mut ()))
+    });
+    let [shared, own] = [(); 2].map(|()| {
+        let (initval, flags) = (0, OpenFlags::NONBLOCK);
+        descriptor(machine.begin(main, Syscall::Eventfd2 { initval, flags }, &mut ()))
+    });
+    for (epfd, fd) in [(one, shared), (one, own), (other, shared)] {
+        let add = Syscall::EpollCtl {
+            epfd,
+            op: CtlOp::ADD,
+            fd,
+            event: Ptr::To(EpollEvent::new(EventMask::IN, 7)),
+        };
+        steps(&mut machine, main, add, usize::MAX);
+        machine.take_answer(main).expect("it is over");
+    }
+    let wait = |epfd| Syscall::EpollWait {
+        epfd,
+        events: OutPtr::PLENTY,
+        maxevents: 8,
+        timeout: (-1).into(),
+    };
+    steps(&mut machine, main, wait(one), usize::MAX);
+    steps(&mut machine, second, wait(other), 1);
+    let write = Syscall::Write {
+        fd: shared,
+        buf: Ptr::To(Bytes::from_u64(1)),
+        count: 8,
+    };
+    steps(&mut machine, third, write, 1);
+    machine
+}
+
+fn descriptor<E: std::fmt::Debug>(answer: Result<Answer, E>) -> Fd {
+    match answer {
+        Ok(Answer::Done(fd, _)) => Fd(i32::try_from(fd).expect("a descriptor is an int")),
+        other => panic!("no descriptor: {other:?}"),
+    }
+}
+
+/// Begins a call and takes so many of its steps, or as many as can be taken.
+fn steps(machine: &mut Machine, task: TaskId, call: Syscall, count: usize) {
+    let begun = machine.begin(task, call, &mut ()).expect("a call");
+    assert_eq!(begun, Answer::Blocked, "it stands before its first step");
+    for _ in 0..count {
+        if machine.step(task, &mut ()) != Stepped::Moved {
+            break;
+        }
+    }
+}
+
+criterion_group!(benches, ctl, wait, fire, machine);
 criterion_main!(benches);

@@ -97,9 +97,23 @@ pub(crate) struct Held {
 macro_rules! calls {
     ($($(#[$doc:meta])* $variant:ident($type:ident);)*) => {
         /// Which call, and where in it.
-        #[derive(Clone, Debug)]
+        #[derive(Debug)]
         pub(crate) enum Call {
             $($(#[$doc])* $variant(Box<$type>),)*
+        }
+
+        impl Clone for Call {
+            fn clone(&self) -> Call {
+                match self { $(Call::$variant(call) => Call::$variant(call.clone()),)* }
+            }
+
+            /// Into the same box, if it is the same sort of call.
+            fn clone_from(&mut self, source: &Call) {
+                match (self, source) {
+                    $((Call::$variant(call), Call::$variant(source)) => call.clone_from(source),)*
+                    (call, source) => *call = source.clone(),
+                }
+            }
         }
 
         $(impl From<$type> for Call {

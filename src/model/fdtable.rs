@@ -5,6 +5,7 @@
 //! a moment later, and an epoll knows neither that a number was closed nor that it was given out again.
 
 use super::arena::{FileId, TableId};
+use super::clone::clone_by_field;
 use super::encode::{Encode, Encoder};
 use super::{Kernel, Machine};
 use crate::abi::{Errno, Fd, OpenFlags, TaskId};
@@ -19,7 +20,7 @@ pub(crate) struct Slot {
 }
 
 /// All numbers of the tasks that share the table.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct FdTable {
     slots: Vec<Option<Slot>>,
     /// How many tasks share it (`count`).
@@ -27,6 +28,8 @@ pub(crate) struct FdTable {
     /// No number below this is free (`next_fd`).
     next: usize,
 }
+
+clone_by_field!(FdTable { slots, users, next });
 
 impl FdTable {
     /// What the number refers to, if it is open.

@@ -24,6 +24,7 @@ mod arena;
 mod backend;
 mod call;
 mod clock;
+mod clone;
 mod deliver;
 mod encode;
 
@@ -49,6 +50,7 @@ use arena::{Arena, Beside, EpId, FileId, HeadId, Id, ItemId, PipeId, ProcId, Tab
 pub use backend::Model;
 pub use call::Stepped;
 use call::{Call, Pace};
+use clone::clone_by_field;
 use eventpoll::{Epitem, EpitemRest, EventPoll};
 use fdtable::FdTable;
 use file::{File, Pipe};
@@ -167,52 +169,26 @@ impl Default for Machine {
     }
 }
 
-/// By hand for `clone_from`, which reuses memory: an explorer copies machines millions of times.
-impl Clone for Machine {
-    fn clone(&self) -> Machine {
-        Machine {
-            now: self.now,
-            max_user_watches: self.max_user_watches,
-            files: self.files.clone(),
-            pipes: self.pipes.clone(),
-            epolls: self.epolls.clone(),
-            items: self.items.clone(),
-            items_rest: self.items_rest.clone(),
-            rb: self.rb.clone(),
-            epnested_mutex: self.epnested_mutex,
-            heads: self.heads.clone(),
-            waits: self.waits.clone(),
-            tables: self.tables.clone(),
-            processes: self.processes.clone(),
-            tasks: self.tasks.clone(),
-            watches: self.watches.clone(),
-            handled: self.handled.clone(),
-            inodes: self.inodes,
-            variants: self.variants,
-        }
-    }
-
-    fn clone_from(&mut self, source: &Machine) {
-        self.now = source.now;
-        self.max_user_watches = source.max_user_watches;
-        self.files.clone_from(&source.files);
-        self.pipes.clone_from(&source.pipes);
-        self.epolls.clone_from(&source.epolls);
-        self.items.clone_from(&source.items);
-        self.items_rest.clone_from(&source.items_rest);
-        self.rb.clone_from(&source.rb);
-        self.epnested_mutex = source.epnested_mutex;
-        self.heads.clone_from(&source.heads);
-        self.waits.clone_from(&source.waits);
-        self.tables.clone_from(&source.tables);
-        self.processes.clone_from(&source.processes);
-        self.tasks.clone_from(&source.tasks);
-        self.watches.clone_from(&source.watches);
-        self.handled.clone_from(&source.handled);
-        self.inodes = source.inodes;
-        self.variants = source.variants;
-    }
-}
+clone_by_field!(Machine {
+    now,
+    max_user_watches,
+    files,
+    pipes,
+    epolls,
+    items,
+    items_rest,
+    rb,
+    epnested_mutex,
+    heads,
+    waits,
+    tables,
+    processes,
+    tasks,
+    watches,
+    handled,
+    inodes,
+    variants,
+});
 
 impl<O: Observer> Kernel<'_, O> {
     #[inline]

@@ -13,6 +13,7 @@
 //! *interrupts*, and who sets it, and when it is looked at anew, is most of this module.
 
 use super::call::Call;
+use super::clone::clone_by_field;
 use super::deliver::{Again, Deliver};
 use super::encode::{Encode, Encoder, Number, variant_is_number};
 use super::task::{Life, ProcessStatus};
@@ -23,7 +24,7 @@ use crate::abi::{
 use crate::trace::{Observer, SignalFate, Trace};
 
 /// Signals of one thread (`struct task_struct`).
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct ThreadSignals {
     pub(crate) blocked: SigSet,
     /// The mask to come back to, while a call has set one of its own (`saved_sigmask`).
@@ -34,6 +35,14 @@ pub(crate) struct ThreadSignals {
     /// The call to make again if no handler objects.
     pub(crate) restart: Option<Again>,
 }
+
+clone_by_field!(ThreadSignals {
+    blocked,
+    saved,
+    pending,
+    stop,
+    restart,
+});
 
 /// How far a thread is in the stop of its process (`jobctl`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -46,7 +55,7 @@ pub(crate) enum Stop {
 }
 
 /// Signals of a process (`struct sighand_struct` and `struct signal_struct`).
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct ProcessSignals {
     /// What is to be done about which signal, by number. The others are as they were at first.
     actions: Vec<(Signal, SigAction)>,
@@ -56,6 +65,13 @@ pub(crate) struct ProcessSignals {
     curr_target: Option<TaskId>,
     pub(crate) job: Job,
 }
+
+clone_by_field!(ProcessSignals {
+    actions,
+    pending,
+    curr_target,
+    job,
+});
 
 /// Stopping and going on (`signal->flags`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -78,8 +94,18 @@ pub(crate) enum Told {
 }
 
 /// Signals that wait to be taken, in the order in which they came (`struct sigpending`).
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Pending(Vec<SigInfo>);
+
+impl Clone for Pending {
+    fn clone(&self) -> Pending {
+        Pending(self.0.clone())
+    }
+
+    fn clone_from(&mut self, source: &Pending) {
+        self.0.clone_from(&source.0);
+    }
+}
 
 impl Pending {
     pub(crate) fn set(&self) -> SigSet {

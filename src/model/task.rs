@@ -2,6 +2,7 @@
 
 use super::arena::FileId;
 use super::call::Call;
+use super::clone::clone_by_field;
 use super::encode::{Encode, Encoder, Number};
 use super::fdtable::{FdTable, Slot};
 use super::file::{File, Kind, Plain};
@@ -17,7 +18,7 @@ use crate::model::arena::Id;
 use crate::trace::{Observer, QueueRef};
 
 /// A thread (`struct task_struct`). It is in at most one system call.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Task {
     pub(crate) process: ProcId,
     /// Its descriptors (`files`); of no meaning once it is dead.
@@ -45,6 +46,23 @@ pub(crate) struct Task {
     /// The last step could not be taken. Keeps the trace from repeating itself; no part of the state.
     pub(crate) stuck: bool,
 }
+
+clone_by_field!(Task {
+    process,
+    files,
+    life,
+    call,
+    pinned,
+    answer,
+    sleeping,
+    timer_fired,
+    sigpending,
+    fatal_signal,
+    signals,
+    poll_hooks,
+    poll_triggered,
+    stuck,
+});
 
 /// Where a task in poll(2) stands (`struct poll_table_entry`).
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +94,7 @@ impl Life {
 }
 
 /// What the threads of a process share.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) uid: u32,
     /// `RLIMIT_NOFILE`
@@ -92,6 +110,17 @@ pub(crate) struct Process {
     pub(crate) wait_chldexit: HeadId,
     pub(crate) signals: ProcessSignals,
 }
+
+clone_by_field!(Process {
+    uid,
+    nofile,
+    parent,
+    leader,
+    status,
+    exit_status,
+    wait_chldexit,
+    signals,
+});
 
 /// How far a process has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

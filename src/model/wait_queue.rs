@@ -28,7 +28,7 @@ use crate::trace::{Observer, Place, QueueRef, Trace};
 pub(crate) enum OnQueue {}
 
 /// The head of a queue (`struct wait_queue_head`). Aligned so that none lies across two cache lines.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 #[repr(align(32))]
 pub(crate) struct WaitHead {
     pub(crate) entries: List<WaitId, OnQueue>,
@@ -49,7 +49,7 @@ impl WaitHead {
 }
 
 /// An entry (`struct wait_queue_entry`). Aligned as the heads are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 #[repr(align(32))]
 pub(crate) struct WaitEntry {
     link: Link<WaitId>,

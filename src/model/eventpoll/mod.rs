@@ -56,7 +56,7 @@ use crate::abi::{EpollParams, Fd, TaskId};
 use crate::trace::{EpRef, ItemRef, Observer, QueueRef, Trace};
 
 /// An epoll instance.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct EventPoll {
     /// Who holds the mutex (`mtx`): it serialises scans, epoll_ctl(2), removal by close(2), fdinfo.
     pub(crate) mtx: Option<TaskId>,

@@ -26,7 +26,7 @@ use crate::trace::FileRef;
 /// An open file description: what descriptors refer to, also after dup(2) and fork(2).
 ///
 /// Among thousands each one that is looked up comes from memory: hence one cache line, and not parts of two.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
 pub(crate) struct File {
     /// Descriptors and calls in flight (`f_count`). At 0 the file is being torn down.

@@ -22,6 +22,7 @@ use crate::abi::{
 };
 use crate::model::arena::{FileId, HeadId, PipeId};
 use crate::model::call::{Flow, Held, Steps};
+use crate::model::clone::clone_by_field;
 use crate::model::encode::{Encode, Encoder, Number};
 use crate::model::signal::restart::ERESTARTSYS;
 use crate::model::wait_queue::{Nr, Wake, Walked, Walks};
@@ -42,7 +43,7 @@ pub(crate) struct PipeEnd {
 }
 
 /// A pipe (`struct pipe_inode_info`).
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Pipe {
     /// The slots in use, oldest first (`bufs` from `tail` to `head`).
     pub(crate) bufs: VecDeque<PipeBuffer>,
@@ -63,6 +64,18 @@ pub(crate) struct Pipe {
     /// Writers, and those who poll the write end.
     pub(crate) wr_wait: HeadId,
 }
+
+clone_by_field!(Pipe {
+    bufs,
+    max_usage,
+    readers,
+    writers,
+    files,
+    poll_usage,
+    mutex,
+    rd_wait,
+    wr_wait,
+});
 
 /// A slot (`struct pipe_buffer`).
 #[derive(Clone, Debug)]
