@@ -42,6 +42,7 @@
 //! - `threads`: the model for programs with real threads (feature `threads`).
 //! - [`trace`]: what the model tells of its inside, as events and as a state to draw.
 //! - [`scenario`]: the language, strace's own: read, print, run, compare.
+//! - `explore`: all interleavings of a scenario's tasks (feature `explore`).
 //! - `cli`: the program `epoll-lab` (feature `cli`).
 //!
 //! # What it is not
@@ -54,6 +55,8 @@ pub mod abi;
 pub mod backend;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "explore")]
+pub mod explore;
 #[cfg(all(feature = "kernel", target_os = "linux", target_arch = "x86_64"))]
 pub mod kernel;
 pub mod model;

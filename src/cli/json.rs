@@ -7,6 +7,7 @@ use super::input::Source;
 use super::judge::Judged;
 use super::laws::Told;
 use super::variants;
+use crate::explore::Exploration;
 use crate::scenario::{Run, Scenario, View};
 
 /// `laws --json`: a list.
@@ -72,6 +73,62 @@ pub(super) fn runs(all: &[(Source, Scenario, Judged)]) -> Value {
                 "agree": judged.agrees(scenario),
                 "skipped": judged.skipped,
                 "runs": runs,
+            })
+        })
+        .collect()
+}
+
+/// `explore --json`: a list of scenarios, each with its outcomes.
+pub(super) fn explorations(all: &[(&Source, Exploration<'_>)]) -> Value {
+    all.iter()
+        .map(|(source, exploration)| {
+            let outcomes: Vec<Value> = exploration
+                .outcomes
+                .iter()
+                .map(|outcome| {
+                    json!({
+                        "calls": exploration.texts(outcome),
+                        "schedule": outcome.schedule.to_string(),
+                        "states": outcome.states,
+                    })
+                })
+                .collect();
+            let closing: Vec<Value> = exploration
+                .closing
+                .iter()
+                .map(|claimed| {
+                    json!({
+                        "line": claimed.line.number(),
+                        "claim": claimed.closing.to_string(),
+                        "answer": claimed.answer.to_string(),
+                        "so": claimed.so,
+                        "holds": claimed.holds,
+                    })
+                })
+                .collect();
+            let problems: Vec<Value> = exploration
+                .problems
+                .iter()
+                .map(|problem| {
+                    json!({
+                        "line": problem.span.map(|span| span.position(&source.text).line),
+                        "message": problem.message,
+                        "details": problem.details,
+                        "schedule": problem.schedule.to_string(),
+                    })
+                })
+                .collect();
+            let figures = exploration.figures;
+            json!({
+                "scenario": source.path,
+                "as_written": exploration.is_as_written(),
+                "outcomes": outcomes,
+                "closing": closing,
+                "problems": problems,
+                "bound_reached": exploration.bound_reached,
+                "states": figures.states,
+                "steps": figures.steps,
+                "seconds": figures.elapsed.as_secs_f64(),
             })
         })
         .collect()

@@ -4,6 +4,7 @@
 //! program was given: arguments, files it cannot read, scenarios it cannot understand.
 
 mod check;
+mod explore;
 mod fmt;
 mod input;
 mod json;
@@ -43,6 +44,7 @@ struct Arguments {
 enum Command {
     Run(run::Arguments),
     Check(check::Arguments),
+    Explore(explore::Arguments),
     Laws(laws::Arguments),
     Variants(variants::Arguments),
     Fmt(fmt::Arguments),
@@ -74,6 +76,7 @@ pub fn main() -> ExitCode {
     let verdict = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Explore(arguments) => explore::explore(&arguments),
         Command::Laws(arguments) => laws::laws(&arguments),
         Command::Variants(arguments) => variants::variants(&arguments),
         Command::Fmt(arguments) => fmt::fmt(&arguments),

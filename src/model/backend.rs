@@ -36,6 +36,19 @@ impl Model {
     }
 }
 
+impl Model {
+    /// Goes on with a machine, whatever its tasks are in the middle of.
+    pub fn resume(machine: Machine) -> Model {
+        let in_call = |task: &TaskId| machine.is_in_call(*task);
+        Model {
+            in_flight: machine.task_ids().filter(in_call).collect(),
+            machine,
+            observer: (),
+            caller: None,
+        }
+    }
+}
+
 impl<O: Observer> Model<O> {
     /// A fresh machine that reports to `observer`.
     pub fn observed_by(observer: O) -> Model<O> {

@@ -13,7 +13,7 @@ use super::file::{PipeResize, Transfer};
 use super::signal::restart::is_restart;
 use super::syscall::{Exit, Poll, Release, Sleep, Wait4};
 use super::wait_queue::Walk;
-use super::{Kernel, TaskId};
+use super::{Footprint, Kernel, Machine, TaskId};
 use crate::abi::Answer;
 use crate::backend::LabError;
 use crate::trace::Observer;
@@ -61,6 +61,11 @@ pub(crate) trait Steps: Clone + Into<Call> + Encode {
     /// When the timer fires that it sleeps with, in virtual nanoseconds; none anywhere but at that sleep.
     fn deadline(&self) -> Option<u64> {
         None
+    }
+
+    /// What the next step looks at and changes.
+    fn footprint(&self, _: &Machine, _: TaskId) -> Footprint {
+        Footprint::EVERYTHING
     }
 
     /// The name of the step at which the call stands.
@@ -153,6 +158,10 @@ macro_rules! calls {
 
             pub(crate) fn deadline(&self) -> Option<u64> {
                 match self { $(Call::$variant(call) => call.deadline(),)* }
+            }
+
+            pub(crate) fn footprint(&self, machine: &Machine, task: TaskId) -> Footprint {
+                match self { $(Call::$variant(call) => call.footprint(machine, task),)* }
             }
 
             /// The call's kernel function and its step, `ep_poll: Sleep`.

@@ -31,6 +31,7 @@ mod encode;
 mod eventpoll;
 mod fdtable;
 mod file;
+mod footprint;
 mod invariants;
 
 mod list;
@@ -54,6 +55,7 @@ use clone::clone_by_field;
 use eventpoll::{Epitem, EpitemRest, EventPoll};
 use fdtable::FdTable;
 use file::{File, Pipe};
+pub use footprint::{Footprint, Resources};
 use rbtree::RbNodes;
 use task::{Process, Task};
 pub use variant::{Variant, Variants};

@@ -66,6 +66,24 @@ impl Machine {
         state.signals.stop == Stop::Stopped || (state.call.is_some() && !state.is_awake())
     }
 
+    /// Whether `task` is in the middle of a call.
+    pub fn is_in_call(&self, task: TaskId) -> bool {
+        let state = self.tasks.get(task_index(task));
+        state.is_some_and(|state| state.call.is_some())
+    }
+
+    /// Whether `task` can make a call.
+    pub fn is_fit(&self, task: TaskId) -> bool {
+        let state = self.tasks.get(task_index(task));
+        state.is_some_and(|state| state.life == Life::Alive && state.call.is_none())
+    }
+
+    /// The kernel function and the step at which the call of `task` stands: `ep_poll: Sleep`.
+    pub fn at(&self, task: TaskId) -> Option<String> {
+        let call = self.tasks.get(task_index(task))?.call.as_ref()?;
+        Some(call.at())
+    }
+
     /// Whether `task` can make a call.
     #[inline]
     pub(crate) fn check_fit(&self, task: TaskId) -> Result<(), LabError> {

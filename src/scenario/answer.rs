@@ -104,7 +104,7 @@ fn judge_result(call: &Call, answer: &Answer, env: &Env) -> Result<Part> {
 /// Whether a name would stand for nothing if the call failed.
 fn binds(call: &Call) -> bool {
     let is_name = |num: &Num| matches!(num, Num::Name(_));
-    call.bind.is_some()
+    (call.bind.is_some() && matches!(call.signature.returns, Returns::Fd | Returns::Task))
         || matches!(call.output(), Some(Output { shown: Shown::Pipe(r, w), .. }) if is_name(r) || is_name(w))
 }
 

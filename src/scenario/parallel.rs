@@ -44,7 +44,7 @@ use super::run::{Options, Run, Runner};
 use super::signature::Returns;
 use super::{ScenarioError, Span};
 use crate::abi::{Answer, Fate, Syscall, TaskId};
-use crate::backend::Backend;
+use crate::backend::{Backend, LabError};
 
 type Result<T> = std::result::Result<T, ScenarioError>;
 
@@ -464,14 +464,36 @@ impl<'s> Prepared<'s> {
                 plain.form = Form::Abandoned;
                 plain.to_string()
             }
-            Fate::NotReached => {
-                plain.expect = Expect::Record;
-                if let Some(output) = plain.output_mut() {
-                    output.shown = Shown::Open;
-                }
-                format!("{plain} # never made")
-            }
+            Fate::NotReached => format!("{} # never made", self.question(place)),
         }
+    }
+
+    /// The line without its answer.
+    pub fn question(&self, place: usize) -> String {
+        let mut call = self.calls[place].call.clone();
+        call.time = None;
+        call.form = Form::Plain;
+        call.expect = Expect::Record;
+        if let Some(output) = call.output_mut() {
+            output.shown = Shown::Open;
+        }
+        call.to_string()
+    }
+
+    /// The name of a task, which the first one has not.
+    pub fn task_name(&self, task: TaskId) -> Option<&str> {
+        self.env.name_task(task)
+    }
+
+    /// The lab cannot make this call.
+    pub fn lab_error(&self, place: usize, error: &LabError) -> ScenarioError {
+        super::run::lab(self.calls[place].line)(LabError::new(error.to_string()))
+    }
+
+    /// The block cannot be dealt with.
+    pub fn refusal(&self, message: impl Into<String>, label: &str) -> ScenarioError {
+        let span = self.calls.first().map(|call| call.line.span());
+        ScenarioError::new(span.unwrap_or_default(), message, label)
     }
 
     /// Whether what a closing line says within its brackets is true of an outcome.

@@ -9,7 +9,7 @@ use source::Source;
 
 /// Imports go one way. What stands on the right may be used by what stands on the left, and nothing
 /// else: model, kernel and scenario meet in the trait `Backend` and nowhere else.
-const MAY_USE: [(&str, &[&str]); 8] = [
+const MAY_USE: [(&str, &[&str]); 9] = [
     ("abi", &[]),
     ("trace", &["abi"]),
     ("backend", &["abi", "trace"]),
@@ -17,9 +17,12 @@ const MAY_USE: [(&str, &[&str]); 8] = [
     ("kernel", &["abi", "trace", "backend"]),
     ("scenario", &["abi", "trace", "backend"]),
     ("threads", &["abi", "trace", "backend", "model"]),
+    ("explore", &["abi", "trace", "backend", "model", "scenario"]),
     (
         "cli",
-        &["abi", "trace", "backend", "model", "kernel", "scenario"],
+        &[
+            "abi", "trace", "backend", "model", "kernel", "scenario", "explore",
+        ],
     ),
 ];
 

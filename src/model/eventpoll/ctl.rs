@@ -13,7 +13,7 @@ use crate::model::encode::{Encode, Encoder, variant_is_number};
 use crate::model::file::FileOps;
 use crate::model::rbtree::Key;
 use crate::model::wait_queue::{Nr, Wake, WakeFn, Walked, Walks};
-use crate::model::{Kernel, Variant};
+use crate::model::{Footprint, Kernel, Machine, Resources, Variant};
 use crate::trace::{Observer, Trace};
 
 /// A call in flight.
@@ -505,6 +505,28 @@ impl Steps for EpollCtl {
         held.unhooked = self.item.filter(|_| self.at == CtlAt::Hook);
         self.polls.held(held);
         held.walks.extend(self.walks.iter());
+    }
+
+    fn footprint(&self, machine: &Machine, _: TaskId) -> Footprint {
+        let mutex = Resources::mutex(self.ep);
+        let ready_list = Resources::ready_list(self.ep);
+        match self.at {
+            CtlAt::LockFind if self.op == CtlOp::MOD => {
+                Footprint::writes(mutex.with(ready_list)).may_end()
+            }
+            CtlAt::LockFind if self.op == CtlOp::DEL => Footprint::writes(mutex).may_end(),
+            CtlAt::Poll if self.polls.is_empty() => machine.asking(self.file),
+            CtlAt::Queue => {
+                let watched = machine.epolls[self.ep].poll_wait;
+                Footprint::writes(mutex.with(ready_list))
+                    .and_reads(Resources::queue(watched))
+                    .may_end()
+            }
+            // An ADD looks at every epoll around, and hooks tie files, items and queues together.
+            CtlAt::LockFind | CtlAt::Hook | CtlAt::Poll | CtlAt::PollWake | CtlAt::Unhook => {
+                Footprint::EVERYTHING
+            }
+        }
     }
 
     fn at(&self) -> String {

@@ -14,13 +14,13 @@
 
 use super::item_poll::NestedPolls;
 use crate::abi::{
-    Answer, EP_MAX_EVENTS, EpollEvent, Errno, EventMask, Events, Fd, Out, OutPtr, TaskId,
+    Answer, EP_MAX_EVENTS, EpollEvent, Errno, EventMask, Events, Fd, Out, OutPtr, Room, TaskId,
 };
 use crate::model::arena::{EpId, FileId, ItemId, WaitId};
 use crate::model::call::{Flow, Held, Steps};
 use crate::model::encode::{Encode, Encoder, Number, variant_is_number};
 use crate::model::wait_queue::WakeFn;
-use crate::model::{Kernel, Variant};
+use crate::model::{Footprint, Kernel, Machine, Resources, Variant};
 use crate::trace::{Observer, Place};
 
 /// Until when to sleep.
@@ -47,7 +47,7 @@ impl Deadline {
 /// A call in flight.
 #[derive(Clone, Debug)]
 pub(crate) struct EpollWait {
-    pub(super) ep: EpId,
+    pub(crate) ep: EpId,
     file: FileId,
     pub(super) maxevents: usize,
     pub(crate) buf: OutPtr,
@@ -287,8 +287,56 @@ impl Steps for EpollWait {
         self.deadline.moment().filter(|_| self.at == WaitAt::Sleep)
     }
 
+    fn footprint(&self, machine: &Machine, _: TaskId) -> Footprint {
+        let mutex = Resources::mutex(self.ep);
+        let ready_list = Resources::ready_list(self.ep);
+        match self.at {
+            WaitAt::Look => Footprint::reads(ready_list),
+            WaitAt::StartScan => Footprint::writes(mutex.with(ready_list))
+                .and_reads(Resources::SIGNALS)
+                .may_end(),
+            WaitAt::PollItem => self.asking_next(machine),
+            WaitAt::PutEvent => self.storing(machine),
+            WaitAt::DoneScan => Footprint::writes(mutex.with(ready_list)).may_end(),
+            WaitAt::Idle => Footprint::reads(Resources::SIGNALS).may_end(),
+            WaitAt::Enqueue | WaitAt::Sleep => {
+                let looks_at = Resources::SIGNALS.with(Resources::CLOCK);
+                Footprint::writes(ready_list).and_reads(looks_at)
+            }
+        }
+    }
+
     fn at(&self) -> String {
         format!("ep_poll: {:?}", self.at)
+    }
+}
+
+impl EpollWait {
+    /// The scan's own list and what is linked on it concern nobody else, since callbacks go to the overflow
+    /// list meanwhile. What is left is the look at the file.
+    fn asking_next(&self, machine: &Machine) -> Footprint {
+        if !self.polls.is_empty() {
+            return Footprint::EVERYTHING;
+        }
+        let full = self.events.len() >= self.maxevents;
+        match machine.epolls[self.ep].txlist.first().filter(|_| !full) {
+            None => Footprint::NOTHING,
+            Some(item) => machine.asking(machine.items[item].file),
+        }
+    }
+
+    /// Memory is the caller's own, and a level-triggered item may go back on the ready list unnoticed: as
+    /// long as a scan runs, events count as available. A one-shot one changes what callbacks filter by.
+    fn storing(&self, machine: &Machine) -> Footprint {
+        let oneshot = self.item.is_some_and(|item| {
+            let interest = machine.items[item].interest;
+            interest.contains(EventMask::ONESHOT)
+        });
+        match self.buf {
+            OutPtr::Memory(Room::Frozen) => Footprint::EVERYTHING,
+            _ if oneshot => Footprint::writes(Resources::ready_list(self.ep)),
+            _ => Footprint::NOTHING,
+        }
     }
 }
 

@@ -3,13 +3,13 @@
 
 use super::ops::{Awaited, Caller, FileOps};
 use crate::abi::{Answer, Bytes, Errno, Fd, Out, OutPtr, Ptr, TaskId};
-use crate::model::Kernel;
 use crate::model::arena::{FileId, WaitId};
 use crate::model::call::{Flow, Held, Steps};
 use crate::model::encode::{Encode, Encoder, encode_option, variant_is_number};
 use crate::model::eventpoll::Deadline;
 use crate::model::signal::restart::ERESTARTSYS;
 use crate::model::wait_queue::{Wake, WakeFn, Walked, Walks};
+use crate::model::{Footprint, Kernel, Machine};
 use crate::trace::{Observer, Place};
 
 /// A call in flight.
@@ -382,6 +382,15 @@ impl Steps for Transfer {
         held.walks.extend(self.io.walks.iter());
         held.waiter = self.waiter;
         held.may_sleep = matches!(self.at, At::LookAgain | At::Sleep);
+    }
+
+    fn footprint(&self, machine: &Machine, _: TaskId) -> Footprint {
+        match self.at {
+            At::Change => machine.transferring(self.file),
+            At::Wake => machine.waking(&self.io.walks).may_end(),
+            At::WakeFirst => machine.waking(&self.io.walks),
+            At::Look | At::Enqueue | At::LookAgain | At::Sleep | At::Leave => Footprint::EVERYTHING,
+        }
     }
 
     fn at(&self) -> String {

@@ -284,6 +284,12 @@ fn what_became_of_a_call_is_held_against_its_line() {
     assert!(!prepared.agrees(1, &Fate::Asleep).unwrap());
     assert!(!prepared.agrees(1, &ended(3)).unwrap());
     assert!(prepared.agrees(1, &ended(0)).unwrap());
+    // A name for a result does not ask for success.
+    assert!(
+        prepared
+            .agrees(0, &Fate::Ended(Answer::err(Errno::EINTR)))
+            .unwrap()
+    );
     assert!(prepared.agrees(2, &Fate::NotReached).unwrap());
     assert!(
         !prepared

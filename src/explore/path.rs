@@ -1,0 +1,206 @@
+//! One way through the states: to write down, to read, to walk again.
+//!
+//! ```text
+//! main*4 A*7 A! A*2
+//! ```
+//!
+//! Each word is a turn: the first task takes four steps, A seven, A's timer fires, A takes two more. To
+//! begin a call is a step too. Whoever has the scenario can replay it, with whatever reduction it was found.
+
+use std::fmt::{self, Display, Write};
+
+use super::state::{Actor, Answers, State, World};
+use crate::abi::{Fate, TaskId};
+use crate::scenario::{Scenario, ScenarioError};
+use crate::trace::{Recorder, Trace};
+
+/// Turns, each with its number of steps.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Path(Vec<(Actor, u32)>);
+
+impl Path {
+    pub(super) fn push(&mut self, actor: Actor, steps: u32) {
+        match self.0.last_mut() {
+            Some((last, before)) if *last == actor => *before += steps,
+            _ => self.0.push((actor, steps)),
+        }
+    }
+
+    /// In the words of people.
+    pub(super) fn schedule(&self, world: &World<'_>) -> Schedule {
+        let mut text = String::new();
+        for (actor, steps) in &self.0 {
+            let name = world.name(actor.task());
+            let blank = if text.is_empty() { "" } else { " " };
+            // Writing to a string never fails.
+            let _ = if actor.is_timer() {
+                write!(text, "{blank}{name}!")
+            } else {
+                write!(text, "{blank}{name}*{steps}")
+            };
+        }
+        Schedule(text)
+    }
+
+    fn read(schedule: &Schedule, world: &World<'_>) -> Result<Path, String> {
+        let mut path = Path::default();
+        for word in schedule.0.split_whitespace() {
+            let (name, steps) = match word.strip_suffix('!') {
+                Some(name) => (name, None),
+                None => match word.split_once('*') {
+                    Some((name, steps)) => (name, Some(steps)),
+                    None => (word, Some("1")),
+                },
+            };
+            let Some(task) = world.task_of(name) else {
+                return Err(format!("`{word}`: there is no task `{name}`"));
+            };
+            match steps {
+                None => path.0.push((Actor::timer(task), 1)),
+                Some(steps) => match steps.parse() {
+                    Ok(steps) => path.0.push((Actor::step(task), steps)),
+                    Err(_) => return Err(format!("`{word}`: `{steps}` is no number of steps")),
+                },
+            }
+        }
+        Ok(path)
+    }
+}
+
+/// A way through, by the names of the tasks: `main*4 A*7 A! A*2`.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Schedule(String);
+
+impl Schedule {
+    /// What somebody wrote; whether it fits a scenario is seen when it is replayed.
+    pub fn new(text: &str) -> Schedule {
+        Schedule(text.to_owned())
+    }
+
+    /// Whether nobody does anything.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A schedule as it went.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Replay {
+    /// The steps in their order.
+    pub steps: Vec<Step>,
+    /// The calls that have ended, or sleep, or were not made, as text: one for each, in order.
+    pub calls: Vec<String>,
+    /// Who could go on if the schedule did.
+    pub able: Vec<String>,
+}
+
+/// One step of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// Whose.
+    pub task: String,
+    /// What it was: the line of a call that begins, else the point in the kernel at which the task stood.
+    pub at: String,
+    /// What happened inside.
+    pub trace: Vec<Trace>,
+    /// The call that it ended, as text.
+    pub ended: Option<String>,
+}
+
+impl Scenario {
+    /// Walks along a schedule.
+    ///
+    /// # Errors
+    /// A scenario that cannot be explored, or the sentence that says where the schedule does not fit it.
+    pub fn replay(&self, schedule: &Schedule) -> Result<Result<Replay, String>, ScenarioError> {
+        let world = World::new(self)?;
+        let path = match Path::read(schedule, &world) {
+            Ok(path) => path,
+            Err(sentence) => return Ok(Err(sentence)),
+        };
+        replay(&world, &path)
+    }
+}
+
+fn replay(world: &World<'_>, path: &Path) -> Result<Result<Replay, String>, ScenarioError> {
+    let mut answers = Answers::default();
+    let mut state = world.state();
+    let mut steps = Vec::new();
+    for (actor, count) in &path.0 {
+        for _ in 0..*count {
+            let at = state.point(world, *actor);
+            let before = state.fates(world, &answers);
+            let mut recorder = Recorder::default();
+            if !state.advance(world, &mut answers, *actor, &mut recorder)? {
+                let name = world.name(actor.task());
+                return Ok(Err(format!(
+                    "behind {} steps {name} cannot go on: it stands at {at}",
+                    steps.len()
+                )));
+            }
+            let after = state.fates(world, &answers);
+            steps.push(Step {
+                task: world.name(actor.task()).to_string(),
+                at,
+                trace: recorder.0,
+                ended: ended(world, &before, &after),
+            });
+        }
+    }
+    let fates = state.fates(world, &answers);
+    let able = able(world, &state, &mut answers)?;
+    let calls = fates.iter().enumerate();
+    Ok(Ok(Replay {
+        steps,
+        calls: calls
+            .map(|(call, fate)| world.prepared.text(call, fate))
+            .collect(),
+        able,
+    }))
+}
+
+/// The call that has ended between two moments.
+fn ended(world: &World<'_>, before: &[Fate], after: &[Fate]) -> Option<String> {
+    let mut fates = before.iter().zip(after).enumerate();
+    let (call, (_, fate)) = fates.find(|(_, (before, after))| {
+        !matches!(before, Fate::Ended(_)) && matches!(after, Fate::Ended(_))
+    })?;
+    Some(world.prepared.text(call, fate))
+}
+
+fn able(
+    world: &World<'_>,
+    state: &State,
+    answers: &mut Answers,
+) -> Result<Vec<String>, ScenarioError> {
+    let mut able = Vec::new();
+    for actor in state.candidates(world) {
+        if state.clone().advance(world, answers, actor, &mut ())? {
+            let mut path = Path::default();
+            path.push(actor, 1);
+            able.push(path.schedule(world).to_string());
+        }
+    }
+    Ok(able)
+}
+
+impl State {
+    /// Where an actor stands.
+    pub(super) fn point(&self, world: &World<'_>, actor: Actor) -> String {
+        let task: TaskId = actor.task();
+        if actor.is_timer() {
+            return "its timer".to_owned();
+        }
+        match (self.machine.at(task), world.next_call(self, task)) {
+            (Some(at), _) => at,
+            (None, Some((call, _))) => world.prepared.question(*call),
+            (None, None) => "the end of its lines".to_owned(),
+        }
+    }
+}

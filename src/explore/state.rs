@@ -1,0 +1,365 @@
+//! A state of the exploration, and what leads from one to the next.
+//!
+//! A state is a machine together with how far each task has come in its program, and what its calls have
+//! returned: two ways to the same machine are two states if they will be two outcomes. Answers are kept as
+//! small numbers; the answers themselves stand once in [`Answers`].
+
+use std::fmt;
+
+use crate::abi::{Answer, Fate, Syscall, TaskId};
+use crate::model::{Machine, Model, Stepped};
+use crate::scenario::{Options, Prepared, Scenario, ScenarioError};
+use crate::trace::Observer;
+
+/// The most tasks that can be told apart.
+pub(super) const MOST_TASKS: u32 = 16;
+
+/// Whose turn it is: a task that takes its next step, or the timer with which it sleeps.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) struct Actor(u8);
+
+impl Actor {
+    pub(super) fn step(task: TaskId) -> Actor {
+        Actor(u8::try_from(task.0).unwrap_or(u8::MAX))
+    }
+
+    pub(super) fn timer(task: TaskId) -> Actor {
+        Actor(u8::try_from(task.0 + MOST_TASKS).unwrap_or(u8::MAX))
+    }
+
+    pub(super) fn task(self) -> TaskId {
+        TaskId(u32::from(self.0) % MOST_TASKS)
+    }
+
+    pub(super) fn is_timer(self) -> bool {
+        u32::from(self.0) >= MOST_TASKS
+    }
+}
+
+/// A set of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Actors(u32);
+
+impl Actors {
+    pub(super) const NONE: Actors = Actors(0);
+
+    pub(super) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(super) fn insert(&mut self, actor: Actor) {
+        self.0 |= 1 << actor.0;
+    }
+
+    pub(super) fn contains(self, actor: Actor) -> bool {
+        self.0 >> actor.0 & 1 == 1
+    }
+
+    pub(super) fn without(self, others: Actors) -> Actors {
+        Actors(self.0 & !others.0)
+    }
+
+    /// Takes one out: `first` if it is there, else the one with the lowest number.
+    pub(super) fn pull(&mut self, first: Actor) -> Option<Actor> {
+        let actor = if self.contains(first) {
+            first
+        } else if self.is_empty() {
+            return None;
+        } else {
+            Actor(u8::try_from(self.0.trailing_zeros()).unwrap_or(0))
+        };
+        self.0 &= !(1 << actor.0);
+        Some(actor)
+    }
+}
+
+impl Iterator for Actors {
+    type Item = Actor;
+
+    fn next(&mut self) -> Option<Actor> {
+        self.pull(Actor(u8::MAX >> 3))
+    }
+}
+
+/// What does not change during an exploration.
+#[derive(Debug)]
+pub(super) struct World<'s> {
+    pub(super) prepared: Prepared<'s>,
+    pub(super) start: Machine,
+    pub(super) programs: Vec<Steps>,
+    /// Which program each task runs, if any.
+    by_task: Vec<Option<usize>>,
+    /// How many calls stand in the block.
+    pub(super) calls: usize,
+}
+
+/// A program, ready to go.
+#[derive(Debug)]
+pub(super) struct Steps {
+    pub(super) task: TaskId,
+    /// Its calls, with their places among all.
+    pub(super) calls: Vec<(usize, Syscall)>,
+}
+
+impl<'s> World<'s> {
+    pub(super) fn new(scenario: &'s Scenario) -> Result<World<'s>, ScenarioError> {
+        let mut model = Model::new();
+        let prepared = scenario.prepare(&mut model, Options::default())?;
+        let start = model.machine().clone();
+        let programs = prepared.programs().iter().map(|program| Steps {
+            task: program.task,
+            calls: program
+                .calls
+                .iter()
+                .map(|place| (*place, prepared.calls()[*place].syscall.clone()))
+                .collect(),
+        });
+        let programs: Vec<Steps> = programs.collect();
+        let tasks = start.task_ids();
+        let by_task = tasks.map(|task| programs.iter().position(|it| it.task == task));
+        let by_task: Vec<_> = by_task.collect();
+        if u32::try_from(by_task.len()).is_ok_and(|tasks| tasks > MOST_TASKS) {
+            let message = format!("an exploration has at most {MOST_TASKS} tasks");
+            return Err(prepared.refusal(message, "too many"));
+        }
+        Ok(World {
+            calls: prepared.in_block(),
+            start,
+            programs,
+            by_task,
+            prepared,
+        })
+    }
+
+    pub(super) fn state(&self) -> State {
+        State {
+            machine: self.start.clone(),
+            begun: vec![0; self.programs.len()],
+            answers: vec![0; self.calls],
+        }
+    }
+
+    fn program(&self, task: TaskId) -> Option<(usize, &Steps)> {
+        let program = (*self.by_task.get(usize::try_from(task.0).ok()?)?)?;
+        Some((program, &self.programs[program]))
+    }
+
+    /// The call that `task` makes next, if it is in none.
+    pub(super) fn next_call(&self, state: &State, task: TaskId) -> Option<&(usize, Syscall)> {
+        let (program, steps) = self.program(task)?;
+        steps.calls.get(usize::from(state.begun[program]))
+    }
+
+    /// How schedules call a task.
+    pub(super) fn name(&self, task: TaskId) -> TaskName<'_> {
+        TaskName(task, self.prepared.task_name(task))
+    }
+
+    pub(super) fn task_of(&self, name: &str) -> Option<TaskId> {
+        let mut tasks = self.start.task_ids();
+        tasks.find(|task| self.name(*task).to_string() == name)
+    }
+}
+
+/// `A`, `main`, or `#5` for one that no line names.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TaskName<'w>(TaskId, Option<&'w str>);
+
+impl fmt::Display for TaskName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TaskName(_, Some(name)) => f.write_str(name),
+            TaskName(TaskId::MAIN, None) => f.write_str("main"),
+            TaskName(task, None) => write!(f, "#{}", task.0),
+        }
+    }
+}
+
+/// An outcome in numbers, one for each call: 0 for one that was not made, 1 for one that sleeps, else that
+/// of its answer and one more.
+pub(super) type Code = Vec<u16>;
+
+/// Every answer that a call ever got, by call. In a state an answer is its place plus one.
+#[derive(Debug, Default)]
+pub(super) struct Answers(Vec<Vec<Answer>>);
+
+impl Answers {
+    pub(super) fn number(&mut self, call: usize, answer: Answer) -> u16 {
+        if self.0.len() <= call {
+            self.0.resize_with(call + 1, Vec::new);
+        }
+        let known = &mut self.0[call];
+        let place = known.iter().position(|other| *other == answer);
+        let place = place.unwrap_or_else(|| {
+            known.push(answer);
+            known.len() - 1
+        });
+        u16::try_from(place + 1).expect("a call has far fewer than 65535 answers")
+    }
+
+    /// What an outcome stands for.
+    pub(super) fn fates(&self, code: &[u16]) -> Vec<Fate> {
+        let fates = code.iter().enumerate();
+        fates
+            .map(|(call, number)| match number {
+                0 => Fate::NotReached,
+                1 => Fate::Asleep,
+                _ => Fate::Ended(self.0[call][usize::from(number - 2)].clone()),
+            })
+            .collect()
+    }
+}
+
+/// A state.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) machine: Machine,
+    /// How many of its calls each program has begun.
+    begun: Vec<u8>,
+    /// What each call has returned; 0 if it has not yet.
+    answers: Vec<u16>,
+}
+
+impl Clone for State {
+    fn clone(&self) -> State {
+        State {
+            machine: self.machine.clone(),
+            begun: self.begun.clone(),
+            answers: self.answers.clone(),
+        }
+    }
+
+    fn clone_from(&mut self, source: &State) {
+        self.machine.clone_from(&source.machine);
+        self.begun.clone_from(&source.begun);
+        self.answers.clone_from(&source.answers);
+    }
+}
+
+impl State {
+    /// Everybody who may be able to do something; whether they can is seen by trying.
+    pub(super) fn candidates(&self, world: &World<'_>) -> Actors {
+        let mut actors = Actors::NONE;
+        for task in self.machine.task_ids() {
+            if self.machine.is_in_call(task) {
+                actors.insert(Actor::step(task));
+                if self.machine.may_expire(task) {
+                    actors.insert(Actor::timer(task));
+                }
+            } else if world.next_call(self, task).is_some() && self.machine.is_fit(task) {
+                actors.insert(Actor::step(task));
+            }
+        }
+        actors
+    }
+
+    /// Lets an actor do what it does next: begin a call, take a step, fire. `false` if it cannot do so now;
+    /// then nothing has changed.
+    pub(super) fn advance<O: Observer>(
+        &mut self,
+        world: &World<'_>,
+        answers: &mut Answers,
+        actor: Actor,
+        observer: &mut O,
+    ) -> Result<bool, ScenarioError> {
+        let task = actor.task();
+        if actor.is_timer() {
+            return Ok(self.machine.expire(task, observer));
+        }
+        match self.machine.step(task, observer) {
+            Stepped::Blocked => return Ok(false),
+            Stepped::Moved => {
+                // Which handlers ran shows in what the calls return.
+                self.machine.take_handled();
+                if let Some(answer) = self.machine.take_answer(task) {
+                    self.ended(world, answers, task, answer);
+                }
+                return Ok(true);
+            }
+            Stepped::Idle => {}
+        }
+        let Some((program, steps)) = world.program(task) else {
+            return Ok(false);
+        };
+        let Some((call, syscall)) = steps.calls.get(usize::from(self.begun[program])) else {
+            return Ok(false);
+        };
+        if !self.machine.is_fit(task) {
+            return Ok(false);
+        }
+        let answer = self.machine.begin(task, syscall.clone(), observer);
+        self.begun[program] += 1;
+        match answer {
+            Ok(Answer::Blocked) => {}
+            Ok(answer) => self.answers[*call] = answers.number(*call, answer),
+            Err(error) => return Err(world.prepared.lab_error(*call, &error)),
+        }
+        Ok(true)
+    }
+
+    /// The call that `task` was in has ended. A task that is killed between two calls ends none.
+    fn ended(&mut self, world: &World<'_>, answers: &mut Answers, task: TaskId, answer: Answer) {
+        let Some((program, steps)) = world.program(task) else {
+            return;
+        };
+        let current = usize::from(self.begun[program]).checked_sub(1);
+        if let Some((call, _)) = current.and_then(|current| steps.calls.get(current))
+            && self.answers[*call] == 0
+        {
+            self.answers[*call] = answers.number(*call, answer);
+        }
+    }
+
+    /// The state as bytes. How many calls have begun follows from the answers, and from who is in a call.
+    pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
+        bytes.clear();
+        self.machine.encode(bytes);
+        for answer in &self.answers {
+            match u8::try_from(*answer) {
+                Ok(small) if small < u8::MAX => bytes.push(small),
+                _ => {
+                    bytes.push(u8::MAX);
+                    bytes.extend_from_slice(&answer.to_le_bytes());
+                }
+            }
+        }
+    }
+
+    /// What became of the block's calls, if nobody goes on.
+    pub(super) fn fates(&self, world: &World<'_>, answers: &Answers) -> Vec<Fate> {
+        answers.fates(&self.block_code(world))
+    }
+
+    fn block_code(&self, world: &World<'_>) -> Code {
+        let mut code = vec![0; world.calls];
+        for (steps, begun) in world.programs.iter().zip(&self.begun) {
+            for (call, _) in &steps.calls[..usize::from(*begun)] {
+                code[*call] = self.answers[*call] + 1;
+            }
+        }
+        code
+    }
+
+    /// The outcome, now that nobody can go on: the lines behind the block are run on a copy.
+    pub(super) fn outcome(
+        &self,
+        world: &World<'_>,
+        answers: &mut Answers,
+    ) -> Result<Code, ScenarioError> {
+        let mut code = self.block_code(world);
+        if world.calls == world.prepared.calls().len() {
+            return Ok(code);
+        }
+        let mut fates = answers.fates(&code);
+        let mut model = Model::resume(self.machine.clone());
+        world.prepared.finish(&mut model, &mut fates)?;
+        for (call, fate) in fates.into_iter().enumerate().skip(world.calls) {
+            code.push(match fate {
+                Fate::NotReached => 0,
+                Fate::Asleep => 1,
+                Fate::Ended(answer) => answers.number(call, answer) + 1,
+            });
+        }
+        Ok(code)
+    }
+}
