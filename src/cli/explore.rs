@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::input::Source;
 use super::terminal::{BAD, BOLD, FAINT, GOOD, complain, outln, point_at, styled};
+use super::variants::Wrong;
 use super::{Unusable, Verdict, json};
 use crate::explore::{
     Checks, Exploration, Explorer, Figures, Problem, Reduction, Replay, Schedule, Table,
@@ -52,6 +53,23 @@ pub(super) struct Arguments {
     /// As JSON
     #[arg(long, conflicts_with = "schedule")]
     json: bool,
+    #[command(flatten)]
+    wrong: Wrong,
+}
+
+impl Arguments {
+    fn explorer(&self) -> Explorer {
+        let mut explorer = Explorer::new()
+            .max_states(self.max_states)
+            .variants(self.wrong.variants);
+        if self.unreduced {
+            explorer = explorer.reduction(Reduction::None);
+        }
+        if self.check {
+            explorer = explorer.checks(Checks::Everywhere);
+        }
+        explorer
+    }
 }
 
 pub(super) fn explore(arguments: &Arguments) -> Result<Verdict, Unusable> {
@@ -68,7 +86,7 @@ pub(super) fn explore(arguments: &Arguments) -> Result<Verdict, Unusable> {
             complain(format_args!("a schedule belongs to one scenario"));
             return Err(Unusable);
         };
-        return replay(source, scenario, &Schedule::new(schedule), arguments.trace);
+        return replay(arguments, source, scenario, &Schedule::new(schedule));
     }
     let mut verdict = Ok(Verdict::Agree);
     let mut all = Vec::new();
@@ -95,21 +113,16 @@ fn explore_one<'s>(
     source: &Source,
     scenario: &'s Scenario,
 ) -> Result<Exploration<'s>, Unusable> {
-    let mut explorer = Explorer::new().max_states(arguments.max_states);
-    if arguments.unreduced {
-        explorer = explorer.reduction(Reduction::None);
-    }
-    if arguments.check {
-        explorer = explorer.checks(Checks::Everywhere);
-    }
     let progress = spinner();
-    let explored = explorer.explore_watched(scenario, &mut |figures| {
-        let Figures { states, steps, .. } = figures;
-        progress.set_message(format!(
-            "{states} states, {steps} steps, {} steps/s",
-            figures.rate()
-        ));
-    });
+    let explored = arguments
+        .explorer()
+        .explore_watched(scenario, &mut |figures| {
+            let Figures { states, steps, .. } = figures;
+            progress.set_message(format!(
+                "{states} states, {steps} steps, {} steps/s",
+                figures.rate()
+            ));
+        });
     progress.finish_and_clear();
     explored.map_err(|error| {
         point_at(&source.path, &source.text, &error);
@@ -174,12 +187,13 @@ pub(super) fn show_problems(path: &str, text: &str, problems: &[Problem]) {
 }
 
 fn replay(
+    arguments: &Arguments,
     source: &Source,
     scenario: &Scenario,
     schedule: &Schedule,
-    trace: bool,
 ) -> Result<Verdict, Unusable> {
-    let replayed = scenario.replay(schedule).map_err(|error| {
+    let replayed = arguments.explorer().replay(scenario, schedule);
+    let replayed = replayed.map_err(|error| {
         point_at(&source.path, &source.text, &error);
         Unusable
     })?;
@@ -187,7 +201,7 @@ fn replay(
         complain(format_args!("the schedule does not fit: {sentence}"));
         Unusable
     })?;
-    if trace {
+    if arguments.trace {
         for step in steps {
             outln!(
                 "{}",

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::check::{Checked, Ending};
 use super::input::Source;
-use super::judge::Judged;
+use super::judge::{Explored, Judged};
 use super::laws::Told;
 use super::variants;
 use crate::explore::Exploration;
@@ -73,9 +73,20 @@ pub(super) fn runs(all: &[(Source, Scenario, Judged)]) -> Value {
                 "agree": judged.agrees(scenario),
                 "skipped": judged.skipped,
                 "runs": runs,
+                "explored": judged.explored.as_ref().map(explored),
             })
         })
         .collect()
+}
+
+fn explored(explored: &Explored) -> Value {
+    let problems: Vec<&str> = explored.problems.iter().map(|it| &*it.message).collect();
+    json!({
+        "table": explored.table,
+        "problems": problems,
+        "stopped": explored.stopped.as_ref().map(|error| error.message()),
+        "bound_reached": explored.bound_reached,
+    })
 }
 
 /// `explore --json`: a list of scenarios, each with its outcomes.

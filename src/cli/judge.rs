@@ -4,8 +4,9 @@ use clap::ValueEnum;
 
 use super::needs;
 use crate::backend::{Backend, LabError};
+use crate::explore::{Explorer, Problem, Table};
 use crate::model::{Model, Variants};
-use crate::scenario::{Counts, Options, Run, Scenario, View};
+use crate::scenario::{Counts, Options, Run, Scenario, ScenarioError, View};
 
 /// Which kernels to ask.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -42,8 +43,56 @@ pub(super) struct Keep {
 pub(super) struct Judged {
     pub(super) model: Option<Run>,
     pub(super) kernel: Option<Run>,
+    /// Of a scenario that tells all interleavings: what the model says to it.
+    pub(super) explored: Option<Explored>,
     /// Why a kernel that was asked for did not run it.
     pub(super) skipped: Option<String>,
+}
+
+/// What an exploration came to.
+#[derive(Debug)]
+pub(super) struct Explored {
+    /// Every outcome, and the closing lines with their answers.
+    pub(super) table: String,
+    pub(super) problems: Vec<Problem>,
+    /// The line that says how much was done.
+    pub(super) summary: String,
+    /// There are more states than could be explored.
+    pub(super) bound_reached: bool,
+    counts: Counts,
+    /// Why there was nothing to explore.
+    pub(super) stopped: Option<ScenarioError>,
+}
+
+/// More states than this take too long for one scenario out of many; `explore` goes further.
+const MOST_STATES: usize = 3_000_000;
+
+impl Explored {
+    fn new(scenario: &Scenario, variants: Variants) -> Explored {
+        let explorer = Explorer::new().max_states(MOST_STATES).variants(variants);
+        match explorer.explore(scenario) {
+            Ok(exploration) => Explored {
+                table: exploration.table(Table::Outcomes),
+                summary: exploration.summary(),
+                bound_reached: exploration.bound_reached,
+                counts: exploration.prepared.counts(),
+                problems: exploration.problems,
+                stopped: None,
+            },
+            Err(error) => Explored {
+                table: String::new(),
+                problems: Vec::new(),
+                summary: String::new(),
+                bound_reached: false,
+                counts: Counts::default(),
+                stopped: Some(error),
+            },
+        }
+    }
+
+    fn passed(&self) -> bool {
+        self.problems.is_empty() && self.stopped.is_none() && !self.bound_reached
+    }
 }
 
 impl Judged {
@@ -54,22 +103,24 @@ impl Judged {
             (Some(model), Some(kernel)) => transcript(model) == transcript(kernel),
             _ => true,
         };
-        same && self.runs().all(Run::passed)
+        same && self.runs().all(Run::passed) && self.explored.iter().all(Explored::passed)
     }
 
     /// The names of the kernels that ran it.
     pub(super) fn names(&self) -> String {
-        let names: Vec<&str> = self.runs().map(|run| run.backend.as_str()).collect();
-        names.join(" and ")
+        let names = self.runs().map(|run| run.backend.as_str());
+        let explorer = self.explored.as_ref().map(|_| "model");
+        explorer
+            .into_iter()
+            .chain(names)
+            .collect::<Vec<_>>()
+            .join(" and ")
     }
 
     /// That they agree, with one another or with what is written.
     pub(super) fn agreement(&self) -> String {
-        let verb = if self.runs().count() == 1 {
-            "agrees"
-        } else {
-            "agree"
-        };
+        let one = self.runs().count() + usize::from(self.explored.is_some()) == 1;
+        let verb = if one { "agrees" } else { "agree" };
         format!("{} {verb}", self.names())
     }
 
@@ -80,7 +131,9 @@ impl Judged {
 
     /// How much was compared.
     pub(super) fn counts(&self) -> Counts {
-        self.runs().last().map(|run| run.counts).unwrap_or_default()
+        let run = self.runs().last().map(|run| run.counts);
+        let explored = self.explored.as_ref().map(|explored| explored.counts);
+        run.or(explored).unwrap_or_default()
     }
 }
 
@@ -95,8 +148,13 @@ pub(super) fn judge(
     let mut judged = Judged {
         model: None,
         kernel: None,
+        explored: None,
         skipped: None,
     };
+    if scenario.is_parallel() {
+        judge_interleavings(scenario, on, variants, &mut judged);
+        return Ok(judged);
+    }
     let options = Options {
         states: keep.states,
     };
@@ -120,6 +178,18 @@ pub(super) fn judge(
         }
     }
     Ok(judged)
+}
+
+/// One run says nothing about all that are possible: these are explored, on the model.
+fn judge_interleavings(scenario: &Scenario, on: On, variants: Variants, judged: &mut Judged) {
+    if !on.model() {
+        judged.skipped = Some("all interleavings are explored on the model".to_owned());
+        return;
+    }
+    match needs::unmet_by_model(scenario.header()) {
+        Some(reason) => judged.skipped = Some(reason),
+        None => judged.explored = Some(Explored::new(scenario, variants)),
+    }
 }
 
 #[cfg(all(feature = "kernel", target_os = "linux", target_arch = "x86_64"))]

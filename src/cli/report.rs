@@ -1,6 +1,7 @@
 //! What happened, for a person to read.
 
-use super::judge::Judged;
+use super::explore::show_problems;
+use super::judge::{Explored, Judged};
 use super::terminal::{BAD, BOLD, FAINT, complain, outln, point_at, styled};
 use crate::scenario::{Diff, Failure, Mark, Run, Scenario, View};
 use crate::trace::Trace;
@@ -50,6 +51,9 @@ pub(super) fn show_difference(path: &str, text: &str, scenario: &Scenario, judge
             return;
         }
     }
+    if let Some(explored) = &judged.explored {
+        show_explored(path, text, explored);
+    }
     // They say the same, or there is one only: it is the scenario that is contradicted.
     if let Some(run) = judged.runs().next() {
         for failure in &run.failures {
@@ -58,6 +62,22 @@ pub(super) fn show_difference(path: &str, text: &str, scenario: &Scenario, judge
         if let Some(outcome) = run.outcomes.iter().find(|outcome| !outcome.agrees) {
             show_last_trace(&run.trace_until(outcome.line));
         }
+    }
+}
+
+fn show_explored(path: &str, text: &str, explored: &Explored) {
+    if let Some(stopped) = &explored.stopped {
+        complain(format_args!("{path}: not explored"));
+        point_at(path, text, stopped);
+        return;
+    }
+    outln!("{}", explored.table.trim_end());
+    show_problems(path, text, &explored.problems);
+    if explored.bound_reached {
+        complain(format_args!(
+            "{path}: too many states; {}",
+            explored.summary
+        ));
     }
 }
 

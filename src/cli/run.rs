@@ -90,6 +90,12 @@ fn show(arguments: &Arguments, source: &Source, scenario: &Scenario, judged: &Ju
     }
     if !judged.agrees(scenario) {
         show_difference(&source.path, &source.text, scenario, judged);
+    } else if let Some(explored) = &judged.explored {
+        outln!("{}", explored.table.trim_end());
+        outln!(
+            "{}",
+            styled(FAINT, format_args!("# {}", judged.agreement()))
+        );
     } else if let Some(run) = judged.runs().next() {
         // They agree, so the first one speaks for both; and only the model has more to tell.
         show_run(scenario, run, arguments.trace, arguments.state);
@@ -105,6 +111,13 @@ fn record(source: &Source, scenario: &Scenario, judged: &Judged) -> Result<(), U
     if !judged.agrees(scenario) {
         show_difference(&source.path, &source.text, scenario, judged);
         return Ok(());
+    }
+    if judged.explored.is_some() {
+        complain(format_args!(
+            "{}: a parallel block has many runs, and none of them can be recorded",
+            source.path
+        ));
+        return Err(Unusable);
     }
     let Some(run) = judged.runs().last() else {
         complain(format_args!("{}: nothing was run", source.path));

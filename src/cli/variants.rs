@@ -9,6 +9,7 @@ use super::judge::On;
 use super::needs;
 use super::terminal::{BOLD, FAINT, complain, outln, styled};
 use super::{Unusable, Verdict, json};
+use crate::explore::Explorer;
 use crate::model::{Model, Variant, Variants};
 use crate::scenario::{Entry, Options, Scenario, library};
 
@@ -162,19 +163,33 @@ fn containing(word: &str) -> Vec<Variant> {
 pub fn told(variants: &[Variant]) -> Vec<Told> {
     let mut by: BTreeMap<Variant, Vec<&'static str>> = BTreeMap::new();
     let mut tells: BTreeMap<&'static str, usize> = BTreeMap::new();
-    for Entry { name, text, .. } in library() {
-        let scenario = Scenario::parse(text);
-        let Some(scenario) = scenario
-            .ok()
-            .filter(|scenario| needs::unmet_by_model(scenario.header()).is_none())
-        else {
-            continue;
-        };
+    let scenarios = library()
+        .into_iter()
+        .filter_map(|Entry { name, text, .. }| {
+            let scenario = Scenario::parse(text).ok()?;
+            let possible = needs::unmet_by_model(scenario.header()).is_none();
+            possible.then_some((name, scenario))
+        });
+    let (parallel, plain): (Vec<_>, Vec<_>) =
+        scenarios.partition(|(_, scenario)| scenario.is_parallel());
+    for (name, scenario) in &plain {
         for variant in variants {
             let mut model = Model::new().with_variants(Variants::from(*variant));
             if !scenario.run(&mut model, Options::default()).passed() {
-                by.entry(*variant).or_default().push(name);
-                *tells.entry(name).or_default() += 1;
+                by.entry(*variant).or_default().push(*name);
+                *tells.entry(*name).or_default() += 1;
+            }
+        }
+    }
+    // Where no one run tells, perhaps the order of steps does.
+    let untold = variants.iter().filter(|variant| !by.contains_key(variant));
+    for variant in untold.copied().collect::<Vec<_>>() {
+        let explorer = Explorer::new().variants(variant.into());
+        for (name, scenario) in &parallel {
+            let explored = explorer.explore(scenario);
+            if !explored.is_ok_and(|explored| explored.is_as_written()) {
+                by.entry(variant).or_default().push(*name);
+                *tells.entry(*name).or_default() += 1;
             }
         }
     }

@@ -62,6 +62,7 @@ pub use report::Table;
 pub use visited::BYTES_A_STATE;
 
 use crate::abi::Fate;
+use crate::model::Variants;
 use crate::scenario::{Prepared, Scenario, ScenarioError};
 use search::Search;
 use state::World;
@@ -73,6 +74,7 @@ pub struct Explorer {
     max_states: usize,
     reduction: Reduction,
     checks: Checks,
+    variants: Variants,
 }
 
 /// Whether orders are left out that come to the same.
@@ -172,7 +174,14 @@ impl Explorer {
             } else {
                 Checks::AtRest
             },
+            variants: Variants::NONE,
         }
+    }
+
+    /// On a model that is wrong on purpose. Nothing is known there of what steps concern, so less is left
+    /// out.
+    pub fn variants(self, variants: Variants) -> Explorer {
+        Explorer { variants, ..self }
     }
 
     /// Stops when there are more states than this.
@@ -207,10 +216,22 @@ impl Explorer {
         scenario: &'s Scenario,
         watch: &mut dyn FnMut(&Figures),
     ) -> Result<Exploration<'s>, ScenarioError> {
-        let world = World::new(scenario)?;
+        let world = World::new(scenario, self.variants)?;
         let mut search = Search::new(&world, *self);
         search.run(watch)?;
         let found = search.into_found();
         property::judge(world, *self, found)
+    }
+
+    /// Walks along a schedule.
+    ///
+    /// # Errors
+    /// A scenario that cannot be explored, or the sentence that says where the schedule does not fit it.
+    pub fn replay(
+        &self,
+        scenario: &Scenario,
+        schedule: &Schedule,
+    ) -> Result<Result<Replay, String>, ScenarioError> {
+        path::replay(&World::new(scenario, self.variants)?, schedule)
     }
 }

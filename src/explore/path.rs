@@ -11,7 +11,7 @@ use std::fmt::{self, Display, Write};
 
 use super::state::{Actor, Answers, State, World};
 use crate::abi::{Fate, TaskId};
-use crate::scenario::{Scenario, ScenarioError};
+use crate::scenario::ScenarioError;
 use crate::trace::{Recorder, Trace};
 
 /// Turns, each with its number of steps.
@@ -113,22 +113,15 @@ pub struct Step {
     pub ended: Option<String>,
 }
 
-impl Scenario {
-    /// Walks along a schedule.
-    ///
-    /// # Errors
-    /// A scenario that cannot be explored, or the sentence that says where the schedule does not fit it.
-    pub fn replay(&self, schedule: &Schedule) -> Result<Result<Replay, String>, ScenarioError> {
-        let world = World::new(self)?;
-        let path = match Path::read(schedule, &world) {
-            Ok(path) => path,
-            Err(sentence) => return Ok(Err(sentence)),
-        };
-        replay(&world, &path)
-    }
-}
-
-fn replay(world: &World<'_>, path: &Path) -> Result<Result<Replay, String>, ScenarioError> {
+/// See [`Explorer::replay`](super::Explorer::replay).
+pub(super) fn replay(
+    world: &World<'_>,
+    schedule: &Schedule,
+) -> Result<Result<Replay, String>, ScenarioError> {
+    let path = match Path::read(schedule, world) {
+        Ok(path) => path,
+        Err(sentence) => return Ok(Err(sentence)),
+    };
     let mut answers = Answers::default();
     let mut state = world.state();
     let mut steps = Vec::new();

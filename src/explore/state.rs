@@ -7,7 +7,7 @@
 use std::fmt;
 
 use crate::abi::{Answer, Fate, Syscall, TaskId};
-use crate::model::{Machine, Model, Stepped};
+use crate::model::{Machine, Model, Stepped, Variants};
 use crate::scenario::{Options, Prepared, Scenario, ScenarioError};
 use crate::trace::Observer;
 
@@ -102,8 +102,11 @@ pub(super) struct Steps {
 }
 
 impl<'s> World<'s> {
-    pub(super) fn new(scenario: &'s Scenario) -> Result<World<'s>, ScenarioError> {
-        let mut model = Model::new();
+    pub(super) fn new(
+        scenario: &'s Scenario,
+        variants: Variants,
+    ) -> Result<World<'s>, ScenarioError> {
+        let mut model = Model::new().with_variants(variants);
         let prepared = scenario.prepare(&mut model, Options::default())?;
         let start = model.machine().clone();
         let programs = prepared.programs().iter().map(|program| Steps {

@@ -6,6 +6,7 @@ use super::reduction::Reducer;
 use super::state::{Actor, Answers, State, World};
 use super::visited::Visited;
 use super::{Answered, Checks, Explorer, Reduction, Schedule};
+use crate::model::{Variant, Variants};
 use crate::scenario::{Scenario, library};
 
 /// Programs that bring steps of many kinds together.
@@ -129,7 +130,7 @@ fn all() -> Vec<(String, Scenario)> {
         .into_iter()
         .map(|entry| (entry.name.to_owned(), parse(entry.text)));
     own.chain(told)
-        .filter(|(_, scenario)| World::new(scenario).is_ok())
+        .filter(|(_, scenario)| World::new(scenario, Variants::NONE).is_ok())
         .collect()
 }
 
@@ -169,7 +170,7 @@ fn the_reduction_loses_no_outcome() {
 fn steps_that_do_not_meet_commute() {
     let mut pairs = 0;
     for (name, scenario) in all() {
-        let world = World::new(&scenario).unwrap();
+        let world = World::new(&scenario, Variants::NONE).unwrap();
         let mut commuting = Commuting {
             reducer: Reducer::new(&world, Reduction::Full),
             answers: Answers::default(),
@@ -282,7 +283,10 @@ fn a_deadlock_is_told_with_the_shortest_way_there() {
         deadlock.details,
         ["A sleeps at ep_poll: Sleep, though file 4 is ready: EPOLLIN, and no wake-up left"]
     );
-    let replay = scenario.replay(&deadlock.schedule).unwrap().unwrap();
+    let replay = Explorer::new()
+        .replay(&scenario, &deadlock.schedule)
+        .unwrap()
+        .unwrap();
     assert!(replay.able.is_empty());
     assert_eq!(
         replay.calls[1],
@@ -309,7 +313,9 @@ fn every_outcome_has_a_schedule_that_leads_to_it() {
         let explorer = Explorer::new().checks(Checks::AtRest).max_states(SMALL);
         let exploration = explorer.explore(&scenario).unwrap();
         for outcome in &exploration.outcomes {
-            let replay = scenario.replay(&outcome.schedule).unwrap();
+            let replay = Explorer::new()
+                .replay(&scenario, &outcome.schedule)
+                .unwrap();
             let replay = replay.unwrap_or_else(|error| panic!("{name}: {error}"));
             let texts = exploration.texts(outcome);
             assert_eq!(replay.calls, texts[..replay.calls.len()], "{name}");
@@ -333,10 +339,15 @@ fn a_schedule_that_does_not_fit_is_told_where() {
             "behind 0 steps A cannot go on: it stands at its timer",
         ),
     ] {
-        let replayed = scenario.replay(&Schedule::new(schedule)).unwrap();
+        let replayed = Explorer::new()
+            .replay(&scenario, &Schedule::new(schedule))
+            .unwrap();
         assert_eq!(replayed.unwrap_err(), sentence);
     }
-    let replay = scenario.replay(&Schedule::new("main*2")).unwrap().unwrap();
+    let replay = Explorer::new()
+        .replay(&scenario, &Schedule::new("main*2"))
+        .unwrap()
+        .unwrap();
     assert_eq!(replay.able, ["main*1", "A*1"]);
     assert_eq!(replay.steps[0].at, "n = write(w, \"one\", 3)");
 }
@@ -368,4 +379,31 @@ fn three_waiters_and_two_writes_have_a_known_number_of_states() {
     let exploration = Explorer::new().explore(&scenario).unwrap();
     assert_eq!(exploration.figures.states, 1369);
     assert_eq!(exploration.outcomes.len(), 6);
+}
+
+/// The wake-up between the look and the sleep: only an order of steps tells that it is lost.
+#[test]
+fn without_the_second_look_a_wake_up_is_lost() {
+    let scenario = parse(
+        r#"ep = epoll_create1(0)
+        f = eventfd2(0, EFD_NONBLOCK)
+        epoll_ctl(ep, EPOLL_CTL_ADD, f, {events=EPOLLIN|EPOLLET, data=7})
+        parallel {
+            [A] epoll_wait(ep, ..., 8, -1) = 1
+            write(f, "\1\0\0\0\0\0\0\0", 8) = 8
+        }"#,
+    );
+    assert!(Explorer::new().explore(&scenario).unwrap().is_as_written());
+    let wrong = Explorer::new().variants(Variant::NoRecheckBeforeSleep.into());
+    let exploration = wrong.explore(&scenario).unwrap();
+    let problem = &exploration.problems[0];
+    assert!(
+        problem
+            .message
+            .contains("nobody sleeps in epoll_wait while events are available"),
+        "{}",
+        problem.message
+    );
+    let replay = wrong.replay(&scenario, &problem.schedule).unwrap().unwrap();
+    assert!(replay.steps.len() < 12, "{}", problem.schedule);
 }

@@ -40,7 +40,7 @@ use super::ast::{Call, Expect, Form, Line, LineKind, Num, Output, Place, Scenari
 use super::closing::Closing;
 use super::env::Env;
 use super::lower::Args;
-use super::run::{Options, Run, Runner};
+use super::run::{Counts, Options, Run, Runner};
 use super::signature::Returns;
 use super::{ScenarioError, Span};
 use crate::abi::{Answer, Fate, Syscall, TaskId};
@@ -395,6 +395,16 @@ impl<'s> Prepared<'s> {
             .iter()
             .map(|program| program.calls.len())
             .sum()
+    }
+
+    /// How much the scenario says.
+    pub fn counts(&self) -> Counts {
+        let mut counts = self.set_up.counts;
+        for planned in &self.calls {
+            counts.add(&planned.call);
+        }
+        counts.asserted += self.closing.len();
+        counts
     }
 
     /// The closing lines.

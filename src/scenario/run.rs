@@ -512,24 +512,33 @@ impl<'s, 'b> Runner<'s, 'b> {
         let LineKind::Call(call) = &line.kind else {
             return;
         };
-        let counts = &mut self.run.counts;
+        self.run.counts.add(call);
+    }
+}
+
+impl Counts {
+    /// Counts what a call's line says.
+    pub(super) fn add(&mut self, call: &Call) {
         if call.form == Form::Unfinished {
-            counts.asserted += 1;
+            self.asserted += 1;
             return;
         }
+        // A name for a descriptor demands success.
+        let binds =
+            call.bind.is_some() && matches!(call.signature.returns, Returns::Fd | Returns::Task);
         let is_open = matches!(call.expect, Expect::Open | Expect::Record)
             && call.signature.returns != Returns::Never
-            && call.bind.is_none();
+            && !binds;
         if is_open {
-            counts.open += 1;
+            self.open += 1;
         } else {
-            counts.asserted += 1;
+            self.asserted += 1;
         }
         match call.output().map(|output| &output.shown) {
-            Some(Shown::Open) if matches!(call.expect, Expect::Value(..)) => counts.open += 1,
+            Some(Shown::Open) if matches!(call.expect, Expect::Value(..)) => self.open += 1,
             Some(Shown::Events {
                 unordered: true, ..
-            }) => counts.unordered += 1,
+            }) => self.unordered += 1,
             _ => {}
         }
     }

@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use epoll_lab::cli::needs::{unmet_by_kernel, unmet_by_model};
+use epoll_lab::explore::{Exploration, Explorer, Table};
 use epoll_lab::model::Model;
 use epoll_lab::scenario::{Entry, Options, Run, Scenario, View, library};
 
@@ -27,6 +28,10 @@ const NEW_KERNEL: (u32, u32) = (6, 17);
 /// A trace longer than this explains nothing at a glance. With the three lines that insta writes on top
 /// a snapshot stays below 80.
 const MOST_LINES: usize = 76;
+
+/// A scenario of the library that has more states than this is too large for one that tells something, and
+/// takes too long without optimisation.
+const MOST_STATES: usize = 20_000;
 
 #[test]
 fn every_scenario_is_in_canonical_form_and_has_a_name_of_its_own() {
@@ -57,6 +62,20 @@ fn every_scenario_passes_on_the_model() {
         if let Some(run) = on_the_model(&scenario) {
             problems.extend(contradictions(&entry, &run));
         }
+        if let Some(exploration) = explored(&scenario) {
+            problems.extend(exploration.problems.iter().map(|problem| {
+                let position = problem.span.unwrap_or_default().position(entry.text);
+                let details = problem.details.join("\n  ");
+                format!(
+                    "{}:{position}: {}\n  {details}",
+                    at(&entry),
+                    problem.message
+                )
+            }));
+            if exploration.bound_reached {
+                problems.push(format!("{}: {}", at(&entry), exploration.summary()));
+            }
+        }
     }
     assert_none(&problems);
 }
@@ -72,6 +91,9 @@ fn the_running_kernel_does_what_the_model_does() {
     let mut agreed = 0;
     for entry in library() {
         let scenario = parse(&entry);
+        if scenario.is_parallel() {
+            continue;
+        }
         if let Some(reason) = unmet_by_kernel(scenario.header()) {
             skipped.entry(reason).or_default().push(entry.name);
             continue;
@@ -126,13 +148,16 @@ fn transcripts_and_traces_are_those_in_snapshots() {
     settings.bind(|| {
         for entry in library() {
             let scenario = parse(&entry);
-            let Some(run) = on_the_model(&scenario) else {
-                continue;
-            };
-            for (name, text) in [
-                (transcript_name(entry.name), comparable(&scenario, &run)),
-                (trace_name(entry.name), trace(&scenario, &run)),
-            ] {
+            let mut texts = Vec::new();
+            if let Some(run) = on_the_model(&scenario) {
+                texts.push((transcript_name(entry.name), comparable(&scenario, &run)));
+                texts.push((trace_name(entry.name), trace(&scenario, &run)));
+            }
+            if let Some(exploration) = explored(&scenario) {
+                let table = exploration.table(Table::Outcomes);
+                texts.push((transcript_name(entry.name), shortened(table.lines())));
+            }
+            for (name, text) in texts {
                 // The first difference must not hide the others.
                 let snapshot = || insta::assert_snapshot!(name.as_str(), text);
                 if catch_unwind(AssertUnwindSafe(snapshot)).is_err() {
@@ -148,10 +173,15 @@ fn transcripts_and_traces_are_those_in_snapshots() {
 fn every_snapshot_belongs_to_a_scenario() {
     let expected: BTreeSet<String> = library()
         .iter()
-        .filter(|entry| unmet_by_model(parse(entry).header()).is_none())
-        .flat_map(|entry| [transcript_name(entry.name), trace_name(entry.name)])
-        // The table that tests/it/variants.rs makes.
-        .chain(["variants".to_owned()])
+        .map(|entry| (entry.name, parse(entry)))
+        .filter(|(_, scenario)| unmet_by_model(scenario.header()).is_none())
+        .flat_map(|(name, scenario)| {
+            // Of all interleavings no one has a trace to keep.
+            let trace = (!scenario.is_parallel()).then(|| trace_name(name));
+            trace.into_iter().chain([transcript_name(name)])
+        })
+        // The tables that tests/it/explore.rs and tests/it/variants.rs make.
+        .chain(["explored.counts".to_owned(), "variants".to_owned()])
         .map(|name| format!("{name}.snap"))
         .collect();
     let folder = fs::read_dir(snapshots()).expect("snapshots/ is readable");
@@ -192,8 +222,19 @@ fn parse(entry: &Entry) -> Scenario {
 
 /// `None` for a scenario about a version that the model is not.
 fn on_the_model(scenario: &Scenario) -> Option<Run> {
-    let is_possible = unmet_by_model(scenario.header()).is_none();
+    let is_possible = unmet_by_model(scenario.header()).is_none() && !scenario.is_parallel();
     is_possible.then(|| scenario.run(&mut Model::recording(), Options::default()))
+}
+
+/// All interleavings of a scenario that tells of them.
+fn explored(scenario: &Scenario) -> Option<Exploration<'_>> {
+    let is_possible = unmet_by_model(scenario.header()).is_none() && scenario.is_parallel();
+    is_possible.then(
+        || match Explorer::new().max_states(MOST_STATES).explore(scenario) {
+            Ok(exploration) => exploration,
+            Err(error) => panic!("{error}"),
+        },
+    )
 }
 
 fn comparable(scenario: &Scenario, run: &Run) -> String {
@@ -209,10 +250,19 @@ fn trace(scenario: &Scenario, run: &Run) -> String {
         let steps = passage.trace.iter();
         lines.extend(steps.map(|step| format!("{:indent$}    {step}", "")));
     }
+    shortened(lines.iter().map(String::as_str))
+}
+
+/// As much as explains something at a glance.
+fn shortened<'l>(lines: impl Iterator<Item = &'l str>) -> String {
+    let mut lines: Vec<&str> = lines.collect();
+    let left_out = format!(
+        "... {} more lines",
+        (lines.len() + 1).saturating_sub(MOST_LINES)
+    );
     if lines.len() > MOST_LINES {
-        let left_out = lines.len() - (MOST_LINES - 1);
         lines.truncate(MOST_LINES - 1);
-        lines.push(format!("... {left_out} more lines"));
+        lines.push(&left_out);
     }
     lines.join("\n")
 }

@@ -523,9 +523,14 @@ impl Steps for EpollCtl {
                     .may_end()
             }
             // An ADD looks at every epoll around, and hooks tie files, items and queues together.
-            CtlAt::LockFind | CtlAt::Hook | CtlAt::Poll | CtlAt::PollWake | CtlAt::Unhook => {
-                Footprint::EVERYTHING
-            }
+            CtlAt::LockFind
+            | CtlAt::LockNested
+            | CtlAt::LoopCheck
+            | CtlAt::Insert
+            | CtlAt::Hook
+            | CtlAt::Poll
+            | CtlAt::PollWake
+            | CtlAt::Unhook => Footprint::EVERYTHING,
         }
     }
 
