@@ -29,6 +29,11 @@ type Result<T> = std::result::Result<T, ScenarioError>;
 pub(super) fn check(scenario: &Scenario) -> std::result::Result<(), Vec<ScenarioError>> {
     let mut checker = Checker::default();
     checker.block(&scenario.lines, 1);
+    for unseen in &scenario.header.unseen {
+        checker
+            .errors
+            .extend(checker.closing(&unseen.closing).err());
+    }
     if checker.errors.is_empty() {
         Ok(())
     } else {

@@ -1,7 +1,7 @@
 //! The comments at the top of a scenario: which laws it shows, what it needs, and prose.
 
 use super::error::nearest;
-use super::{Need, ScenarioError, Span};
+use super::{Closing, Need, ScenarioError, Span};
 
 /// What the comment lines before the first call say.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -12,6 +12,8 @@ pub struct Header {
     pub confusions: Vec<Confusion>,
     /// `# needs: root, linux >= 6.15`
     pub needs: Vec<Need>,
+    /// `# unseen (n1=1 /\ n2=0): reason`
+    pub unseen: Vec<Unseen>,
     /// The other lines, without `# `.
     pub prose: Vec<String>,
 }
@@ -32,6 +34,17 @@ pub struct Confusion {
     pub slug: String,
     /// What is the case instead.
     pub sentence: String,
+}
+
+/// Outcomes of a parallel block that are possible, but that races hardly ever show.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unseen {
+    /// Which they are: [`Prepared::is_so`](super::Prepared::is_so) tells it of an outcome.
+    pub closing: Closing,
+    /// Where that is written.
+    pub span: Span,
+    /// Why.
+    pub reason: String,
 }
 
 const DIRECTIVES: [&str; 3] = ["law", "confusion", "needs"];
@@ -85,7 +98,13 @@ impl Header {
 
 /// Whether a comment below the first call is a directive, which has no meaning there.
 pub(super) fn is_directive(text: &str) -> bool {
-    directive(text.trim()).is_some_and(|(word, ..)| DIRECTIVES.contains(&word))
+    is_unseen(text) || directive(text.trim()).is_some_and(|(word, ..)| DIRECTIVES.contains(&word))
+}
+
+/// Whether a comment is an `unseen` line, which has a claim for an argument.
+pub(super) fn is_unseen(text: &str) -> bool {
+    let claim = text.trim().strip_prefix("unseen");
+    claim.is_some_and(|claim| claim.trim_start().starts_with('('))
 }
 
 /// Splits `word argument: sentence` if the word is a directive, or nearly one. Anything else with a

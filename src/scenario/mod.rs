@@ -48,7 +48,7 @@ pub use ast::{Line, Scenario};
 pub use closing::{Closing, Quantifier};
 pub use diff::{Diff, Mark, Row};
 pub use error::ScenarioError;
-pub use header::{Confusion, Header, Law};
+pub use header::{Confusion, Header, Law, Unseen};
 #[cfg(feature = "library")]
 pub use library::{Entry, library};
 pub use needs::Need;

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use super::ast::{Call, Form, Line, LineKind, Name, Parallel, Repeat, Scenario, Shown};
 use super::cursor::Cursor;
-use super::header::is_directive;
+use super::header::{is_directive, is_unseen};
 use super::read::{
     check_name, complete, read_call, read_closing, read_comment, read_expectation, read_task,
-    read_thaw, read_time,
+    read_thaw, read_time, read_unseen,
 };
 use super::{Header, ScenarioError, Span, check};
 
@@ -399,7 +399,12 @@ impl<'t> Parser<'t> {
         let start = c.at();
         let text = c.until(&[]).trim_start_matches('#');
         let span = c.since(start);
-        if self.in_header {
+        if self.in_header && is_unseen(text) {
+            let end = c.at();
+            c.rewind(end - text.trim_start().len());
+            c.eat_word("unseen");
+            self.header.unseen.push(read_unseen(c)?);
+        } else if self.in_header {
             self.header.read(text, span)?;
         } else if is_directive(text) {
             let message = "what a scenario shows and needs is said before its first call";

@@ -4,6 +4,7 @@ use crate::scenario::ScenarioError;
 use crate::scenario::ast::Name;
 use crate::scenario::closing::{Claim, Closing, Quantifier, Result as Became};
 use crate::scenario::cursor::Cursor;
+use crate::scenario::header::Unseen;
 
 use super::number::check_name;
 use super::result::named_errno;
@@ -40,10 +41,38 @@ pub(in crate::scenario) fn read_closing(c: &mut Cursor<'_>) -> Result<Option<Clo
             Ok(None)
         };
     }
+    let claim = read_claim(c)?;
+    Ok(Some(Closing { quantifier, claim }))
+}
+
+fn read_claim(c: &mut Cursor<'_>) -> Result<Claim> {
     c.expect("(")?;
     let claim = read_or(c, 0)?;
     c.expect(")")?;
-    Ok(Some(Closing { quantifier, claim }))
+    Ok(claim)
+}
+
+/// Reads what follows `# unseen`.
+pub(in crate::scenario) fn read_unseen(c: &mut Cursor<'_>) -> Result<Unseen> {
+    c.skip_space();
+    let start = c.at();
+    let claim = read_claim(c)?;
+    let span = c.since(start);
+    c.expect(":")?;
+    c.skip_space();
+    if c.is_at_end() {
+        return Err(c.unexpected("the reason"));
+    }
+    let closing = Closing {
+        quantifier: Quantifier::Exists,
+        claim,
+    };
+    let reason = c.until(&[]).trim().to_owned();
+    Ok(Unseen {
+        closing,
+        span,
+        reason,
+    })
 }
 
 fn read_or(c: &mut Cursor<'_>, depth: usize) -> Result<Claim> {

@@ -15,6 +15,6 @@ mod structure;
 mod text;
 
 pub(super) use call::{arguments, complete, read_call, read_expectation};
-pub(super) use closing::read_closing;
+pub(super) use closing::{read_closing, read_unseen};
 pub(super) use number::check_name;
 pub(super) use prefix::{read_comment, read_task, read_thaw, read_time};

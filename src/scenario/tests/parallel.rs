@@ -41,6 +41,42 @@ fn a_block_and_its_closing_lines_print_as_themselves() {
 }
 
 #[test]
+fn the_header_says_what_is_hardly_ever_seen() {
+    const UNSEEN: &str = "# unseen (n1=1 /\\ asleep(n2)): It takes luck: a lot of it.";
+    let text = CANONICAL.replace(
+        "ep = epoll_create1",
+        &format!("{UNSEEN}\n\nep = epoll_create1"),
+    );
+    let scenario = Scenario::parse(&text).unwrap();
+    assert_eq!(scenario.to_string(), text);
+    let [unseen] = &*scenario.header().unseen else {
+        panic!("{:?}", scenario.header());
+    };
+    assert_eq!(unseen.closing.to_string(), "exists (n1=1 /\\ asleep(n2))");
+    assert_eq!(unseen.reason, "It takes luck: a lot of it.");
+    let span = unseen.span;
+    assert_eq!(&text[span.start..span.end], "(n1=1 /\\ asleep(n2))");
+
+    let is_told = |line: &str, error| assert_error(&text.replace(UNSEEN, line), error);
+    is_told(
+        "# unseen (waited=1): luck",
+        "3:11: no line gives a result the name `waited` [unknown result] (as in `n1 = epoll_wait(ep, ..., 8, 0)` inside the parallel block)",
+    );
+    is_told(
+        "# unseen (n1=1):",
+        "3:17: expected the reason, found the end of the line [expected the reason]",
+    );
+    is_told(
+        "# unseen (n1=1) luck",
+        "3:17: expected `:`, found `luck` [expected `:`]",
+    );
+    let late = text.replace(UNSEEN, "") + UNSEEN;
+    let told = "24:1: what a scenario shows and needs is said before its first call [too late]";
+    assert_error(&late, told);
+    assert!(Scenario::parse("# unseen by most: a comment\n").is_ok());
+}
+
+#[test]
 fn brackets_that_say_nothing_are_not_printed() {
     for (read, written) in [
         ("exists(((n=1)))", "exists (n=1)"),
