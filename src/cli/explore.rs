@@ -7,11 +7,12 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::input::Source;
+use super::judge::On;
 use super::terminal::{BAD, BOLD, FAINT, GOOD, complain, outln, point_at, styled};
 use super::variants::Wrong;
-use super::{Unusable, Verdict, json};
+use super::{Unusable, Verdict, json, needs, soak};
 use crate::explore::{
-    Checks, Exploration, Explorer, Figures, Problem, Reduction, Replay, Schedule, Table,
+    Checks, Exploration, Explorer, Figures, Observed, Problem, Reduction, Replay, Schedule, Table,
 };
 use crate::scenario::Scenario;
 
@@ -21,10 +22,15 @@ use crate::scenario::Scenario;
 /// deadlocks, wake-ups that are lost, broken invariants, each with the way there. A scenario without a
 /// `parallel` block is asked what else could have happened. The last line is always
 /// `explored: N states, M steps, K outcomes, R steps/s`.
+///
+/// With --on both, real threads race as well, with random pauses, and each outcome that they show must be
+/// one of these. From 10000 runs on, so must each of these be shown, or explained by a line
+/// `# unseen (claim): reason` at the top of the scenario.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:\n  \
     epoll-lab explore my.strace\n  \
     epoll-lab explore my.strace --schedule 'main*4 A*7' --trace\n  \
+    epoll-lab explore --on both --runs 10000 my.strace\n  \
     epoll-lab explore --max-states 100000 --json my.strace\n\n\
     Exit status: 0 if everything is as the scenario says, 1 if not, 2 if there are more states than\n\
     --max-states, or for a mistake in the input.")]
@@ -47,6 +53,15 @@ pub(super) struct Arguments {
     /// With --schedule: show what happens inside the model
     #[arg(long, requires = "schedule")]
     trace: bool,
+    /// Where to look for outcomes: on the model, or on the running kernel too
+    #[arg(long, value_enum, default_value_t = On::Model)]
+    on: On,
+    /// How often real threads race, with --on both [default: 1000]
+    #[arg(long, value_name = "N", conflicts_with = "schedule")]
+    runs: Option<u64>,
+    /// Which races, with --on both: each has a seed of its own, from this one on [default: 0]
+    #[arg(long, value_name = "SEED", conflicts_with = "schedule")]
+    seed: Option<u64>,
     /// Show figures only
     #[arg(long, short, conflicts_with = "json")]
     quiet: bool,
@@ -73,6 +88,7 @@ impl Arguments {
 }
 
 pub(super) fn explore(arguments: &Arguments) -> Result<Verdict, Unusable> {
+    check_on(arguments)?;
     let mut sources = Vec::new();
     for path in &arguments.paths {
         sources.extend(Source::read_all(path)?);
@@ -92,20 +108,61 @@ pub(super) fn explore(arguments: &Arguments) -> Result<Verdict, Unusable> {
     let mut all = Vec::new();
     for (source, scenario) in sources.iter().zip(&scenarios) {
         let exploration = explore_one(arguments, source, scenario)?;
+        let observed = race(arguments, source, scenario, &exploration)?;
+        let as_explored = observed.as_ref().is_none_or(Observed::is_as_explored);
         if exploration.bound_reached {
             verdict = Err(Unusable);
-        } else if !exploration.is_as_written() && verdict.is_ok() {
+        } else if !(exploration.is_as_written() && as_explored) && verdict.is_ok() {
             verdict = Ok(Verdict::Differ);
         }
         if !arguments.json {
-            show(arguments, source, &exploration);
+            show(arguments, source, &exploration, observed.as_ref());
         }
-        all.push((source, exploration));
+        all.push((source, exploration, observed));
     }
     if arguments.json {
         outln!("{}", json::explorations(&all));
     }
     verdict
+}
+
+/// A set of outcomes is only known of the model.
+fn check_on(arguments: &Arguments) -> Result<(), Unusable> {
+    if arguments.on == On::Kernel {
+        complain(format_args!(
+            "what is possible is known of the model alone: --on both shows what the kernel does of it"
+        ));
+        return Err(Unusable);
+    }
+    if arguments.on == On::Model && (arguments.runs.is_some() || arguments.seed.is_some()) {
+        complain(format_args!("--runs and --seed are about races: --on both"));
+        return Err(Unusable);
+    }
+    Ok(())
+}
+
+/// Lets real threads race, if that is asked for and possible.
+fn race(
+    arguments: &Arguments,
+    source: &Source,
+    scenario: &Scenario,
+    exploration: &Exploration<'_>,
+) -> Result<Option<Observed>, Unusable> {
+    if !arguments.on.kernel() || exploration.bound_reached {
+        return Ok(None);
+    }
+    if let Some(reason) = needs::unmet_by_kernel(scenario.header()) {
+        complain(format_args!("{}: no races: {reason}", source.path));
+        return Ok(None);
+    }
+    let first = arguments.seed.unwrap_or(0);
+    let seeds = first..first.saturating_add(arguments.runs.unwrap_or(1000));
+    let soaked = soak::soak(scenario, seeds);
+    let observed = soaked.and_then(|soak| exploration.hold(&soak, &scenario.header().unseen));
+    observed.map(Some).map_err(|error| {
+        point_at(&source.path, &source.text, &error);
+        Unusable
+    })
 }
 
 fn explore_one<'s>(
@@ -142,7 +199,12 @@ fn spinner() -> ProgressBar {
     spinner
 }
 
-fn show(arguments: &Arguments, source: &Source, exploration: &Exploration<'_>) {
+fn show(
+    arguments: &Arguments,
+    source: &Source,
+    exploration: &Exploration<'_>,
+    observed: Option<&Observed>,
+) {
     if !arguments.quiet {
         for line in exploration.table(Table::Schedules).lines() {
             let (text, remark) = line.split_once("    # ").unwrap_or((line, ""));
@@ -159,6 +221,13 @@ fn show(arguments: &Arguments, source: &Source, exploration: &Exploration<'_>) {
             }
         }
         show_problems(&source.path, &source.text, &exploration.problems);
+    }
+    if let Some(observed) = observed {
+        if !arguments.quiet {
+            soak::show_observed(observed);
+        }
+        soak::show_deviations(&source.path, exploration, observed);
+        soak::show_summary(observed);
     }
     if exploration.bound_reached {
         complain(format_args!(

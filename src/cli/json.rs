@@ -7,7 +7,7 @@ use super::input::Source;
 use super::judge::{Explored, Judged};
 use super::laws::Told;
 use super::variants;
-use crate::explore::Exploration;
+use crate::explore::{Exploration, Observation, Observed};
 use crate::scenario::{Run, Scenario, View};
 
 /// `laws --json`: a list.
@@ -90,9 +90,9 @@ fn explored(explored: &Explored) -> Value {
 }
 
 /// `explore --json`: a list of scenarios, each with its outcomes.
-pub(super) fn explorations(all: &[(&Source, Exploration<'_>)]) -> Value {
+pub(super) fn explorations(all: &[(&Source, Exploration<'_>, Option<Observed>)]) -> Value {
     all.iter()
-        .map(|(source, exploration)| {
+        .map(|(source, exploration, observed)| {
             let outcomes: Vec<Value> = exploration
                 .outcomes
                 .iter()
@@ -140,9 +140,36 @@ pub(super) fn explorations(all: &[(&Source, Exploration<'_>)]) -> Value {
                 "states": figures.states,
                 "steps": figures.steps,
                 "seconds": figures.elapsed.as_secs_f64(),
+                "observed": observed.as_ref().map(one_soak),
             })
         })
         .collect()
+}
+
+/// Races: how often each outcome came about, in the order of the outcomes, and what else did.
+fn one_soak(observed: &Observed) -> Value {
+    let count = |observation: &Observation| match observation {
+        Observation::Seen(sighting) => sighting.count,
+        Observation::Explained(_) | Observation::Unseen => 0,
+    };
+    let outside: Vec<Value> = observed
+        .outside
+        .iter()
+        .map(|outside| {
+            json!({
+                "calls": outside.texts,
+                "count": outside.sighting.count,
+                "seed": outside.sighting.seed,
+                "nearest": outside.nearest,
+            })
+        })
+        .collect();
+    json!({
+        "kernel": observed.kernel,
+        "runs": observed.races,
+        "counts": observed.outcomes.iter().map(count).collect::<Vec<u64>>(),
+        "outside": outside,
+    })
 }
 
 fn one_run(scenario: &Scenario, run: &Run) -> Value {

@@ -20,11 +20,11 @@ pub(super) enum On {
 }
 
 impl On {
-    fn model(self) -> bool {
+    pub(super) fn model(self) -> bool {
         self != On::Kernel
     }
 
-    fn kernel(self) -> bool {
+    pub(super) fn kernel(self) -> bool {
         self != On::Model
     }
 }

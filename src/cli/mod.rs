@@ -13,6 +13,7 @@ mod laws;
 pub mod needs;
 mod report;
 mod run;
+mod soak;
 mod terminal;
 pub mod variants;
 

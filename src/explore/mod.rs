@@ -34,6 +34,7 @@
 //! - `shortest`: breadth first to what is wrong;
 //! - `property`: what the set of outcomes says about the scenario;
 //! - `path`: one way through, to write down and to replay;
+//! - `observed`: what races on a running kernel showed of it;
 //! - `report`: all of it in text.
 //!
 //! # What is kept of a state
@@ -43,6 +44,7 @@
 //! the second leads to would be missed. Among *n* states that happens with a probability below
 //! *n*² / 2¹²⁹: 10⁻²⁵ for ten million. Whole states are kept only along the path at hand.
 
+mod observed;
 mod path;
 mod property;
 mod reduction;
@@ -56,6 +58,7 @@ mod visited;
 
 use std::time::Duration;
 
+pub use observed::{MANY_RACES, Observation, Observed, Outside};
 pub use path::{Replay, Schedule, Step};
 pub use property::{Answered, Claimed, Problem};
 pub use report::Table;
@@ -220,7 +223,11 @@ impl Explorer {
         let mut search = Search::new(&world, *self);
         search.run(watch)?;
         let found = search.into_found();
-        property::judge(world, *self, found)
+        let mut exploration = property::judge(world, *self, found)?;
+        if !exploration.bound_reached {
+            exploration.check_unseen(&scenario.header().unseen)?;
+        }
+        Ok(exploration)
     }
 
     /// Walks along a schedule.
