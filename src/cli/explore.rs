@@ -226,7 +226,7 @@ fn show(
         if !arguments.quiet {
             soak::show_observed(observed);
         }
-        soak::show_deviations(&source.path, exploration, observed);
+        soak::show_deviations(&source.path, observed);
         soak::show_summary(observed);
     }
     if exploration.bound_reached {

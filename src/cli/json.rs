@@ -160,7 +160,7 @@ fn one_soak(observed: &Observed) -> Value {
                 "calls": outside.texts,
                 "count": outside.sighting.count,
                 "seed": outside.sighting.seed,
-                "nearest": outside.nearest,
+                "nearest": outside.nearest.iter().map(|near| near.place).collect::<Vec<usize>>(),
             })
         })
         .collect();

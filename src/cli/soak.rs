@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::terminal::{BAD, FAINT, GOOD, complain, outln, styled};
 use crate::backend::{Backend, LabError};
-use crate::explore::{Exploration, Observation, Observed, Outside};
+use crate::explore::{Observation, Observed, Outside};
 use crate::scenario::{Scenario, ScenarioError, Soak};
 
 /// Races once for each seed, or until Ctrl-C.
@@ -98,9 +98,9 @@ pub(super) fn show_observed(observed: &Observed) {
 }
 
 /// What must not have happened, and what should have.
-pub(super) fn show_deviations(path: &str, exploration: &Exploration<'_>, observed: &Observed) {
+pub(super) fn show_deviations(path: &str, observed: &Observed) {
     for outside in &observed.outside {
-        show_outside(path, exploration, observed, outside);
+        show_outside(path, observed, outside);
     }
     for place in observed.too_wide() {
         let message = format!(
@@ -112,7 +112,7 @@ pub(super) fn show_deviations(path: &str, exploration: &Exploration<'_>, observe
     }
 }
 
-fn show_outside(path: &str, exploration: &Exploration<'_>, observed: &Observed, outside: &Outside) {
+fn show_outside(path: &str, observed: &Observed, outside: &Outside) {
     let times = match outside.sighting.count {
         1 => "once".to_owned(),
         count => format!("{count} times"),
@@ -125,13 +125,10 @@ fn show_outside(path: &str, exploration: &Exploration<'_>, observed: &Observed, 
     for text in &outside.texts {
         outln!("  {text}");
     }
-    for place in &outside.nearest {
-        outln!("  nearest is outcome {}, where it is", place + 1);
-        let outcome = exploration.texts(&exploration.outcomes[*place]);
-        for (text, other) in outcome.iter().zip(&outside.texts) {
-            if text != other {
-                outln!("    {text}");
-            }
+    for near in &outside.nearest {
+        outln!("  nearest is outcome {}, where it is", near.place + 1);
+        for text in &near.texts {
+            outln!("    {text}");
         }
     }
     let seed = outside.sighting.seed;

@@ -58,7 +58,7 @@ mod visited;
 
 use std::time::Duration;
 
-pub use observed::{MANY_RACES, Observation, Observed, Outside};
+pub use observed::{MANY_RACES, Near, Observation, Observed, Outside};
 pub use path::{Replay, Schedule, Step};
 pub use property::{Answered, Claimed, Problem};
 pub use report::Table;

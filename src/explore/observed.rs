@@ -46,8 +46,17 @@ pub struct Outside {
     pub sighting: Sighting,
     /// Every call as it went.
     pub texts: Vec<String>,
-    /// The places of the outcomes that differ from it in the fewest calls.
-    pub nearest: Vec<usize>,
+    /// The outcomes that differ from it in the fewest calls.
+    pub nearest: Vec<Near>,
+}
+
+/// A possible outcome near to one that is not.
+#[derive(Clone, Debug)]
+pub struct Near {
+    /// Its place in [`Exploration::outcomes`].
+    pub place: usize,
+    /// Those of its calls that went another way.
+    pub texts: Vec<String>,
 }
 
 impl Observed {
@@ -129,13 +138,26 @@ impl Exploration<'_> {
         let outcomes = self.outcomes.iter();
         let distances: Vec<usize> = outcomes.map(|it| distance(&it.fates, fates)).collect();
         let least = distances.iter().min();
-        let fates = fates.iter().enumerate();
-        let texts = fates.map(|(call, fate)| self.prepared.text(call, fate));
+        let texts = |fates: &[Fate]| -> Vec<String> {
+            let fates = fates.iter().enumerate();
+            fates
+                .map(|(call, fate)| self.prepared.text(call, fate))
+                .collect()
+        };
+        let own = texts(fates);
+        let near = |place: usize| Near {
+            place,
+            texts: std::iter::zip(texts(&self.outcomes[place].fates), &own)
+                .filter(|(text, own)| text != *own)
+                .map(|(text, _)| text)
+                .collect(),
+        };
         let nearest = (0..distances.len()).filter(|place| Some(&distances[*place]) == least);
+        let nearest = nearest.take(MOST_NEAR).map(near).collect();
         Outside {
             sighting,
-            texts: texts.collect(),
-            nearest: nearest.take(MOST_NEAR).collect(),
+            texts: own,
+            nearest,
         }
     }
 
@@ -157,5 +179,84 @@ impl Exploration<'_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::{Answer, Errno};
+    use crate::explore::Explorer;
+    use crate::scenario::Scenario;
+
+    /// Two outcomes: the edge goes to one or to the other.
+    const ONE_OF_TWO: &str = r#"
+# unseen (b=1): B is slow
+ep = epoll_create1(0)
+f = eventfd2(1, EFD_NONBLOCK)
+epoll_ctl(ep, EPOLL_CTL_ADD, f, {events=EPOLLIN|EPOLLET, data={u32=7, u64=7}}) = 0
+parallel {
+    [A] a = epoll_wait(ep, ..., 8, 0) = ?
+    [B] b = epoll_wait(ep, ..., 8, 0) = ?
+}
+"#;
+
+    fn scenario(text: &str) -> Scenario {
+        Scenario::parse(text).expect("a scenario")
+    }
+
+    #[test]
+    fn an_outcome_is_seen_or_explained_or_outside() {
+        let scenario = scenario(ONE_OF_TWO);
+        let exploration = Explorer::new().explore(&scenario).expect("explored");
+        assert!(exploration.is_as_written());
+        let [one, other] = &*exploration.outcomes else {
+            panic!("{}", exploration.table(crate::explore::Table::Outcomes));
+        };
+        let claim = &scenario.header().unseen[0].closing;
+        let b_has_it = exploration.prepared.is_so(claim, &one.fates);
+        let a_has_it = if b_has_it.expect("a claim") {
+            other
+        } else {
+            one
+        };
+        let mut soak = Soak::default();
+        for seed in 0..MANY_RACES {
+            soak.add(&a_has_it.fates, seed);
+        }
+        let hold = |soak: &Soak, unseen| exploration.hold(soak, unseen).expect("held");
+        let unseen = &scenario.header().unseen;
+        let observed = hold(&soak, unseen);
+        assert!(observed.is_as_explored());
+        assert_eq!((observed.seen(), observed.too_wide().len()), (1, 0));
+        let explained = Observation::Explained("B is slow".to_owned());
+        assert!(observed.outcomes.contains(&explained));
+        // Nobody says why: that is too wide.
+        let observed = hold(&soak, &[]);
+        assert_eq!(observed.too_wide().len(), 1);
+        assert!(!observed.is_as_explored());
+
+        let mut neither = a_has_it.fates.clone();
+        neither[0] = Fate::Ended(Answer::err(Errno::EINTR));
+        soak.add(&neither, 77);
+        let observed = hold(&soak, unseen);
+        assert!(!observed.is_as_explored());
+        let [outside] = &*observed.outside else {
+            panic!("{observed:?}");
+        };
+        assert_eq!(outside.sighting, Sighting { count: 1, seed: 77 });
+        assert!(outside.texts[0].ends_with("EINTR (Interrupted system call)"));
+        assert_eq!(outside.nearest.len(), 1);
+        assert_eq!(outside.nearest[0].texts.len(), 1);
+    }
+
+    #[test]
+    fn what_is_said_to_be_unseen_has_to_be_possible() {
+        let scenario = scenario(&ONE_OF_TWO.replace("(b=1)", "(a=1 /\\ b=1)"));
+        let exploration = Explorer::new().explore(&scenario).expect("explored");
+        let [problem] = &*exploration.problems else {
+            panic!("{:?}", exploration.problems);
+        };
+        assert!(problem.message.starts_with("this is so in no outcome"));
     }
 }

@@ -3,6 +3,7 @@
 mod cli;
 mod explore;
 mod laws;
+mod races;
 mod readme;
 mod scenarios;
 mod threads;
