@@ -28,6 +28,7 @@
 mod board;
 mod child;
 mod clock;
+mod crowd;
 mod decode;
 pub mod direct;
 mod encode;

@@ -5,7 +5,8 @@
 //! each. What meets what is up to the kernel's scheduler; the seed only sees to it that runs differ. It draws
 //! the pauses, from a few nanoseconds (two calls that fight for one lock) to tens of microseconds (one that
 //! comes when the other is asleep), some of them as long as a timeout that somebody has, and the processors: tasks on different ones overlap, and tasks that share
-//! one are interrupted in the middle of a call.
+//! one are interrupted in the middle of a call. And in some races it draws a crowd (`crowd.rs`), which holds
+//! a wake-up back.
 //!
 //! A race is over when everything is at rest, by the two snapshots of `settle.rs`. A task that sleeps with a
 //! timeout is not at rest: its time will be up. Whoever is asleep by then is told to make no further call of
@@ -62,6 +63,9 @@ const LONGEST: u64 = 16;
 /// The same for how long after a timeout: half a millisecond.
 const LATE: u64 = 19;
 
+/// One race in so many has a crowd (`crowd.rs`).
+const CROWDED: u64 = 8;
+
 /// How long a race goes on undisturbed before anybody looks.
 const UNDISTURBED: Duration = Duration::from_micros(300);
 
@@ -96,8 +100,15 @@ impl Linux {
                 None => (0, 0),
             });
         }
+        let crowd = match dice.below(CROWDED) {
+            0 => self.gather_crowd(programs, &mut dice)?,
+            _ => None,
+        };
         self.start(programs, heats, &masks)?;
         self.until_over()?;
+        if let Some(crowd) = crowd {
+            self.disperse(&crowd)?;
+        }
         programs
             .iter()
             .map(|(task, _)| Ok((*task, self.come_off(*task)?)))

@@ -457,6 +457,11 @@ impl Linux {
         (leg.map_or(Bed::None, |leg| Bed::Call(leg.nr)), Some(place))
     }
 
+    /// Whether a thread of the lab's own sleeps in call `nr`.
+    pub(super) fn sleeps_in(&mut self, tid: i32, nr: i64) -> Result<bool, LabError> {
+        Ok(matches!(self.look(tid, Bed::Call(nr))?, Seen::Asleep(_)))
+    }
+
     /// Looks whether a thread sleeps where it belongs. First the proof of sleep, then the count: see above.
     fn look(&mut self, tid: i32, bed: Bed) -> Result<Seen, LabError> {
         if tid == 0 {

@@ -271,6 +271,58 @@ fn record_leaves_a_contradicted_file_alone() {
     assert_eq!(files.read("a.strace"), text);
 }
 
+/// One edge and two who ask for it.
+const EITHER: &str = r#"
+ep = epoll_create1(0)
+f = eventfd2(1, EFD_NONBLOCK)
+epoll_ctl(ep, EPOLL_CTL_ADD, f, {events=EPOLLIN|EPOLLET, data={u32=7, u64=7}}) = 0
+parallel {
+    [A] a = epoll_wait(ep, ..., 8, 0) = ?
+    [B] b = epoll_wait(ep, ..., 8, 0) = ?
+}
+forall (a=1 /\ b=0 \/ a=0 /\ b=1)
+"#;
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[test]
+fn races_say_how_often_each_outcome_came_about() {
+    let lab = Lab::new(&[
+        "explore", "--on", "both", "--runs", "60", "--seed", "9", "-",
+    ]);
+    let output = lab.input(EITHER).succeeds();
+    let counts = output.lines().filter_map(|line| {
+        let (count, _) = line.strip_prefix("observed")?.split_once(": outcome ")?;
+        count.trim().parse::<u64>().ok()
+    });
+    let counts: Vec<u64> = counts.collect();
+    assert_eq!((counts.len(), counts.iter().sum()), (2, 60), "{output}");
+    assert!(output.contains("\nraced: 60 runs on Linux "), "{output}");
+    assert!(
+        output.contains(" of 2 outcomes observed, 0 outside\n"),
+        "{output}"
+    );
+    let last = output.lines().last().unwrap_or_default();
+    assert!(last.starts_with("explored: "), "{output}");
+
+    let lab = Lab::new(&["explore", "--on", "both", "--runs", "3", "--json", "-"]);
+    let json: serde_json::Value =
+        serde_json::from_str(&lab.input(EITHER).succeeds()).expect("JSON");
+    let observed = &json[0]["observed"];
+    assert_eq!(observed["runs"], 3);
+    assert_eq!(observed["outside"].as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn races_are_asked_for_with_on_both() {
+    for wrong in [&["--runs", "5"][..], &["--seed", "5"], &["--on", "kernel"]] {
+        let mut arguments = vec!["explore"];
+        arguments.extend(wrong);
+        arguments.push("-");
+        let complaint = Lab::new(&arguments).input(EITHER).complains();
+        assert!(complaint.contains("--on both"), "{complaint}");
+    }
+}
+
 #[test]
 fn fmt_writes_the_canonical_form_and_has_nothing_to_do_the_second_time() {
     let text = "pipe2([ r,w ],O_NONBLOCK)=0   # ends\n\n\nclose( r )   = 0\n";
