@@ -86,6 +86,7 @@ fn explored(explored: &Explored) -> Value {
         "problems": problems,
         "stopped": explored.stopped.as_ref().map(|error| error.message()),
         "bound_reached": explored.bound_reached,
+        "observed": explored.observed.as_ref().map(one_soak),
     })
 }
 

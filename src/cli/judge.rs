@@ -2,9 +2,9 @@
 
 use clap::ValueEnum;
 
-use super::needs;
+use super::{needs, soak};
 use crate::backend::{Backend, LabError};
-use crate::explore::{Explorer, Problem, Table};
+use crate::explore::{Explorer, Observed, Problem, Table};
 use crate::model::{Model, Variants};
 use crate::scenario::{Counts, Options, Run, Scenario, ScenarioError, View};
 
@@ -60,38 +60,62 @@ pub(super) struct Explored {
     /// There are more states than could be explored.
     pub(super) bound_reached: bool,
     counts: Counts,
-    /// Why there was nothing to explore.
+    /// What races on the running kernel showed, if there were any.
+    pub(super) observed: Option<Observed>,
+    /// Why there was nothing to explore, or no race.
     pub(super) stopped: Option<ScenarioError>,
 }
 
 /// More states than this take too long for one scenario out of many; `explore` goes further.
 const MOST_STATES: usize = 3_000_000;
 
+/// So many races show that a set is too narrow, if it is grossly so; `explore` has more.
+const FEW_RACES: u64 = 30;
+
 impl Explored {
-    fn new(scenario: &Scenario, variants: Variants) -> Explored {
+    fn new(scenario: &Scenario, variants: Variants, races: u64) -> Explored {
         let explorer = Explorer::new().max_states(MOST_STATES).variants(variants);
         match explorer.explore(scenario) {
-            Ok(exploration) => Explored {
-                table: exploration.table(Table::Outcomes),
-                summary: exploration.summary(),
-                bound_reached: exploration.bound_reached,
-                counts: exploration.prepared.counts(),
-                problems: exploration.problems,
-                stopped: None,
-            },
+            Ok(exploration) => {
+                let mut explored = Explored {
+                    table: exploration.table(Table::Outcomes),
+                    summary: exploration.summary(),
+                    bound_reached: exploration.bound_reached,
+                    counts: exploration.prepared.counts(),
+                    problems: Vec::new(),
+                    observed: None,
+                    stopped: None,
+                };
+                if races > 0 && !exploration.bound_reached {
+                    match soak::hold(scenario, &exploration, races) {
+                        Ok(observed) => explored.observed = Some(observed),
+                        Err(error) => explored.stopped = Some(error),
+                    }
+                }
+                explored.problems = exploration.problems;
+                explored
+            }
             Err(error) => Explored {
                 table: String::new(),
                 problems: Vec::new(),
                 summary: String::new(),
                 bound_reached: false,
                 counts: Counts::default(),
+                observed: None,
                 stopped: Some(error),
             },
         }
     }
 
     fn passed(&self) -> bool {
-        self.problems.is_empty() && self.stopped.is_none() && !self.bound_reached
+        let as_explored = self.observed.iter().all(Observed::is_as_explored);
+        as_explored && self.problems.is_empty() && self.stopped.is_none() && !self.bound_reached
+    }
+
+    /// The model, and whoever has raced.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let raced = self.observed.iter().map(|observed| &*observed.kernel);
+        std::iter::once("model").chain(raced)
     }
 }
 
@@ -108,19 +132,21 @@ impl Judged {
 
     /// The names of the kernels that ran it.
     pub(super) fn names(&self) -> String {
+        self.all_names().join(" and ")
+    }
+
+    fn all_names(&self) -> Vec<&str> {
+        let explored = self.explored.iter().flat_map(Explored::names);
         let names = self.runs().map(|run| run.backend.as_str());
-        let explorer = self.explored.as_ref().map(|_| "model");
-        explorer
-            .into_iter()
-            .chain(names)
-            .collect::<Vec<_>>()
-            .join(" and ")
+        explored.chain(names).collect()
     }
 
     /// That they agree, with one another or with what is written.
     pub(super) fn agreement(&self) -> String {
-        let one = self.runs().count() + usize::from(self.explored.is_some()) == 1;
-        let verb = if one { "agrees" } else { "agree" };
+        let verb = match self.all_names().len() {
+            1 => "agrees",
+            _ => "agree",
+        };
         format!("{} {verb}", self.names())
     }
 
@@ -180,16 +206,25 @@ pub(super) fn judge(
     Ok(judged)
 }
 
-/// One run says nothing about all that are possible: these are explored, on the model.
+/// One run says nothing about all that are possible: these are explored, on the model, and some races on
+/// the kernel are held against them.
 fn judge_interleavings(scenario: &Scenario, on: On, variants: Variants, judged: &mut Judged) {
     if !on.model() {
         judged.skipped = Some("all interleavings are explored on the model".to_owned());
         return;
     }
-    match needs::unmet_by_model(scenario.header()) {
-        Some(reason) => judged.skipped = Some(reason),
-        None => judged.explored = Some(Explored::new(scenario, variants)),
+    if let Some(reason) = needs::unmet_by_model(scenario.header()) {
+        judged.skipped = Some(reason);
+        return;
     }
+    let mut races = 0;
+    if on.kernel() {
+        judged.skipped = needs::unmet_by_kernel(scenario.header());
+        if judged.skipped.is_none() {
+            races = FEW_RACES;
+        }
+    }
+    judged.explored = Some(Explored::new(scenario, variants, races));
 }
 
 #[cfg(all(feature = "kernel", target_os = "linux", target_arch = "x86_64"))]

@@ -2,6 +2,7 @@
 
 use super::explore::show_problems;
 use super::judge::{Explored, Judged};
+use super::soak::show_deviations;
 use super::terminal::{BAD, BOLD, FAINT, complain, outln, point_at, styled};
 use crate::scenario::{Diff, Failure, Mark, Run, Scenario, View};
 use crate::trace::Trace;
@@ -67,12 +68,15 @@ pub(super) fn show_difference(path: &str, text: &str, scenario: &Scenario, judge
 
 fn show_explored(path: &str, text: &str, explored: &Explored) {
     if let Some(stopped) = &explored.stopped {
-        complain(format_args!("{path}: not explored"));
+        complain(format_args!("{path}: stopped"));
         point_at(path, text, stopped);
         return;
     }
     outln!("{}", explored.table.trim_end());
     show_problems(path, text, &explored.problems);
+    if let Some(observed) = &explored.observed {
+        show_deviations(path, observed);
+    }
     if explored.bound_reached {
         complain(format_args!(
             "{path}: too many states; {}",

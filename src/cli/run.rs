@@ -92,6 +92,12 @@ fn show(arguments: &Arguments, source: &Source, scenario: &Scenario, judged: &Ju
         show_difference(&source.path, &source.text, scenario, judged);
     } else if let Some(explored) = &judged.explored {
         outln!("{}", explored.table.trim_end());
+        if let Some(observed) = &explored.observed {
+            outln!(
+                "{}",
+                styled(FAINT, format_args!("# {}", observed.summary()))
+            );
+        }
         outln!(
             "{}",
             styled(FAINT, format_args!("# {}", judged.agreement()))

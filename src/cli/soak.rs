@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::terminal::{BAD, FAINT, GOOD, complain, outln, styled};
 use crate::backend::{Backend, LabError};
-use crate::explore::{Observation, Observed, Outside};
+use crate::explore::{Exploration, Observation, Observed, Outside};
 use crate::scenario::{Scenario, ScenarioError, Soak};
 
 /// Races once for each seed, or until Ctrl-C.
@@ -31,6 +31,16 @@ pub(super) fn soak(scenario: &Scenario, seeds: Range<u64>) -> Result<Soak, Scena
         complain(format_args!("interrupted; this is what was seen so far"));
     }
     soak
+}
+
+/// A few races, without a word, held against what is possible.
+pub(super) fn hold(
+    scenario: &Scenario,
+    exploration: &Exploration<'_>,
+    races: u64,
+) -> Result<Observed, ScenarioError> {
+    let soak = scenario.soak(0..races, &mut running_kernel, &mut |_| true)?;
+    exploration.hold(&soak, &scenario.header().unseen)
 }
 
 /// Set by the first Ctrl-C; the second ends the program.
