@@ -12,7 +12,7 @@ use epoll_lab::scenario::{Header, Scenario, library};
 const LAWS: u32 = 153;
 
 /// The laws that the project has added, by subject; those from p100 on are about interleavings.
-const OWN_LAWS: [RangeInclusive<u32>; 3] = [1..=70, 90..=91, 100..=106];
+const OWN_LAWS: [RangeInclusive<u32>; 4] = [1..=70, 90..=91, 100..=106, 120..=145];
 
 const SIGNALS: &str = "needs a signal that a program handles; the lab sends SIGKILL only";
 const FIFO: &str = "needs a pipe with a name, whose ends are opened one by one";
