@@ -174,6 +174,13 @@ pub(crate) enum Op {
     CycleRandom,
 }
 
+impl Op {
+    /// Whether it is an epoll_ctl(2), or many.
+    fn is_ctl(self) -> bool {
+        matches!(self, Op::Add | Op::Refill | Op::Mod | Op::Del)
+    }
+}
+
 /// What some units of an operation took.
 #[derive(Clone, Copy)]
 pub(crate) struct Cost {
@@ -208,15 +215,16 @@ impl<S: Side> World<S> {
         self.fds.len()
     }
 
-    /// Uses every descriptor once, in about the way that `op` does.
+    /// Fires, drains and changes every descriptor once, what is most like `op` last.
     pub(crate) fn use_all(&mut self, op: Op) {
         let all: Vec<usize> = (0..self.fds.len()).collect();
-        match op {
-            Op::Add | Op::Refill | Op::Mod | Op::Del => self.ctl_all(CtlOp::MOD, &all),
-            Op::Idle | Op::Wait | Op::Fire | Op::FireRandom | Op::Cycle | Op::CycleRandom => {
-                self.fire_all(&all)
-            }
-        };
+        if !op.is_ctl() {
+            self.ctl_all(CtlOp::MOD, &all);
+        }
+        self.fire_all(&all);
+        if op.is_ctl() {
+            self.ctl_all(CtlOp::MOD, &all);
+        }
     }
 
     /// What `op` on the picked descriptors costs. Leaves everything registered and nothing ready.
