@@ -56,6 +56,14 @@ impl Sysctl {
     }
 }
 
+#[cfg(test)]
+impl Sysctl {
+    /// The value that it had.
+    pub(super) fn before(&self) -> &str {
+        &self.before
+    }
+}
+
 /// The lock ends with the file.
 impl Drop for Sysctl {
     fn drop(&mut self) {
