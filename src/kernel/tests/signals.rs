@@ -411,6 +411,41 @@ fn default_actions_end_idle_and_sleeping_tasks() {
 }
 
 #[test]
+fn a_deadly_signal_ends_every_sleep() {
+    let mut linux = linux();
+    let (ep, (r, w)) = (epoll(&mut linux), pipe(&mut linux, OpenFlags::empty()));
+    for sig in [Signal::SIGTERM, Signal::SIGKILL] {
+        for (own, other) in sleeps(ep, r)
+            .into_iter()
+            .zip(sleeps(ep, r).into_iter().rev())
+        {
+            let child = fork(&mut linux, MAIN);
+            let thread = linux.spawn(child).expect("a thread");
+            let names = [own.name(), other.name()];
+            assert_eq!(call(&mut linux, child, own), Answer::Blocked, "{names:?}");
+            assert_eq!(
+                call(&mut linux, thread, other),
+                Answer::Blocked,
+                "{names:?}"
+            );
+            let to_one = tgkill(child, thread, sig);
+            assert_eq!(call(&mut linux, MAIN, to_one), Answer::ret(0));
+            let mut ended = settle(&mut linux);
+            ended.sort_by_key(|(task, _)| *task);
+            let gone = [(child, Answer::Gone), (thread, Answer::Gone)];
+            assert_eq!(ended, gone, "{names:?}");
+            let status = Out::Status(WaitStatus::Signaled(sig));
+            let reaped = call(&mut linux, MAIN, wait4(-1));
+            assert_eq!(reaped, Answer::Done(child.pid().into(), status));
+        }
+    }
+    // Nobody is left in line: the byte is for who comes now.
+    assert_eq!(Thread::main(&mut linux).write(w, b"x"), Ok(1));
+    let got = Answer::Done(1, Out::Bytes(Bytes::from(&b"x"[..])));
+    assert_eq!(call(&mut linux, MAIN, read(r)), got);
+}
+
+#[test]
 fn another_program_gets_signals_too() {
     let mut linux = linux();
     let child = fork(&mut linux, MAIN);
