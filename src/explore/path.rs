@@ -26,6 +26,21 @@ impl Path {
         }
     }
 
+    /// The state that it leads to.
+    pub(super) fn walk(
+        &self,
+        world: &World<'_>,
+        answers: &mut Answers,
+    ) -> Result<State, ScenarioError> {
+        let mut state = world.state();
+        for (actor, steps) in &self.0 {
+            for _ in 0..*steps {
+                state.advance(world, answers, *actor, &mut ())?;
+            }
+        }
+        Ok(state)
+    }
+
     /// In the words of people.
     pub(super) fn schedule(&self, world: &World<'_>) -> Schedule {
         let mut text = String::new();

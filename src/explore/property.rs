@@ -4,7 +4,7 @@
 //! every outcome, a call that no line allows to sleep for good must come back in each, and a closing line
 //! counts those that are as it says. Only the invariants are about states on the way.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::path::{Path, Schedule};
 use super::search::Found;
@@ -61,7 +61,6 @@ struct Seen {
     fates: Vec<Fate>,
     path: Path,
     states: u64,
-    state: State,
 }
 
 /// So many problems are worth looking for a short way to.
@@ -94,10 +93,9 @@ pub(super) fn judge<'s>(
         code,
         path: reached.path,
         states: reached.states,
-        state: reached.state,
     });
     let mut outcomes: Vec<Seen> = outcomes.collect();
-    outcomes.sort_by_cached_key(|seen| texts(&world, &seen.fates));
+    sort(&world, &mut outcomes);
     let mut judge = Judge {
         world: &world,
         explorer,
@@ -128,6 +126,29 @@ pub(super) fn judge<'s>(
         figures,
         bound_reached,
     })
+}
+
+/// By text, call by call. There are few fates for each call, and many outcomes that are made of them.
+fn sort(world: &World<'_>, outcomes: &mut [Seen]) {
+    let calls = 0..world.prepared.calls().len();
+    let ranks = calls.map(|call| {
+        let fates = outcomes
+            .iter()
+            .map(|seen| (seen.code[call], &seen.fates[call]));
+        let different: HashMap<u16, &Fate> = fates.collect();
+        let texts = different.into_iter();
+        let texts = texts.map(|(number, fate)| (world.prepared.text(call, fate), number));
+        let sorted: BTreeSet<(String, u16)> = texts.collect();
+        let ranks = sorted.into_iter().enumerate();
+        ranks.map(|(rank, (_, number))| (number, rank)).collect()
+    });
+    let ranks: Vec<HashMap<u16, usize>> = ranks.collect();
+    outcomes.sort_by_cached_key(|seen| {
+        let numbers = seen.code.iter().zip(&ranks);
+        numbers
+            .map(|(number, ranks)| ranks[number])
+            .collect::<Vec<_>>()
+    });
 }
 
 /// What became of all calls, as text.
@@ -173,8 +194,14 @@ impl<'s> Judge<'_, 's> {
         for call in 0..self.world.prepared.calls().len() {
             let mut asleep = Vec::new();
             let mut another = Vec::new();
+            let mut known: HashMap<u16, bool> = HashMap::new();
             for (place, seen) in self.outcomes.iter().enumerate() {
-                if self.world.prepared.agrees(call, &seen.fates[call])? {
+                let agrees = match known.get(&seen.code[call]) {
+                    Some(agrees) => *agrees,
+                    None => self.world.prepared.agrees(call, &seen.fates[call])?,
+                };
+                known.insert(seen.code[call], agrees);
+                if agrees {
                     continue;
                 }
                 match seen.fates[call] {
@@ -198,7 +225,9 @@ impl<'s> Judge<'_, 's> {
             planned.what(),
             self.share(outcomes.len())
         );
-        let details = self.outcomes[*first].sleepers(self.world);
+        let path = &self.outcomes[*first].path;
+        let state = path.walk(self.world, &mut self.answers)?;
+        let details = sleepers(self.world, &state);
         self.problem(call, message, details, outcomes)
     }
 
@@ -331,20 +360,19 @@ impl<'s> Judge<'_, 's> {
     }
 }
 
-impl Seen {
-    /// Who waits for what.
-    fn sleepers(&self, world: &World<'_>) -> Vec<String> {
-        let tasks = world.programs.iter().map(|program| program.task);
-        tasks.filter_map(|task| self.sleeper(world, task)).collect()
-    }
+/// Who waits for what.
+fn sleepers(world: &World<'_>, state: &State) -> Vec<String> {
+    let tasks = world.programs.iter().map(|program| program.task);
+    tasks
+        .filter_map(|task| sleeper(world, state, task))
+        .collect()
+}
 
-    fn sleeper(&self, world: &World<'_>, task: TaskId) -> Option<String> {
-        let machine = &self.state.machine;
-        let at = machine.at(task)?;
-        let mut text = format!("{} sleeps at {at}", world.name(task));
-        for ready in machine.ready_before(task) {
-            text.push_str(&format!(", though {ready}"));
-        }
-        Some(text)
+fn sleeper(world: &World<'_>, state: &State, task: TaskId) -> Option<String> {
+    let at = state.machine.at(task)?;
+    let mut text = format!("{} sleeps at {at}", world.name(task));
+    for ready in state.machine.ready_before(task) {
+        text.push_str(&format!(", though {ready}"));
     }
+    Some(text)
 }

@@ -49,8 +49,6 @@ pub(super) struct Found {
 pub(super) struct Reached {
     pub(super) path: Path,
     pub(super) states: u64,
-    /// A state like that.
-    pub(super) state: State,
 }
 
 /// How many steps lie between two reports.
@@ -223,7 +221,6 @@ impl<'w, 's> Search<'w, 's> {
         let reached = Reached {
             path: self.path(),
             states: 1,
-            state: state.clone(),
         };
         self.found.outcomes.insert(code, reached);
         Ok(())
