@@ -37,6 +37,14 @@
 //! - `observed`: what races on a running kernel showed of it;
 //! - `report`: all of it in text.
 //!
+//! # What time is
+//!
+//! A timer that may be the next to fire may do so at any moment: nothing says how long a step takes. Timers
+//! fire in the order of their deadlines, and a deadline counts from the time at which its call began. Time
+//! does not pass otherwise, so a call never begins *between* two deadlines of others without one of them
+//! having passed: of two calls with different timeouts the one with the shorter timeout is the first to
+//! time out, if they begin before either does.
+//!
 //! # What is kept of a state
 //!
 //! A fingerprint of 128 bits of its canonical encoding (XXH3), and which steps need not be taken from it:

@@ -15,13 +15,18 @@ fn block<'a>(from: &str, language: &str) -> &'a str {
 }
 
 fn run(option: &str) -> String {
+    let scenario = block("whether an edge is reported twice", "strace");
+    program(&["run", "--on", "model", option, "-"], scenario)
+}
+
+/// What the program prints if it is given this.
+fn program(arguments: &[&str], scenario: &str) -> String {
     let mut program = Command::new(env!("CARGO_BIN_EXE_epoll-lab"))
-        .args(["run", "--on", "model", option, "-"])
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .expect("the program starts");
-    let scenario = block("whether an edge is reported twice", "strace");
     let mut stdin = program.stdin.take().expect("a pipe");
     stdin.write_all(scenario.as_bytes()).expect("it reads");
     drop(stdin);
@@ -53,4 +58,16 @@ fn the_mistake_shows_in_the_scenario() {
     let shown = block("`run --on model --state-diff-edges`", "text");
     let output = run("--state-diff-edges");
     assert!(output.contains(shown), "{shown}\nis not in\n{output}");
+}
+
+#[test]
+fn the_exploration_is_that_of_the_scenario() {
+    let printed = program(&["explore", "-"], block("## Every interleaving", "strace"));
+    // The rate depends on the machine.
+    let without_rate = |text: &str| match text.trim_end().rsplit_once(", ") {
+        Some((before, rate)) if rate.ends_with(" steps/s") => before.to_owned(),
+        _ => panic!("{text} does not end with a rate"),
+    };
+    let shown = block("`explore` says in which order", "text");
+    assert_eq!(without_rate(&printed), without_rate(shown));
 }
