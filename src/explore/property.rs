@@ -4,7 +4,7 @@
 //! every outcome, a call that no line allows to sleep for good must come back in each, and a closing line
 //! counts those that are as it says. Only the invariants are about states on the way.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use super::path::{Path, Schedule};
 use super::search::Found;
@@ -131,24 +131,29 @@ pub(super) fn judge<'s>(
 /// By text, call by call. There are few fates for each call, and many outcomes that are made of them.
 fn sort(world: &World<'_>, outcomes: &mut [Seen]) {
     let calls = 0..world.prepared.calls().len();
-    let ranks = calls.map(|call| {
-        let fates = outcomes
-            .iter()
-            .map(|seen| (seen.code[call], &seen.fates[call]));
-        let different: HashMap<u16, &Fate> = fates.collect();
-        let texts = different.into_iter();
-        let texts = texts.map(|(number, fate)| (world.prepared.text(call, fate), number));
-        let sorted: BTreeSet<(String, u16)> = texts.collect();
-        let ranks = sorted.into_iter().enumerate();
-        ranks.map(|(rank, (_, number))| (number, rank)).collect()
-    });
-    let ranks: Vec<HashMap<u16, usize>> = ranks.collect();
+    let ranks: Vec<Vec<usize>> = calls.map(|call| ranks(world, outcomes, call)).collect();
     outcomes.sort_by_cached_key(|seen| {
         let numbers = seen.code.iter().zip(&ranks);
-        numbers
-            .map(|(number, ranks)| ranks[number])
-            .collect::<Vec<_>>()
+        let ranks = numbers.map(|(number, ranks)| ranks[usize::from(*number)]);
+        ranks.collect::<Vec<_>>()
     });
+}
+
+/// Which place the text of each fate of a call has among those of the others, by the fate's number.
+fn ranks(world: &World<'_>, outcomes: &[Seen], call: usize) -> Vec<usize> {
+    let mut texts: Vec<Option<String>> = Vec::new();
+    for seen in outcomes {
+        let number = usize::from(seen.code[call]);
+        texts.resize(texts.len().max(number + 1), None);
+        texts[number].get_or_insert_with(|| world.prepared.text(call, &seen.fates[call]));
+    }
+    let mut sorted: Vec<usize> = (0..texts.len()).collect();
+    sorted.sort_by_key(|number| &texts[*number]);
+    let mut ranks = vec![0; texts.len()];
+    for (rank, number) in sorted.into_iter().enumerate() {
+        ranks[number] = rank;
+    }
+    ranks
 }
 
 /// What became of all calls, as text.

@@ -68,6 +68,6 @@ fn the_exploration_is_that_of_the_scenario() {
         Some((before, rate)) if rate.ends_with(" steps/s") => before.to_owned(),
         _ => panic!("{text} does not end with a rate"),
     };
-    let shown = block("`explore` says in which order", "text");
+    let shown = block("`explore` shows an order", "text");
     assert_eq!(without_rate(&printed), without_rate(shown));
 }
