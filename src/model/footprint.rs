@@ -179,8 +179,19 @@ impl Machine {
         Footprint::reads(self.content(file)).and_reads(Resources::DESCRIPTORS)
     }
 
+    /// Whether there is a pipe that nobody reads: who writes into it gets SIGPIPE, which concerns everybody.
+    pub fn has_broken_pipe(&self) -> bool {
+        let mut pipes = self.pipes.live().into_iter();
+        pipes.any(|pipe| self.pipes[pipe].readers == 0)
+    }
+
     /// A read or write, as far as it goes under the file's lock.
     pub(super) fn transferring(&self, file: FileId) -> Footprint {
+        if let Kind::Pipe(end) = &self.files[file].kind
+            && self.pipes[end.pipe].readers == 0
+        {
+            return Footprint::EVERYTHING;
+        }
         let heads = self.files[file].kind.queues(self).into_iter().flatten();
         let queues = heads.fold(Resources::NONE, |all, head| {
             all.with(Resources::queue(head))
