@@ -457,6 +457,13 @@ impl EpollCtl {
             .is_some_and(|check| check.has_visited(ep))
     }
 
+    /// The epoll is gone, and what its check knew of it.
+    pub(super) fn forget_visit(&mut self, ep: EpId) {
+        if let Some(check) = &mut self.nesting {
+            check.forget_visit(ep);
+        }
+    }
+
     fn expect_item(&self) -> ItemId {
         self.item.expect("LockFind found or made the item")
     }

@@ -57,6 +57,7 @@ impl FileOps for EpId {
         for queue in self.queues(m).into_iter().flatten() {
             m.heads.remove(queue);
         }
+        m.forget_visit(self);
         m.epolls.remove(self);
     }
 }

@@ -8,11 +8,11 @@
 
 use super::epitem::Fllink;
 use crate::abi::TaskId;
-use crate::model::Kernel;
 use crate::model::arena::{EpId, FileId, ItemId};
 use crate::model::call::{Call, Held};
 use crate::model::encode::{Encode, Encoder, Number};
 use crate::model::list::List;
+use crate::model::{Kernel, Machine};
 use crate::trace::Observer;
 
 /// The largest number of links from epoll to epoll in any chain (`EP_MAX_NESTS`).
@@ -83,6 +83,12 @@ impl LoopCheck {
         before.any(|visited| visited == ep) || on_the_way.any(|visit| visit.ep == ep)
     }
 
+    /// What it knows of an epoll is part of that epoll, and goes with it. Those on the way cannot go: the
+    /// mutex above them is held.
+    pub(super) fn forget_visit(&mut self, ep: EpId) {
+        self.depths.retain(|(visited, _)| *visited != ep);
+    }
+
     pub(super) fn held(&self, held: &mut Held) {
         held.epnested_mutex = true;
         let locked = self.way.iter().filter(|visit| visit.locked);
@@ -115,6 +121,17 @@ impl Encode for Visit {
             next.number(to),
             deepest.number(to),
         ]);
+    }
+}
+
+impl Machine {
+    /// The epoll is about to be freed: a check that has come by it must not take the next one in its place
+    /// for it.
+    pub(super) fn forget_visit(&mut self, ep: EpId) {
+        let owner = self.epnested_mutex;
+        if let Some(Call::EpollCtl(call)) = owner.and_then(|it| self.task_mut(it).call.as_mut()) {
+            call.forget_visit(ep);
+        }
     }
 }
 
