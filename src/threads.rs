@@ -276,7 +276,9 @@ impl<O: Observer> Lab<O> {
         while inside.handles > 0 && !inside.broken {
             inside.tick();
             inside.come_to_rest(&self.clock);
-            inside.alarm = inside.machine.next_timer();
+            // One that is due and did not fire has a lock in its way; whoever holds it comes to rest.
+            let timer = inside.machine.next_timer();
+            inside.alarm = timer.filter(|timer| *timer > inside.machine.now());
             let alarm = inside.alarm.map(Duration::from_nanos);
             match alarm.and_then(|alarm| inside.start.checked_add(alarm)) {
                 Some(moment) => drop(self.clock.wait_until(&mut inside, moment)),

@@ -35,4 +35,4 @@ pub use poll::{FdSet, PollFd};
 pub use process::{Rlimit, TaskId, WaitStatus};
 pub use signal::{SaFlags, SiCode, SigAction, SigHandler, SigInfo, SigSet, SigmaskHow, Signal};
 pub use syscall::{FcntlCmd, IoctlArg, Select, Syscall, request};
-pub use time::{Timeout, Timespec, Timeval};
+pub use time::{Itimerspec, Timeout, Timespec, Timeval};

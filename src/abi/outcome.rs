@@ -1,8 +1,8 @@
 //! What comes back from a call.
 
 use super::{
-    Bytes, EpollParams, Errno, EventMask, Events, Fd, FdSet, PollFd, Rlimit, SigAction, SigSet,
-    Timespec, WaitStatus,
+    Bytes, EpollParams, Errno, EventMask, Events, Fd, FdSet, Itimerspec, PollFd, Rlimit, SigAction,
+    SigSet, Timespec, WaitStatus,
 };
 
 /// What a kernel says when it is given a call.
@@ -50,6 +50,8 @@ pub enum Out {
     Timespec(Timespec),
     /// The previous limit, by prlimit(2).
     Rlimit(Rlimit),
+    /// A timer, by timerfd_settime(2) and timerfd_gettime(2).
+    Itimerspec(Box<Itimerspec>),
     /// The text of an fdinfo file.
     Text(String),
 }

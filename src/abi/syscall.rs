@@ -1,8 +1,9 @@
 //! Every call of the lab as a value.
 
 use super::{
-    Bytes, CtlOp, EpollCreateFlags, EpollEvent, EpollParams, Fd, FdFlags, FdSet, OpenFlags, OutPtr,
-    PollFd, Ptr, Rlimit, SigAction, SigSet, SigmaskHow, Signal, Timeout, Timespec, Timeval,
+    Bytes, CtlOp, EpollCreateFlags, EpollEvent, EpollParams, Fd, FdFlags, FdSet, Itimerspec,
+    OpenFlags, OutPtr, PollFd, Ptr, Rlimit, SigAction, SigSet, SigmaskHow, Signal, Timeout,
+    Timespec, Timeval,
 };
 
 /// A system call with its arguments, named as in the manual pages (section 2).
@@ -77,6 +78,17 @@ pub enum Syscall {
     Eventfd { initval: u32 },
     /// eventfd(2); `EFD_SEMAPHORE` is 1, the other flags are those of open(2)
     Eventfd2 { initval: u32, flags: OpenFlags },
+    /// timerfd_create(2)
+    TimerfdCreate { clockid: i32, flags: OpenFlags },
+    /// timerfd_settime(2); `TFD_TIMER_ABSTIME` is 1
+    TimerfdSettime {
+        fd: Fd,
+        flags: u32,
+        new_value: Ptr<Itimerspec>,
+        old_value: OutPtr,
+    },
+    /// timerfd_gettime(2)
+    TimerfdGettime { fd: Fd, curr_value: OutPtr },
     /// read(2)
     Read { fd: Fd, buf: OutPtr, count: u64 },
     /// write(2)
@@ -223,6 +235,8 @@ pub enum IoctlArg {
     Int(Ptr<i32>),
     /// A pointer to an int that comes out (`FIONREAD`).
     IntOut(OutPtr),
+    /// A pointer to a 64-bit number that goes in (`TFD_IOC_SET_TICKS`).
+    Ticks(Ptr<u64>),
     /// `EPIOCSPARAMS`
     SetParams(Ptr<EpollParams>),
     /// `EPIOCGPARAMS`
@@ -239,6 +253,8 @@ pub mod request {
     pub const FIONBIO: u32 = 0x5421;
     /// How many bytes can be read.
     pub const FIONREAD: u32 = 0x541b;
+    /// Set how often a timerfd has expired (`CONFIG_CHECKPOINT_RESTORE`).
+    pub const TFD_IOC_SET_TICKS: u32 = 0x4008_5400;
     /// Read terminal settings: unknown to everything that is no terminal.
     pub const TCGETS: u32 = 0x5401;
 }
@@ -261,6 +277,9 @@ impl Syscall {
             Syscall::Pipe2 { .. } => "pipe2",
             Syscall::Eventfd { .. } => "eventfd",
             Syscall::Eventfd2 { .. } => "eventfd2",
+            Syscall::TimerfdCreate { .. } => "timerfd_create",
+            Syscall::TimerfdSettime { .. } => "timerfd_settime",
+            Syscall::TimerfdGettime { .. } => "timerfd_gettime",
             Syscall::Read { .. } => "read",
             Syscall::Write { .. } => "write",
             Syscall::Lseek { .. } => "lseek",

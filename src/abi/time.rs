@@ -59,9 +59,39 @@ impl Timespec {
     }
 }
 
+impl From<u64> for Timespec {
+    /// So many nanoseconds.
+    fn from(nanoseconds: u64) -> Timespec {
+        let part = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        Timespec {
+            tv_sec: part(nanoseconds / 1_000_000_000),
+            tv_nsec: part(nanoseconds % 1_000_000_000),
+        }
+    }
+}
+
 impl fmt::Display for Timespec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{{tv_sec={}, tv_nsec={}}}", self.tv_sec, self.tv_nsec)
+    }
+}
+
+/// `struct itimerspec`: a timer, or what is left of one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Itimerspec {
+    /// The period; 0 is none.
+    pub it_interval: Timespec,
+    /// The first expiry; 0 is never.
+    pub it_value: Timespec,
+}
+
+impl fmt::Display for Itimerspec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Itimerspec {
+            it_interval,
+            it_value,
+        } = self;
+        write!(f, "{{it_interval={it_interval}, it_value={it_value}}}")
     }
 }
 

@@ -125,6 +125,14 @@ impl<'s> World<'s> {
             let message = format!("an exploration has at most {MOST_TASKS} tasks");
             return Err(prepared.refusal(message, "too many"));
         }
+        // Nobody sleeps when a block begins, so a timer that is armed is that of a file.
+        let sets = |call: &Syscall| matches!(call, Syscall::TimerfdSettime { .. });
+        let mut calls = prepared.calls().iter();
+        if start.timers().next().is_some() || calls.any(|call| sets(&call.syscall)) {
+            let message =
+                "an exploration knows the timers of sleeping tasks only, and here is a timerfd";
+            return Err(prepared.refusal(message, "armed"));
+        }
         Ok(World {
             calls: prepared.in_block(),
             start,

@@ -6,6 +6,10 @@
 //! [`finish`](crate::backend::Backend::finish) advance, and tells of a timeout when that clock says so: early ones
 //! are held back, late ones are waited for.
 //!
+//! The timer of a timerfd runs on Linux's clock alone, which is ahead of the lab's. That it has fired can be
+//! relied on, if the lab has let as much time pass and then asks with a call that waits; that it has not yet
+//! fired only if it is set to a time far away.
+//!
 //! What this cannot repair: a call that really timed out is not woken any more by what follows. A scenario
 //! that wakes a sleeper before its timeout should leave it some hundred milliseconds.
 

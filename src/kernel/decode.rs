@@ -5,8 +5,8 @@
 //! in the middle of an entry stored half of it.
 
 use crate::abi::{
-    Answer, Bytes, EpollEvent, EpollParams, Errno, EventMask, Events, Fd, FdSet, Out, PollFd,
-    Rlimit, SaFlags, SigAction, SigHandler, SigSet, Signal, TaskId, Timespec, WaitStatus,
+    Answer, Bytes, EpollEvent, EpollParams, Errno, EventMask, Events, Fd, FdSet, Itimerspec, Out,
+    PollFd, Rlimit, SaFlags, SigAction, SigHandler, SigSet, Signal, TaskId, Timespec, WaitStatus,
 };
 use crate::backend::LabError;
 
@@ -39,6 +39,8 @@ pub(super) enum Stored {
     Bytes(Place),
     Int(Place),
     Params(Place),
+    /// Nothing where `NULL` was given.
+    Itimerspec(Place),
     Pipe(u64),
     Poll(u64, Vec<PollFd>),
     Sets([Option<u64>; 3]),
@@ -126,6 +128,11 @@ impl Stored {
                     pad,
                 })
             }
+            Stored::Itimerspec(place) if place.kind == Behind::Nothing => Out::None,
+            Stored::Itimerspec(place) => Out::Itimerspec(Box::new(Itimerspec {
+                it_interval: timespec(board, place.addr),
+                it_value: timespec(board, place.addr + 16),
+            })),
             Stored::Pipe(addr) => {
                 let fd = |addr| Fd(i32::from_ne_bytes(load(board, addr)));
                 Out::Pipe(fd(addr), fd(addr + 4))

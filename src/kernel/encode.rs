@@ -7,8 +7,8 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use crate::abi::{
-    Bytes, EpollEvent, EpollParams, FcntlCmd, IoctlArg, OutPtr, PollFd, Ptr, Rlimit, Room, SaFlags,
-    Select, SigAction, SigHandler, SigSet, SigmaskHow, Signal, Syscall, Timespec,
+    Bytes, EpollEvent, EpollParams, FcntlCmd, IoctlArg, Itimerspec, OutPtr, PollFd, Ptr, Rlimit,
+    Room, SaFlags, Select, SigAction, SigHandler, SigSet, SigmaskHow, Signal, Syscall, Timespec,
 };
 use crate::backend::LabError;
 
@@ -258,6 +258,27 @@ impl Encoder<'_> {
             }
             Syscall::Pipe { pipefd } => self.pipe(libc::SYS_pipe, pipefd, 0),
             Syscall::Pipe2 { pipefd, flags } => self.pipe(libc::SYS_pipe2, pipefd, flags.bits()),
+            Syscall::TimerfdCreate { clockid, flags } => plain(
+                libc::SYS_timerfd_create,
+                words([int(clockid), flags.bits().into()]),
+            ),
+            Syscall::TimerfdSettime {
+                fd,
+                flags,
+                new_value,
+                old_value,
+            } => {
+                let new_value = self.input(new_value, |new| itimerspec_bytes(new).to_vec())?;
+                let old_value = self.output(old_value, ITIMERSPEC)?;
+                let args = words([int(fd.0), flags.into(), new_value, old_value.addr]);
+                let stored = Stored::Itimerspec(old_value);
+                Ok((libc::SYS_timerfd_settime, args, stored))
+            }
+            Syscall::TimerfdGettime { fd, curr_value } => {
+                let place = self.output(curr_value, ITIMERSPEC)?;
+                let args = words([int(fd.0), place.addr]);
+                Ok((libc::SYS_timerfd_gettime, args, Stored::Itimerspec(place)))
+            }
             Syscall::Eventfd { initval } => plain(libc::SYS_eventfd, words([initval.into()])),
             Syscall::Eventfd2 { initval, flags } => plain(
                 libc::SYS_eventfd2,
@@ -626,6 +647,10 @@ impl Encoder<'_> {
                 let addr = self.input(ptr, |value| value.to_ne_bytes().to_vec())?;
                 (addr, Stored::Nothing)
             }
+            IoctlArg::Ticks(ptr) => {
+                let addr = self.input(ptr, |ticks| ticks.to_ne_bytes().to_vec())?;
+                (addr, Stored::Nothing)
+            }
             IoctlArg::SetParams(ptr) => {
                 let addr = self.input(ptr, |params| params_bytes(params).to_vec())?;
                 (addr, Stored::Nothing)
@@ -698,6 +723,20 @@ fn action_bytes(action: SigAction, restorer: u64) -> Vec<u8> {
     };
     let words = [handler, flags.bits().into(), restorer, action.mask.0];
     words.map(u64::to_ne_bytes).concat()
+}
+
+/// `sizeof(struct itimerspec)`
+const ITIMERSPEC: u64 = 32;
+
+fn itimerspec_bytes(timer: Itimerspec) -> [u8; ITIMERSPEC as usize] {
+    let mut bytes = [0; ITIMERSPEC as usize];
+    for (half, time) in bytes
+        .chunks_exact_mut(16)
+        .zip([timer.it_interval, timer.it_value])
+    {
+        half.copy_from_slice(&pair_bytes(time.tv_sec, time.tv_nsec));
+    }
+    bytes
 }
 
 fn params_bytes(params: EpollParams) -> [u8; 8] {

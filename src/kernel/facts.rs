@@ -3,7 +3,10 @@
 use std::fs;
 use std::process;
 
-use super::ffi;
+use crate::abi::{Fd, IoctlArg, OpenFlags, Ptr, Syscall, request};
+use crate::backend::Thread;
+
+use super::{OwnProcess, ffi};
 
 /// The release of the running kernel, `6.18.44`, without what a distribution appended.
 fn plain_release() -> String {
@@ -59,4 +62,20 @@ pub(super) fn uffd_sentence(error: &str) -> String {
 pub fn kcmp_refused() -> Option<String> {
     let error = ffi::kcmp_self().err()?;
     Some(format!("kcmp is refused: {error}"))
+}
+
+/// Why the ticks of a timerfd cannot be set here, if they cannot.
+pub fn set_ticks_refused() -> Option<String> {
+    let mut kernel = OwnProcess::new();
+    let mut t = Thread::main(&mut kernel);
+    let (clockid, flags) = (libc::CLOCK_MONOTONIC, OpenFlags::CLOEXEC);
+    let created = t.call(Syscall::TimerfdCreate { clockid, flags });
+    let fd = created.map(|(fd, _)| Fd(i32::try_from(fd).unwrap_or(-1)));
+    let set = fd.and_then(|fd| {
+        let (op, arg) = (request::TFD_IOC_SET_TICKS, IoctlArg::Ticks(Ptr::To(1)));
+        let set = t.call(Syscall::Ioctl { fd, op, arg });
+        t.close(fd).and(set)
+    });
+    let error = set.err()?;
+    Some(format!("TFD_IOC_SET_TICKS is refused: {error}"))
 }

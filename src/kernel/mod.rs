@@ -45,7 +45,9 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 
-pub use facts::{is_root, kcmp_refused, machine_name, release, userfaultfd_refused};
+pub use facts::{
+    is_root, kcmp_refused, machine_name, release, set_ticks_refused, userfaultfd_refused,
+};
 pub use own::OwnProcess;
 
 use std::collections::HashMap;

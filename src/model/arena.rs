@@ -75,6 +75,8 @@ ids! {
     ItemId;
     /// A pipe (`struct pipe_inode_info`).
     PipeId;
+    /// The timer of a timerfd (`struct timerfd_ctx`).
+    TimerFdId;
     /// The head of a wait queue (`struct wait_queue_head`).
     HeadId;
     /// An entry of a wait queue (`struct wait_queue_entry`).

@@ -9,7 +9,7 @@ use super::arena::{EpId, FileId, ItemId, WaitId};
 use super::deliver::{Deliver, is_interrupted};
 use super::encode::Encode;
 use super::eventpoll::{EpollCtl, EpollWait, FdinfoRead};
-use super::file::{PipeResize, Transfer};
+use super::file::{PipeResize, SetTicks, Transfer};
 use super::signal::restart::is_restart;
 use super::syscall::{Exit, Poll, Release, Sleep, Wait4};
 use super::wait_queue::Walk;
@@ -181,6 +181,8 @@ calls! {
     Transfer(Transfer);
     /// fcntl(2) with `F_SETPIPE_SZ`.
     PipeResize(PipeResize);
+    /// ioctl(2) with `TFD_IOC_SET_TICKS`
+    SetTicks(SetTicks);
     /// poll(2), select(2), pselect(2)
     Poll(Poll);
     /// nanosleep(2) and others that only sleep.

@@ -6,13 +6,54 @@
 //! another matter; meanwhile its entry still stands on the wait queue, and a wake-up that comes by finds a
 //! task that runs already and is passed on to the next.
 //!
+//! A timer of its own kind is that of a timerfd, with which nobody need sleep: when it fires, it wakes the
+//! file's queue.
+//!
 //! Timers fire in the order of their deadlines. Hence time never runs past one that has not fired.
 
+use super::arena::TimerFdId;
 use super::call::Pace;
 use super::eventpoll::Deadline;
 use super::{Kernel, Machine};
 use crate::abi::{TaskId, Timeout};
 use crate::trace::{Observer, Trace};
+
+/// A clock by which a program can name a moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Clock {
+    /// `CLOCK_REALTIME`, and `CLOCK_TAI`, which is some seconds ahead of it.
+    Realtime,
+    /// `CLOCK_MONOTONIC`, and `CLOCK_BOOTTIME`, which also counts the time of a machine that was suspended.
+    Monotonic,
+}
+
+impl Clock {
+    /// What it shows when the machine's own clock shows 0: the model was switched on an hour before, and on
+    /// a certain day.
+    pub(crate) fn start(self) -> u64 {
+        match self {
+            Clock::Realtime => 1_767_225_600_000_000_000,
+            Clock::Monotonic => 3_600_000_000_000,
+        }
+    }
+}
+
+/// A timer that can fire: a sleeping task's, or a timerfd's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Timer(Whose);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Whose {
+    Sleeper(TaskId),
+    File(TimerFdId),
+}
+
+/// The timer that the task sleeps with.
+impl From<TaskId> for Timer {
+    fn from(task: TaskId) -> Timer {
+        Timer(Whose::Sleeper(task))
+    }
+}
 
 impl Machine {
     /// The deadline of a call that begins now and may sleep for so many nanoseconds.
@@ -32,41 +73,76 @@ impl Machine {
         }
     }
 
-    /// When the timer will fire that `task` sleeps with. Its sleep lasts until it has run, so a timer may
-    /// fire for one that somebody else has woken just before.
-    fn timer(&self, task: TaskId) -> Option<u64> {
-        let state = self.task(task);
-        let deadline = state.call.as_ref()?.deadline();
-        deadline.filter(|_| !state.timer_fired)
+    /// When a timer will fire, if it is armed. A sleep lasts until its task has run, so a timer may fire for
+    /// one that somebody else has woken just before.
+    fn due(&self, timer: Timer) -> Option<u64> {
+        match timer.0 {
+            Whose::Sleeper(task) => {
+                let state = self.task(task);
+                let deadline = state.call.as_ref()?.deadline();
+                deadline.filter(|_| !state.timer_fired)
+            }
+            Whose::File(timerfd) => self.timerfds[timerfd].due(),
+        }
+    }
+
+    /// Every timer that is armed.
+    pub fn timers(&self) -> impl Iterator<Item = Timer> + '_ {
+        let sleepers = self.task_ids().map(Whose::Sleeper);
+        let files = self.timerfds.live().into_iter().map(Whose::File);
+        let all = sleepers.chain(files).map(Timer);
+        all.filter(|timer| self.due(*timer).is_some())
     }
 
     /// When the next timer will fire, whoever's it is.
     pub(crate) fn next_timer(&self) -> Option<u64> {
-        self.task_ids().filter_map(|task| self.timer(task)).min()
+        self.timers().filter_map(|timer| self.due(timer)).min()
     }
 
-    /// Whether the timer that `task` sleeps with can be the next to fire.
-    pub fn may_expire(&self, task: TaskId) -> bool {
-        let timer = self.timer(task);
-        timer.is_some() && timer == self.next_timer()
+    /// Whether this timer can be the next to fire. That of a timerfd may have to wait for a while: it wakes,
+    /// and for that no queue on its way may be locked.
+    pub fn may_expire(&self, timer: impl Into<Timer>) -> bool {
+        let timer = timer.into();
+        let due = self.due(timer);
+        due.is_some() && due == self.next_timer() && !self.is_hindered(timer)
     }
 
-    /// Lets time pass until the timer fires that `task` sleeps with, and lets it fire. It is a step like
-    /// those of [`Machine::step`], but one that nobody takes. `false`, and nothing has happened, if there
-    /// is no such timer or another one comes before it.
-    pub fn expire<O: Observer>(&mut self, task: TaskId, observer: &mut O) -> bool {
-        if !self.may_expire(task) {
+    fn is_hindered(&self, timer: Timer) -> bool {
+        match timer.0 {
+            Whose::Sleeper(_) => false,
+            Whose::File(timerfd) => self.leads_to_a_lock(self.timerfds[timerfd].wqh()),
+        }
+    }
+
+    /// Lets time pass until this timer fires, and lets it fire. It is a step like those of [`Machine::step`],
+    /// but one that nobody takes. `false`, and nothing has happened, if it is not armed, if another one comes
+    /// before it, or a lock is in its way.
+    pub fn expire<O: Observer>(&mut self, timer: impl Into<Timer>, observer: &mut O) -> bool {
+        let timer = timer.into();
+        if !self.may_expire(timer) {
             return false;
         }
-        Kernel::new(self, observer, Pace::Stepwise).fire_timer(task);
+        Kernel::new(self, observer, Pace::Stepwise).fire(timer);
         true
+    }
+
+    /// What the machine's clock shows.
+    pub(crate) fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// The same, for times that may lie before it began.
+    pub(crate) fn now_signed(&self) -> i64 {
+        i64::try_from(self.now).unwrap_or(i64::MAX)
     }
 
     /// Lets time pass up to this moment, and lets every timer fire that is due by then.
     pub(crate) fn run_until<O: Observer>(&mut self, moment: u64, observer: &mut O) {
         let mut kernel = Kernel::new(self, observer, Pace::Stepwise);
         while kernel.jump(moment) {}
-        self.now = self.now.max(moment);
+        // One that a lock is in the way of holds the clock.
+        let held = self.next_timer().unwrap_or(moment);
+        self.now = self.now.max(moment.min(held));
     }
 
     /// The task sleeps from here on (`set_current_state`), until it is woken or the time has come. A
@@ -89,28 +165,41 @@ impl Machine {
 }
 
 impl<O: Observer> Kernel<'_, O> {
+    /// Preconditions: no other timer comes first, and no lock is in its way.
+    fn fire(&mut self, timer: Timer) {
+        let due = self.m.due(timer);
+        self.m.now = self.m.now.max(due.unwrap_or_default());
+        match timer.0 {
+            Whose::Sleeper(task) => self.hrtimer_wakeup(task),
+            Whose::File(timerfd) => self.timerfd_triggered(timerfd),
+        }
+    }
+
     /// `hrtimer_wakeup`
-    ///
-    /// Preconditions: no other timer comes first.
-    fn fire_timer(&mut self, task: TaskId) {
-        let timer = self.m.timer(task);
-        self.m.now = self.m.now.max(timer.unwrap_or_default());
+    fn hrtimer_wakeup(&mut self, task: TaskId) {
         self.m.task_mut(task).timer_fired = true;
         self.obs.on(Trace::Timeout { task });
         self.try_to_wake_up(task);
     }
 
     /// Lets time pass up to the next moment at which timers fire, and lets these fire. `false` if there is
-    /// none by then.
+    /// none by then, or a lock is in the way of all that there are.
     pub(crate) fn jump(&mut self, no_later_than: u64) -> bool {
         let Some(at) = self.m.next_timer().filter(|at| *at <= no_later_than) else {
             return false;
         };
-        for task in self.m.task_ids() {
-            if self.m.timer(task) == Some(at) {
-                self.fire_timer(task);
+        let due: Vec<Timer> = self
+            .m
+            .timers()
+            .filter(|it| self.m.due(*it) == Some(at))
+            .collect();
+        let mut any = false;
+        for timer in due {
+            if !self.m.is_hindered(timer) {
+                self.fire(timer);
+                any = true;
             }
         }
-        true
+        any
     }
 }

@@ -342,6 +342,7 @@ impl Call {
             Call::EpollWait(_)
             | Call::EpollCtl(_)
             | Call::PipeResize(_)
+            | Call::SetTicks(_)
             | Call::Fdinfo(_)
             | Call::Release(_)
             | Call::Exit(_)

@@ -21,7 +21,9 @@
 //! - operands and partial results that no later step of the call reads are left out, and so are bytes of
 //!   a pipe that have been read.
 //!
-//! Deadlines are written as time left, because no call reads the clock otherwise.
+//! Deadlines are written as time left, because hardly a call reads the clock otherwise. The one that does is
+//! timerfd_settime(2) with an absolute time, and of that it is only asked here that what has passed in one of
+//! two equal machines has passed in the other.
 //!
 //! **Why equal futures mean equal bytes**, nearly: `inode`, `label` and `stuck` are left out, which only
 //! people see; so is what Linux decides by addresses, and no program can rely on, though the model has
@@ -40,8 +42,9 @@ use super::list::List;
 use super::wait_queue::OnQueue;
 use super::{Call, MAX_USER_WATCHES, Machine};
 use crate::abi::{
-    Answer, Bytes, EpollEvent, EpollParams, Errno, EventMask, Events, Fd, FdSet, OpenFlags, Out,
-    OutPtr, PollFd, Ptr, Rlimit, Room, SigAction, SigHandler, TaskId, Timespec, WaitStatus,
+    Answer, Bytes, EpollEvent, EpollParams, Errno, EventMask, Events, Fd, FdSet, Itimerspec,
+    OpenFlags, Out, OutPtr, PollFd, Ptr, Rlimit, Room, SigAction, SigHandler, TaskId, Timespec,
+    WaitStatus,
 };
 
 /// What takes part in the state of a machine.
@@ -301,10 +304,11 @@ impl Machine {
     /// Appends the state as bytes.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let Machine {
-            now: _,
+            now: _, // all other moments are written as time from it
             max_user_watches,
             files,
             pipes,
+            timerfds: _, // written with their files
             epolls: _,
             items,
             items_rest: _, // written with the items
@@ -424,6 +428,7 @@ impl Call {
             Call::Exit(call) => (9, &**call),
             Call::Sleep(call) => (10, &**call),
             Call::Deliver(call) => (11, &**call),
+            Call::SetTicks(call) => (12, &**call),
         }
     }
 }
@@ -591,6 +596,17 @@ impl Encode for Timespec {
     }
 }
 
+impl Encode for Itimerspec {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Itimerspec {
+            it_interval,
+            it_value,
+        } = self;
+        it_interval.encode(to);
+        it_value.encode(to);
+    }
+}
+
 impl Encode for WaitStatus {
     fn encode(&self, to: &mut Encoder<'_>) {
         let (number, status) = match self {
@@ -666,6 +682,7 @@ impl Encode for Out {
             Out::SigSet(set) => (12, &set.0),
             Out::SigAction(action) => (13, action),
             Out::Timespec(time) => (14, time),
+            Out::Itimerspec(timer) => (15, &**timer),
         };
         to.byte(number);
         out.encode(to);

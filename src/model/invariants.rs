@@ -574,6 +574,15 @@ fn leftovers(s: &Survey<'_>) -> Result<(), String> {
     pipes.sort_unstable();
     pipes.dedup();
     ensure_eq("pipes", s.m.pipes.live(), pipes)?;
+    let mut timers: Vec<_> = files
+        .iter()
+        .filter_map(|file| match s.m.files[*file].kind {
+            Kind::TimerFd(timer) => Some(timer),
+            _ => None,
+        })
+        .collect();
+    timers.sort_unstable();
+    ensure_eq("timers", s.m.timerfds.live(), timers)?;
     let mut epolls = s.epolls.clone();
     epolls.sort_unstable();
     ensure_eq("epolls", s.m.epolls.live(), epolls)?;

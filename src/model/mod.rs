@@ -1,11 +1,11 @@
 //! The emulated kernel: Linux's eventpoll, and as much around it as programs need to meet it.
 //!
 //! The behaviour modelled is that of **Linux 6.18** on x86-64; function names in the docs of this module
-//! are those of that version's fs/eventpoll.c, fs/select.c, fs/pipe.c, fs/eventfd.c and
+//! are those of that version's fs/eventpoll.c, fs/select.c, fs/pipe.c, fs/eventfd.c, fs/timerfd.c and
 //! kernel/sched/wait.c. What readers of that text need to find their way:
 //!
 //! ```text
-//!   task ──fd──► FdTable ──► File (open file description) ──► what it is: Pipe, EventFd, EventPoll
+//!   task ──fd──► FdTable ──► File (open file description) ──► what it is: Pipe, EventFd, TimerFd, EventPoll
 //!                              │ f_ep                            │
 //!                              ▼                                 ▼
 //!                            Epitem ◄──hook── WaitEntry ◄── WaitHead (wait queue)
@@ -47,14 +47,17 @@ mod variant;
 mod view;
 mod wait_queue;
 
-use arena::{Arena, Beside, EpId, FileId, HeadId, Id, ItemId, PipeId, ProcId, TableId, WaitId};
+use arena::{
+    Arena, Beside, EpId, FileId, HeadId, Id, ItemId, PipeId, ProcId, TableId, TimerFdId, WaitId,
+};
 pub use backend::Model;
 pub use call::Stepped;
 use call::{Call, Pace};
+pub use clock::Timer;
 use clone::clone_by_field;
 use eventpoll::{Epitem, EpitemRest, EventPoll};
 use fdtable::FdTable;
-use file::{File, Pipe};
+use file::{File, Pipe, TimerFd};
 pub use footprint::{Footprint, Resources};
 use rbtree::RbNodes;
 use task::{Process, Task};
@@ -76,6 +79,7 @@ pub struct Machine {
     max_user_watches: u64,
     files: Arena<FileId, File>,
     pipes: Arena<PipeId, Pipe>,
+    timerfds: Arena<TimerFdId, TimerFd>,
     epolls: Arena<EpId, EventPoll>,
     items: Arena<ItemId, Epitem>,
     items_rest: Beside<ItemId, EpitemRest>,
@@ -118,6 +122,7 @@ impl Machine {
             max_user_watches: MAX_USER_WATCHES,
             files: Arena::new(),
             pipes: Arena::new(),
+            timerfds: Arena::new(),
             epolls: Arena::new(),
             items: Arena::new(),
             items_rest: Beside::new(),
@@ -176,6 +181,7 @@ clone_by_field!(Machine {
     max_user_watches,
     files,
     pipes,
+    timerfds,
     epolls,
     items,
     items_rest,

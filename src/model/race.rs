@@ -7,7 +7,7 @@
 
 use super::call::Stepped;
 use super::task::Life;
-use super::{Machine, Model};
+use super::{Machine, Model, Timer};
 use crate::abi::{Answer, Fate, Syscall, TaskId};
 use crate::backend::{Dice, LabError};
 use crate::trace::Observer;
@@ -112,12 +112,12 @@ impl<O: Observer> Model<O> {
         let Model {
             machine, observer, ..
         } = self;
-        let due: Vec<TaskId> = machine
-            .task_ids()
-            .filter(|task| machine.may_expire(*task))
+        let due: Vec<Timer> = machine
+            .timers()
+            .filter(|timer| machine.may_expire(*timer))
             .collect();
         dice.pick(&due)
-            .is_some_and(|task| machine.expire(*task, observer))
+            .is_some_and(|timer| machine.expire(*timer, observer))
     }
 
     fn come_off(&mut self, racer: Racer<'_>) -> Vec<Fate> {

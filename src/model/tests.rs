@@ -3,11 +3,11 @@
 use super::call::Stepped;
 use super::signal::Stop;
 use super::task::Life;
-use super::{Kernel, Machine, Model, Pace, Variant};
+use super::{Kernel, Machine, Model, Pace, Timer, Variant};
 use crate::abi::{
-    Answer, Bytes, CtlOp, EpollCreateFlags, EpollEvent, Errno, EventMask, FcntlCmd, Fd, OpenFlags,
-    Out, OutPtr, PollFd, Ptr, Room, SaFlags, Select, SigAction, SigHandler, SigSet, SigmaskHow,
-    Signal, Syscall, TaskId, Timeout, Timespec,
+    Answer, Bytes, CtlOp, EpollCreateFlags, EpollEvent, Errno, EventMask, FcntlCmd, Fd, IoctlArg,
+    Itimerspec, OpenFlags, Out, OutPtr, PollFd, Ptr, Room, SaFlags, Select, SigAction, SigHandler,
+    SigSet, SigmaskHow, Signal, Syscall, TaskId, Timeout, Timespec, request,
 };
 use crate::backend::{Backend, Thaw};
 
@@ -87,7 +87,7 @@ fn events_buffer(chance: &mut Chance) -> OutPtr {
 }
 
 fn new_file(chance: &mut Chance) -> Syscall {
-    match chance.below(4) {
+    match chance.below(5) {
         0 | 1 => Syscall::Eventfd2 {
             initval: chance.of(&[0, 0, 1, 2]),
             flags: chance.of(&[
@@ -101,8 +101,36 @@ fn new_file(chance: &mut Chance) -> Syscall {
             pipefd: OutPtr::PLENTY,
             flags: chance.of(&[OpenFlags::empty(), NONBLOCK, NONBLOCK | OpenFlags::DIRECT]),
         },
+        3 => Syscall::TimerfdCreate {
+            clockid: 1,
+            flags: chance.of(&[OpenFlags::empty(), NONBLOCK]),
+        },
         _ => Syscall::EpollCreate1 {
             flags: EpollCreateFlags::empty(),
+        },
+    }
+}
+
+fn timer_call(chance: &mut Chance) -> Syscall {
+    let fd = fd(chance);
+    match chance.below(6) {
+        0 => Syscall::TimerfdGettime {
+            fd,
+            curr_value: OutPtr::PLENTY,
+        },
+        1 => Syscall::Ioctl {
+            fd,
+            op: request::TFD_IOC_SET_TICKS,
+            arg: IoctlArg::Ticks(Ptr::To(2)),
+        },
+        _ => Syscall::TimerfdSettime {
+            fd,
+            flags: 0,
+            new_value: Ptr::To(Itimerspec {
+                it_interval: Timespec::from(chance.of(&[0, 3_000_000])),
+                it_value: Timespec::from(chance.of(&[0, 5_000_000, 7_000_000])),
+            }),
+            old_value: chance.of(&[OutPtr::NULL, OutPtr::PLENTY]),
         },
     }
 }
@@ -255,7 +283,8 @@ fn call(chance: &mut Chance, mortality: Mortality) -> Syscall {
             timeout,
         },
         26 => Syscall::Close { fd: fd(chance) },
-        27 | 28 => Syscall::Dup { oldfd: fd(chance) },
+        27 => Syscall::Dup { oldfd: fd(chance) },
+        28 => timer_call(chance),
         29 => Syscall::Dup2 {
             oldfd: fd(chance),
             newfd: fd(chance),
@@ -421,11 +450,13 @@ fn invariants_hold(mortality: Mortality, seeds: std::ops::Range<u64>) {
                 }
             }
             if program.chance.one_in(20) {
-                program
-                    .log
-                    .push(format!("the timer of task {} fires", task.0));
-                program.machine.expire(task, &mut ());
-                program.check();
+                let timers: Vec<Timer> = program.machine.timers().collect();
+                if !timers.is_empty() {
+                    let timer = program.chance.of(&timers);
+                    program.log.push(format!("{timer:?} fires"));
+                    program.machine.expire(timer, &mut ());
+                    program.check();
+                }
             }
             if program.chance.one_in(10) {
                 copy.clone_from(&program.machine);
@@ -985,6 +1016,123 @@ fn timers_fire_in_the_order_of_their_deadlines() {
             Answer::Done(0, _)
         ));
     }
+}
+
+/// A timer that fires after so many milliseconds.
+fn make_timer(machine: &mut Machine, value: u64) -> Fd {
+    let (clockid, flags) = (1, NONBLOCK);
+    let fd = make_fd(machine, Syscall::TimerfdCreate { clockid, flags });
+    let settime = Syscall::TimerfdSettime {
+        fd,
+        flags: 0,
+        new_value: Ptr::To(Itimerspec {
+            it_value: Timespec::from(value * 1_000_000),
+            ..Default::default()
+        }),
+        old_value: OutPtr::NULL,
+    };
+    make(machine, settime);
+    fd
+}
+
+#[test]
+fn the_timer_of_a_file_and_that_of_a_sleep_are_in_one_order() {
+    let mut machine = Machine::new();
+    let fd = make_timer(&mut machine, 10);
+    let sleeper = machine.new_thread(TaskId::MAIN);
+    let fds = vec![PollFd {
+        fd,
+        events: EventMask::IN,
+        revents: EventMask::empty(),
+    }];
+    let timeout = Timeout(20);
+    let poll = Syscall::Poll { fds, timeout };
+    assert_eq!(make_as(sleeper, &mut machine, poll), Answer::Blocked);
+    assert!(!machine.may_expire(sleeper));
+    let [timer] = *machine
+        .timers()
+        .filter(|it| machine.may_expire(*it))
+        .collect::<Vec<_>>()
+    else {
+        panic!("one timer comes first");
+    };
+    assert!(machine.expire(timer, &mut ()));
+    assert!(!machine.expire(timer, &mut ()), "it is not periodic");
+    let polled = run_to_the_end(&mut machine, sleeper);
+    assert!(matches!(polled, Answer::Done(1, _)), "{polled:?}");
+    assert_eq!(machine.now, 10_000_000);
+}
+
+#[test]
+fn a_timer_does_not_fire_while_a_queue_on_its_way_is_walked() {
+    let mut machine = Machine::new();
+    let fd = make_timer(&mut machine, 10);
+    let outer = make_fd(
+        &mut machine,
+        Syscall::EpollCreate1 {
+            flags: EpollCreateFlags::empty(),
+        },
+    );
+    let inner = make_fd(
+        &mut machine,
+        Syscall::EpollCreate1 {
+            flags: EpollCreateFlags::empty(),
+        },
+    );
+    add(&mut machine, inner, fd, EpollEvent::new(EventMask::IN, 1));
+    add(
+        &mut machine,
+        outer,
+        inner,
+        EpollEvent::new(EventMask::IN, 2),
+    );
+    let timer = machine.timers().next().expect("it is armed");
+    assert!(machine.may_expire(timer));
+    let op = request::TFD_IOC_SET_TICKS;
+    let arg = IoctlArg::Ticks(Ptr::To(1));
+    let begun = machine.begin(TaskId::MAIN, Syscall::Ioctl { fd, op, arg }, &mut ());
+    assert_eq!(begun.unwrap(), Answer::Blocked);
+    let mut hindered = 0;
+    while machine.step(TaskId::MAIN, &mut ()) == Stepped::Moved {
+        machine.check().unwrap();
+        if !machine.may_expire(timer) {
+            hindered += 1;
+            // The clock waits for it.
+            machine.run_until(1_000_000_000, &mut ());
+            assert_eq!(machine.now, 10_000_000);
+        }
+    }
+    assert!(hindered > 0);
+    machine.run_until(1_000_000_000, &mut ());
+    assert_eq!(machine.now, 1_000_000_000);
+    assert!(machine.timers().next().is_none());
+}
+
+#[test]
+fn equality_sees_how_long_a_timer_has_been_waiting_to_be_asked() {
+    let periodic = |passed: u64| {
+        let mut machine = Machine::new();
+        let (clockid, flags) = (1, NONBLOCK);
+        let fd = make_fd(&mut machine, Syscall::TimerfdCreate { clockid, flags });
+        let settime = Syscall::TimerfdSettime {
+            fd,
+            flags: 0,
+            new_value: Ptr::To(Itimerspec {
+                it_interval: Timespec::from(4_000_000),
+                it_value: Timespec::from(4_000_000),
+            }),
+            old_value: OutPtr::NULL,
+        };
+        make(&mut machine, settime);
+        machine.run_until(passed * 1_000_000, &mut ());
+        let (buf, count) = (OutPtr::PLENTY, 8);
+        let read = Syscall::Read { fd, buf, count };
+        (machine.clone(), make(&mut machine, read))
+    };
+    let ((short, one), (long, three)) = (periodic(5), periodic(13));
+    assert_ne!(short, long);
+    assert_eq!(one, Answer::Done(8, Out::Bytes(Bytes::from_u64(1))));
+    assert_eq!(three, Answer::Done(8, Out::Bytes(Bytes::from_u64(3))));
 }
 
 #[test]

@@ -16,10 +16,10 @@
 //! The walk holds the queue's lock and calls one entry a step: between two entries the rest of the
 //! machine may move on, as it may on Linux, where the walker's processor is only one of many.
 
-use super::Kernel;
 use super::arena::{HeadId, ItemId, WaitId};
 use super::encode::{Encode, Encoder, Number, encode_option, variant_is_number};
 use super::list::{Link, List, Node};
+use super::{Kernel, Machine};
 use crate::abi::{EventMask, TaskId};
 use crate::trace::{Observer, Place, QueueRef, Trace};
 
@@ -161,6 +161,24 @@ impl Walks {
     }
 }
 
+/// Who holds a queue's lock in an interrupt. It lets go of it before anybody could look.
+const INTERRUPT: TaskId = TaskId(u32::MAX);
+
+impl Machine {
+    /// Whether a walk along this queue might have to wait for a lock: its own, or that of an epoll's queue
+    /// which an entry wakes in turn.
+    pub(crate) fn leads_to_a_lock(&self, head: HeadId) -> bool {
+        let head = &self.heads[head];
+        let through = |entry: WaitId| match self.waits[entry].func {
+            WakeFn::EpPollCallback(item) => {
+                self.leads_to_a_lock(self.epolls[self.items[item].ep].poll_wait)
+            }
+            _ => false,
+        };
+        head.lock.is_some() || head.entries.iter(&self.waits).any(through)
+    }
+}
+
 impl<O: Observer> Kernel<'_, O> {
     /// A new entry at the head of the queue or, if exclusive, at its tail (`add_wait_queue`,
     /// `add_wait_queue_exclusive`).
@@ -263,6 +281,16 @@ impl<O: Observer> Kernel<'_, O> {
             nr,
         });
         head.entries.first()
+    }
+
+    /// A wake-up that no task makes: an interrupt does, which nothing on its own processor comes in between of.
+    /// It is made whole here, though on Linux other processors might see it half made.
+    ///
+    /// Preconditions: no queue on its way is locked ([`Machine::leads_to_a_lock`]).
+    pub(crate) fn wake_up_in_interrupt(&mut self, wake: Wake) {
+        let mut walks = Walks::default();
+        self.wake_up(&mut walks, wake);
+        while self.wake_step(INTERRUPT, &mut walks) == Walked::More {}
     }
 
     /// Calls the next entry of the innermost walk (one turn of the loop in `__wake_up_common`).

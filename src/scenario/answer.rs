@@ -217,6 +217,7 @@ fn stored(shown: &Shown, out: &Out, env: &Env) -> Result<bool> {
         (Shown::SigSet(expected), Out::SigSet(stored)) => expected == stored,
         (Shown::SigAction(expected), Out::SigAction(stored)) => expected == stored,
         (Shown::Timespec(expected), Out::Timespec(stored)) => expected == stored,
+        (Shown::Itimerspec(expected), Out::Itimerspec(stored)) => *expected == **stored,
         _ => false,
     })
 }
@@ -386,6 +387,7 @@ fn actual_output(shown: &Shown, answer: &Answer) -> Shown {
         Out::SigSet(set) => Shown::SigSet(*set),
         Out::SigAction(action) => Shown::SigAction(*action),
         Out::Timespec(time) => Shown::Timespec(*time),
+        Out::Itimerspec(timer) => Shown::Itimerspec(**timer),
         Out::None | Out::PollFds(_) | Out::FdSets(_) | Out::Text(_) => match shown {
             Shown::Events { .. } if !failed => Shown::Events {
                 unordered,

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::abi::{EpollParams, Errno, Rlimit, SigAction, SigSet, Timespec, WaitStatus};
+use crate::abi::{EpollParams, Errno, Itimerspec, Rlimit, SigAction, SigSet, Timespec, WaitStatus};
 use crate::backend::Thaw;
 
 use super::closing::Closing;
@@ -208,6 +208,7 @@ pub(super) enum Value {
     FdSet(Vec<Num>),
     /// A pointer to an int.
     Int(Num),
+    Itimerspec(Itimerspec),
     Params(EpollParams),
     Rlimit(Rlimit),
     Slot {
@@ -291,6 +292,7 @@ pub(super) enum Shown {
     SigSet(SigSet),
     SigAction(SigAction),
     Timespec(Timespec),
+    Itimerspec(Itimerspec),
 }
 
 /// What the call is said to return.

@@ -10,9 +10,10 @@ use crate::abi::{
 };
 
 use super::signature::Kind::{
-    Argv, Buffer, Bytes, Choice, Event, Events, Fd, FdSet, Flags, Ignored, Int, IntIn, IntOut, Len,
-    Long, Mode, Null, Only, ParamsIn, ParamsOut, Path, Pid, Pipe, PollFds, Program, RlimitIn,
-    RlimitOut, Same, SigSet, Size, Slot, Status, Timespec, Timeval, Uint, Zero,
+    Argv, Buffer, Bytes, Choice, Event, Events, Fd, FdSet, Flags, Ignored, Int, IntIn, IntOut,
+    ItimerspecIn, ItimerspecOut, Len, Long, Mode, Null, Only, ParamsIn, ParamsOut, Path, Pid, Pipe,
+    PollFds, Program, RlimitIn, RlimitOut, Same, SigSet, Size, Slot, Status, TicksIn, Timespec,
+    Timeval, Uint, Zero,
 };
 use super::signature::{Kind, Param, Returns, Signature};
 use super::words;
@@ -147,6 +148,20 @@ static CALLS: &[Signature] = calls! {
         initval: a.uint(0)?,
         flags: OpenFlags::from_bits_retain(a.bits(1)),
     };
+    timerfd_create(clockid: Choice(&words::CLOCKS), flags: Flags(&words::TIMERFD_FLAGS)) -> Fd =>
+        |a| Syscall::TimerfdCreate {
+            clockid: a.bits(0).cast_signed(),
+            flags: OpenFlags::from_bits_retain(a.bits(1)),
+        };
+    timerfd_settime(fd: Fd, flags: Flags(&words::SETTIME_FLAGS), new_value: ItimerspecIn,
+        old_value: ItimerspecOut) -> Int => |a| Syscall::TimerfdSettime {
+            fd: a.fd(0)?,
+            flags: a.bits(1),
+            new_value: a.itimerspec(2),
+            old_value: a.out(3),
+        };
+    timerfd_gettime(fd: Fd, curr_value: ItimerspecOut) -> Int =>
+        |a| Syscall::TimerfdGettime { fd: a.fd(0)?, curr_value: a.out(1) };
     read(fd: Fd, buf: Bytes, count: Size) -> Int =>
         |a| Syscall::Read { fd: a.fd(0)?, buf: a.out(1), count: a.size(2)? };
     write(fd: Fd, buf: Buffer, count: Len(1)) -> Int =>
@@ -173,6 +188,8 @@ static CALLS: &[Signature] = calls! {
         op: a.bits(1),
         arg: IoctlArg::IntOut(a.out(2)),
     };
+    ioctl [1 = request::TFD_IOC_SET_TICKS] (fd: Fd, op: REQUEST, argp: TicksIn) -> Int =>
+        |a| Syscall::Ioctl { fd: a.fd(0)?, op: a.bits(1), arg: IoctlArg::Ticks(a.ticks(2)?) };
     ioctl [1 = request::EPIOCSPARAMS] (fd: Fd, op: REQUEST, argp: ParamsIn) -> Int =>
         |a| Syscall::Ioctl {
             fd: a.fd(0)?,

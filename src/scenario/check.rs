@@ -269,6 +269,7 @@ impl Checker {
             | Value::Addr(_)
             | Value::Text(_)
             | Value::SigSet(_)
+            | Value::Itimerspec(_)
             | Value::Params(_)
             | Value::Rlimit(_)
             | Value::Fixed => Ok(()),

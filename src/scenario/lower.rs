@@ -1,8 +1,8 @@
 //! From the arguments of a line to those of a [`Syscall`](crate::abi::Syscall): names become numbers.
 
 use crate::abi::{
-    Bytes, EpollEvent, EpollParams, EventMask, Fd, FdSet, OutPtr, PollFd, Ptr, Rlimit, Room,
-    SigSet, Timespec, Timeval,
+    Bytes, EpollEvent, EpollParams, EventMask, Fd, FdSet, Itimerspec, OutPtr, PollFd, Ptr, Rlimit,
+    Room, SigSet, Timespec, Timeval,
 };
 
 use super::ScenarioError;
@@ -168,6 +168,22 @@ impl Args<'_> {
             Value::Addr(addr) => Ptr::Addr(*addr),
             other => wrong(place, other),
         })
+    }
+
+    pub(super) fn ticks(&self, place: usize) -> Result<Ptr<u64>, ScenarioError> {
+        Ok(match &self.args[place].value {
+            Value::Int(num) => Ptr::To(low_u64(self.env.number(num)?)),
+            Value::Addr(addr) => Ptr::Addr(*addr),
+            other => wrong(place, other),
+        })
+    }
+
+    pub(super) fn itimerspec(&self, place: usize) -> Ptr<Itimerspec> {
+        match self.args[place].value {
+            Value::Itimerspec(timer) => Ptr::To(timer),
+            Value::Addr(addr) => Ptr::Addr(addr),
+            ref other => wrong(place, other),
+        }
     }
 
     pub(super) fn params(&self, place: usize) -> Ptr<EpollParams> {

@@ -17,6 +17,8 @@ pub enum Need {
     Userfaultfd,
     /// kcmp(2)
     Kcmp,
+    /// `CONFIG_CHECKPOINT_RESTORE`, for `TFD_IOC_SET_TICKS`.
+    CheckpointRestore,
     /// Writes a machine-wide setting and puts it back; implies [`Need::Root`].
     Sysctl,
 }
@@ -30,6 +32,7 @@ impl fmt::Display for Need {
             Need::Root => f.write_str("root"),
             Need::Userfaultfd => f.write_str("userfaultfd"),
             Need::Kcmp => f.write_str("kcmp"),
+            Need::CheckpointRestore => f.write_str("checkpoint_restore"),
             Need::Sysctl => f.write_str("sysctl"),
         }
     }
@@ -42,6 +45,7 @@ impl Need {
             "root" => return Ok(Need::Root),
             "userfaultfd" => return Ok(Need::Userfaultfd),
             "kcmp" => return Ok(Need::Kcmp),
+            "checkpoint_restore" => return Ok(Need::CheckpointRestore),
             "sysctl" => return Ok(Need::Sysctl),
             _ => {}
         }
@@ -54,11 +58,19 @@ impl Need {
                 _ => Err("write `linux >= 6.15` or `linux < 6.15`".to_owned()),
             };
         }
-        let known = ["root", "userfaultfd", "kcmp", "sysctl"];
+        let known = [
+            "root",
+            "userfaultfd",
+            "kcmp",
+            "checkpoint_restore",
+            "sysctl",
+        ];
         Err(match nearest(text, known) {
             Some(need) => format!("did you mean `{need}`?"),
             None => {
-                "known are linux >= X.Y, linux < X.Y, root, userfaultfd, kcmp and sysctl".to_owned()
+                "known are linux >= X.Y, linux < X.Y, root, userfaultfd, kcmp, checkpoint_restore \
+                     and sysctl"
+                    .to_owned()
             }
         })
     }

@@ -197,6 +197,7 @@ fn write_arg(f: &mut fmt::Formatter<'_>, arg: &Arg, kind: Kind, call: &Call) -> 
         Value::PollFds(entries) => write_poll_entries(f, entries, "events"),
         Value::FdSet(fds) => write_fd_set(f, fds),
         Value::Int(num) => write!(f, "[{num}]"),
+        Value::Itimerspec(timer) => timer.fmt(f),
         Value::Params(params) => params.fmt(f),
         Value::Rlimit(limit) => limit.fmt(f),
         Value::Slot { efd, tfd, toff } => write!(f, "{{efd={efd}, tfd={tfd}, toff={toff}}}"),
@@ -345,6 +346,7 @@ fn write_output(f: &mut fmt::Formatter<'_>, output: &Output, form: Form) -> fmt:
         Shown::SigSet(set) => set.fmt(f),
         Shown::SigAction(action) => action.fmt(f),
         Shown::Timespec(time) => time.fmt(f),
+        Shown::Itimerspec(timer) => timer.fmt(f),
     }
 }
 

@@ -88,6 +88,9 @@ pub(super) enum Kind {
     Buffer,
     Path,
     IntIn,
+    /// A pointer to a 64-bit number.
+    TicksIn,
+    ItimerspecIn,
     ParamsIn,
     RlimitIn,
     /// The third argument of kcmp(2) with `KCMP_EPOLL_TFD`.
@@ -102,6 +105,7 @@ pub(super) enum Kind {
     Bytes,
     Pipe,
     IntOut,
+    ItimerspecOut,
     ParamsOut,
     Status,
     RlimitOut,
@@ -116,6 +120,7 @@ impl Kind {
                 | Kind::Bytes
                 | Kind::Pipe
                 | Kind::IntOut
+                | Kind::ItimerspecOut
                 | Kind::ParamsOut
                 | Kind::Status
                 | Kind::RlimitOut

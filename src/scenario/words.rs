@@ -173,6 +173,37 @@ flags!(
     ]
 );
 
+choices!(
+    CLOCKS,
+    "a clock",
+    "CLOCK_???",
+    [
+        (0, "CLOCK_REALTIME"),
+        (1, "CLOCK_MONOTONIC"),
+        (2, "CLOCK_PROCESS_CPUTIME_ID"),
+        (3, "CLOCK_THREAD_CPUTIME_ID"),
+        (4, "CLOCK_MONOTONIC_RAW"),
+        (5, "CLOCK_REALTIME_COARSE"),
+        (6, "CLOCK_MONOTONIC_COARSE"),
+        (7, "CLOCK_BOOTTIME"),
+        (8, "CLOCK_REALTIME_ALARM"),
+        (9, "CLOCK_BOOTTIME_ALARM"),
+        (11, "CLOCK_TAI"),
+    ]
+);
+
+flags!(
+    TIMERFD_FLAGS,
+    "a flag of timerfd_create",
+    [(0o2000000, "TFD_CLOEXEC"), (0o4000, "TFD_NONBLOCK")]
+);
+
+flags!(
+    SETTIME_FLAGS,
+    "a flag of timerfd_settime",
+    [(1, "TFD_TIMER_ABSTIME"), (2, "TFD_TIMER_CANCEL_ON_SET")]
+);
+
 flags!(
     CLOSE_RANGE_FLAGS,
     "a flag of close_range",
@@ -216,6 +247,7 @@ const REQUEST_TABLE: &[Word] = &[
     (request::FIONREAD, "FIONREAD"),
     (request::EPIOCSPARAMS, "EPIOCSPARAMS"),
     (request::EPIOCGPARAMS, "EPIOCGPARAMS"),
+    (request::TFD_IOC_SET_TICKS, "TFD_IOC_SET_TICKS"),
     (request::TCGETS, "TCGETS"),
 ];
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::Shared;
 use crate::abi::{
-    Answer, EpollEvent, Errno, EventMask, Events, Fd, OpenFlags, Out, OutPtr, Ptr, Room, Syscall,
-    TaskId, Timeout, Timespec, WaitStatus,
+    Answer, EpollEvent, Errno, EventMask, Events, Fd, Itimerspec, OpenFlags, Out, OutPtr, Ptr,
+    Room, Syscall, TaskId, Timeout, Timespec, WaitStatus,
 };
 use crate::backend::{Backend, Thaw, Thread};
 use crate::model::Machine;
@@ -156,6 +156,38 @@ fn no_timeout_is_early() {
         });
         for (_, sleeper) in sleepers {
             sleeper.join().unwrap();
+        }
+        check(&kernel);
+    });
+}
+
+#[test]
+fn a_timer_fires_while_everybody_sleeps_and_never_early() {
+    in_time(|| {
+        let mut kernel = Shared::new();
+        let mut t = Thread::main(&mut kernel);
+        let epoll = t.epoll_create1(Default::default()).unwrap();
+        let (clockid, flags) = (1, OpenFlags::NONBLOCK);
+        let (fd, _) = t.call(Syscall::TimerfdCreate { clockid, flags }).unwrap();
+        let fd = Fd(i32::try_from(fd).unwrap());
+        let event = EpollEvent::new(EventMask::IN | EventMask::ET, 7);
+        t.epoll_add(epoll, fd, event).unwrap();
+        let (waiters, told) = start_waiters(&mut kernel, epoll, 3);
+        for waiter in waiters.into_iter().rev() {
+            let begin = Instant::now();
+            let settime = Syscall::TimerfdSettime {
+                fd,
+                flags: 0,
+                new_value: Ptr::To(Itimerspec {
+                    it_value: Timespec::from(15_000_000),
+                    ..Default::default()
+                }),
+                old_value: OutPtr::NULL,
+            };
+            Thread::main(&mut kernel).call(settime).unwrap();
+            let event = EpollEvent::new(EventMask::IN, 7);
+            assert_eq!(told.recv().unwrap(), (waiter, vec![event].into()));
+            assert!(begin.elapsed() >= Duration::from_millis(15), "early");
         }
         check(&kernel);
     });

@@ -138,6 +138,8 @@ pub enum Trace {
     Frozen { task: TaskId },
     /// A sleeper's deadline passed.
     Timeout { task: TaskId },
+    /// The timer of a timerfd fired.
+    Expire(FileRef),
     /// The last reference to a file is gone (`__fput`).
     Release(FileRef),
     /// `send_signal`: what became of a signal to this task, or to its process.
@@ -332,6 +334,7 @@ impl fmt::Display for Trace {
             Trace::Restart { task } => {
                 write!(f, "task {} makes its call again", task.0)
             }
+            Trace::Expire(file) => write!(f, "timerfd_tmrproc: the timer of {file} fires"),
             Trace::Release(file) => write!(f, "__fput: last reference to {file}"),
             Trace::Wrong(variant) => write!(f, "unlike Linux: --{variant}"),
         }

@@ -218,7 +218,9 @@ fn named_kinds(file: &Source) -> Vec<String> {
         .take_while(|(line, _)| *line < first_test_line || tests == file.code.len())
         .filter(|(_, word)| {
             let word = word.to_lowercase();
-            ["pipe", "eventfd"].iter().any(|kind| word.contains(kind))
+            ["pipe", "eventfd", "timerfd"]
+                .iter()
+                .any(|kind| word.contains(kind))
         })
         .map(|(line, word)| {
             file.at(

@@ -7,12 +7,14 @@ mod eventfd;
 mod ops;
 mod pipe;
 mod plain;
+mod timerfd;
 mod transfer;
 
 pub(crate) use eventfd::EventFd;
 pub(crate) use ops::{Caller, FileOps, Kind, PollHeads};
 pub(crate) use pipe::{Pipe, PipeEnd, PipeResize};
 pub(crate) use plain::Plain;
+pub(crate) use timerfd::{SetTicks, TimerFd};
 pub(crate) use transfer::{Transfer, Wakes, What};
 
 use super::Machine;

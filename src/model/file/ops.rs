@@ -21,6 +21,9 @@
 //! 4. A system call that makes one (`syscall/create.rs`).
 //! 5. `encode_state`, for all that a later call could notice. It is asked for by the compiler, like the rest.
 //!
+//! One in which something happens that no task does, as a timer fires, is [`timerfd`](super::timerfd). Its
+//! event is a transition of the machine's own: see [`clock`](crate::model::clock).
+//!
 //! No other part of the model knows a kind by name, but for epoll files, which are asked by a scan.
 
 use super::eventfd::EventFd;
@@ -28,7 +31,7 @@ use super::pipe::PipeEnd;
 use super::plain::Plain;
 use super::transfer::{Attempt, Io, Wakes, What};
 use crate::abi::{Bytes, Errno, EventMask, IoctlArg, Out, OutPtr, Ptr, TaskId};
-use crate::model::arena::{EpId, FileId, HeadId};
+use crate::model::arena::{EpId, FileId, HeadId, TimerFdId};
 use crate::model::encode::Encoder;
 use crate::model::{Kernel, Machine};
 use crate::trace::Observer;
@@ -259,4 +262,6 @@ kinds! {
     EventPoll(EpId) = 2;
     /// One end of a pipe.
     Pipe(PipeEnd) = 3;
+    /// timerfd_create(2)
+    TimerFd(TimerFdId) = 4;
 }

@@ -23,7 +23,7 @@ use super::call::Steps;
 use super::eventpoll::{Deadline, EpollCtl, EpollWait};
 use super::file::{FileOps, Kind, Transfer};
 use crate::abi::{
-    Answer, Bytes, Errno, FcntlCmd, Fd, Out, OutPtr, Ptr, Room, Syscall, TaskId, Timespec,
+    Answer, Bytes, Errno, FcntlCmd, Fd, IoctlArg, Out, OutPtr, Ptr, Room, Syscall, TaskId, Timespec,
 };
 use crate::backend::LabError;
 use crate::trace::Observer;
@@ -164,8 +164,27 @@ impl<O: Observer> Kernel<'_, O> {
                 flags,
                 ..
             } => answer_fd(self.openat(task, dirfd, &pathname, flags)?),
+            Syscall::TimerfdCreate { clockid, flags } => {
+                answer_fd(self.timerfd_create(task, clockid, flags)?)
+            }
+            Syscall::TimerfdSettime {
+                fd,
+                flags,
+                new_value,
+                old_value,
+            } => answer_out(self.timerfd_settime(task, fd, flags, new_value, old_value)),
+            Syscall::TimerfdGettime { fd, curr_value } => {
+                answer_out(self.timerfd_gettime(task, fd, curr_value))
+            }
             Syscall::Lseek { fd, offset, whence } => answer(self.lseek(task, fd, offset, whence)),
-            Syscall::Ioctl { fd, op, arg } => answer_out(self.ioctl(task, fd, op, arg)),
+            Syscall::Ioctl { fd, op, arg } => {
+                if let IoctlArg::Ticks(ticks) = arg
+                    && let Some(begun) = self.begin_set_ticks(task, fd, ticks)
+                {
+                    return self.go(task, begun);
+                }
+                answer_out(self.ioctl(task, fd, op, arg))
+            }
             Syscall::Close { fd } => {
                 let begun = self.close(task, fd);
                 self.go(task, begun)?

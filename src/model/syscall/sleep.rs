@@ -2,6 +2,7 @@
 
 use super::super::Kernel;
 use super::super::call::{Flow, Held, Steps};
+use super::super::clock::Clock;
 use super::super::encode::{Encode, Encoder, Number, variant_is_number};
 use super::super::eventpoll::Deadline;
 use super::super::signal::restart::{ERESTART_RESTARTBLOCK, ERESTARTNOHAND};
@@ -68,7 +69,7 @@ impl<O: Observer> Kernel<'_, O> {
         Ok(Sleep::new(What::Time { left: rem }, Deadline::At(deadline)))
     }
 
-    /// clock_nanosleep(2). Every clock of the machine shows the same.
+    /// clock_nanosleep(2)
     pub(super) fn begin_clock_nanosleep(
         &self,
         clockid: i32,
@@ -76,9 +77,11 @@ impl<O: Observer> Kernel<'_, O> {
         req: Ptr<Timespec>,
         rem: OutPtr,
     ) -> Result<Result<Sleep, Errno>, LabError> {
-        match clockid {
-            // CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_TAI
-            0 | 1 | 7 | 11 => {}
+        let clock = match clockid {
+            // CLOCK_REALTIME, CLOCK_TAI
+            0 | 11 => Clock::Realtime,
+            // CLOCK_MONOTONIC, CLOCK_BOOTTIME
+            1 | 7 => Clock::Monotonic,
             // CLOCK_MONOTONIC_RAW and the coarse ones can be read, but nobody can sleep by them.
             4..=6 => return Ok(Err(Errno::EOPNOTSUPP)),
             2 | 3 | 8 | 9 => {
@@ -90,11 +93,14 @@ impl<O: Observer> Kernel<'_, O> {
                 return Err(LabError::new("the lab has no clocks of its own"));
             }
             _ => return Ok(Err(Errno::EINVAL)),
-        }
+        };
         if flags & ABSTIME == 0 {
             return Ok(self.begin_nanosleep(req, rem));
         }
-        Ok(nanoseconds(req).map(|at| Sleep::new(What::AbsoluteTime, Deadline::At(at))))
+        Ok(nanoseconds(req).map(|time| {
+            let at = time.saturating_sub(clock.start());
+            Sleep::new(What::AbsoluteTime, Deadline::At(at))
+        }))
     }
 
     /// rt_sigsuspend(2)

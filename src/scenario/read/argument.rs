@@ -9,8 +9,8 @@ use super::number::{
 };
 use super::output::read_output;
 use super::structure::{
-    Torn, read_event, read_fd_list, read_int_cell, read_params, read_poll_entries, read_rlimit,
-    read_sigset, read_slot, read_time,
+    Torn, read_event, read_fd_list, read_int_cell, read_itimerspec, read_params, read_poll_entries,
+    read_rlimit, read_sigset, read_slot, read_time,
 };
 use super::text::{read_argv, read_path, read_program, read_text};
 
@@ -90,7 +90,9 @@ pub(super) fn read_pointer(c: &mut Cursor<'_>, kind: Kind) -> Result<Value> {
         Kind::Timeval => read_time(c, "tv_usec"),
         Kind::FdSet => read_fd_list(c).map(Value::FdSet),
         Kind::Buffer => read_text(c).map(Value::Text),
-        Kind::IntIn => read_int_cell(c).map(Value::Int),
+        Kind::IntIn => read_int_cell(c, Kind::Int).map(Value::Int),
+        Kind::TicksIn => read_int_cell(c, Kind::Size).map(Value::Int),
+        Kind::ItimerspecIn => read_itimerspec(c).map(Value::Itimerspec),
         Kind::ParamsIn => read_params(c).map(Value::Params),
         Kind::RlimitIn => read_rlimit(c).map(Value::Rlimit),
         _ => Err(c.unexpected("`NULL`")),

@@ -9,7 +9,9 @@ use crate::scenario::signature::Kind;
 use crate::scenario::words;
 
 use super::number::{MAPPABLE, read_address, read_bits, read_num};
-use super::structure::{Torn, read_event, read_int_cell, read_list, read_params, read_rlimit};
+use super::structure::{
+    Torn, read_event, read_int_cell, read_itimerspec, read_list, read_params, read_rlimit,
+};
 use super::text::read_text;
 
 type Result<T> = std::result::Result<T, ScenarioError>;
@@ -72,7 +74,8 @@ pub(super) fn read_output(c: &mut Cursor<'_>, kind: Kind) -> Result<Output> {
             Shown::Pipe(read_end, write_end)
         }
         Kind::Bytes => Shown::Bytes(read_text(c)?),
-        Kind::IntOut => Shown::Int(read_int_cell(c)?),
+        Kind::IntOut => Shown::Int(read_int_cell(c, Kind::Int)?),
+        Kind::ItimerspecOut => Shown::Itimerspec(read_itimerspec(c)?),
         Kind::ParamsOut => Shown::Params(read_params(c)?),
         Kind::Status => Shown::Status(read_status(c)?),
         _ => Shown::Rlimit(read_rlimit(c)?),

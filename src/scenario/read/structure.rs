@@ -1,6 +1,6 @@
 //! What pointers lead to: structures, arrays and sets.
 
-use crate::abi::{EpollParams, Rlimit};
+use crate::abi::{EpollParams, Itimerspec, Rlimit, Timespec};
 use crate::scenario::ScenarioError;
 use crate::scenario::ast::{Event, Num, PollEntry, Value};
 use crate::scenario::cursor::Cursor;
@@ -160,9 +160,40 @@ pub(super) fn read_time(c: &mut Cursor<'_>, rest: &str) -> Result<Value> {
     Ok(Value::Time(sec, rest))
 }
 
-pub(super) fn read_int_cell(c: &mut Cursor<'_>) -> Result<Num> {
+/// `{it_interval={tv_sec=0, tv_nsec=0}, it_value={tv_sec=1, tv_nsec=0}}`
+pub(super) fn read_itimerspec(c: &mut Cursor<'_>) -> Result<Itimerspec> {
+    c.expect("{")?;
+    expect_field(c, "it_interval")?;
+    let it_interval = read_timespec(c)?;
+    c.expect(",")?;
+    expect_field(c, "it_value")?;
+    let it_value = read_timespec(c)?;
+    c.expect("}")?;
+    Ok(Itimerspec {
+        it_interval,
+        it_value,
+    })
+}
+
+/// A time without names in it.
+fn read_timespec(c: &mut Cursor<'_>) -> Result<Timespec> {
+    let mut field = |opening: &str, name: &str| {
+        c.expect(opening)?;
+        expect_field(c, name)?;
+        match c.number()? {
+            Some((number, _)) => Ok(low_u64(number).cast_signed()),
+            None => Err(c.unexpected("a number")),
+        }
+    };
+    let tv_sec = field("{", "tv_sec")?;
+    let tv_nsec = field(",", "tv_nsec")?;
+    c.expect("}")?;
+    Ok(Timespec { tv_sec, tv_nsec })
+}
+
+pub(super) fn read_int_cell(c: &mut Cursor<'_>, kind: Kind) -> Result<Num> {
     c.expect("[")?;
-    let num = read_num(c, Kind::Int, "the int pointed to")?;
+    let num = read_num(c, kind, "the number pointed to")?;
     c.expect("]")?;
     Ok(num)
 }
