@@ -7,7 +7,8 @@
 //! The order of the entries is that in which the handlers began. Told is the order in which the signals were
 //! delivered, and that differs when several are delivered at once: the kernel puts one frame on top of the other
 //! before any handler runs, and then the last one runs first. A handler can see that: what it interrupted
-//! stands at the handler's very first instruction. [`insert`] turns the order around again.
+//! stands at the handler's very first instruction. [`order_by_delivery`] turns the order
+//! around again.
 
 use std::sync::atomic::Ordering::SeqCst;
 
