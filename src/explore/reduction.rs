@@ -31,8 +31,8 @@ pub(super) struct Reducer {
 impl Reducer {
     pub(super) fn new(world: &World<'_>, reduction: Reduction) -> Reducer {
         let mut constant = Resources::ALL_SHARED;
-        // One that breaks later does so by a call that is not a quiet one.
-        if world.start.has_broken_pipe() {
+        // A pipe that breaks later does so by a call that is not a quiet one.
+        if world.start.may_raise_signals() {
             constant = constant.without(Resources::SIGNALS);
         }
         let calls = world.programs.iter().flat_map(|steps| &steps.calls);

@@ -163,42 +163,51 @@ impl Machine {
         Some(call.footprint(self, task))
     }
 
-    /// Where what a file holds is kept. Not that of an epoll.
-    pub(super) fn content(&self, file: FileId) -> Resources {
+    /// Where what a file holds is kept, and nothing else that its operations look at; `None` of an epoll, and
+    /// of kinds of which nothing has been claimed so far.
+    fn content(&self, file: FileId) -> Option<Resources> {
         match &self.files[file].kind {
-            Kind::Pipe(end) => Resources::pipe(end.pipe),
-            _ => Resources::file(file),
+            Kind::Pipe(end) => Some(Resources::pipe(end.pipe)),
+            Kind::EventFd(_) | Kind::Plain(_) => Some(Resources::file(file)),
+            _ => None,
         }
     }
 
-    /// What asking a file looks at (`vfs_poll`); an epoll has to be asked in several steps.
+    /// What asking a file looks at (`vfs_poll`).
     pub(super) fn asking(&self, file: FileId) -> Footprint {
-        if self.files[file].epoll().is_some() {
-            return Footprint::EVERYTHING;
+        match self.content(file) {
+            Some(content) => Footprint::reads(content).and_reads(Resources::DESCRIPTORS),
+            None => Footprint::EVERYTHING,
         }
-        Footprint::reads(self.content(file)).and_reads(Resources::DESCRIPTORS)
-    }
-
-    /// Whether there is a pipe that nobody reads: who writes into it gets SIGPIPE, which concerns everybody.
-    pub fn has_broken_pipe(&self) -> bool {
-        let mut pipes = self.pipes.live().into_iter();
-        pipes.any(|pipe| self.pipes[pipe].readers == 0)
     }
 
     /// A read or write, as far as it goes under the file's lock.
     pub(super) fn transferring(&self, file: FileId) -> Footprint {
-        if let Kind::Pipe(end) = &self.files[file].kind
-            && self.pipes[end.pipe].readers == 0
-        {
+        let Some(content) = self.content(file).filter(|_| !self.may_raise(file)) else {
             return Footprint::EVERYTHING;
-        }
+        };
         let heads = self.files[file].kind.queues(self).into_iter().flatten();
         let queues = heads.fold(Resources::NONE, |all, head| {
             all.with(Resources::queue(head))
         });
-        Footprint::writes(self.content(file).with(queues))
+        Footprint::writes(content.with(queues))
             .and_reads(Resources::SIGNALS)
             .may_end()
+    }
+
+    /// Whether a write may raise a signal: SIGPIPE, where nobody reads. An epoll takes no writes.
+    fn may_raise(&self, file: FileId) -> bool {
+        match &self.files[file].kind {
+            Kind::Pipe(end) => self.pipes[end.pipe].readers == 0,
+            Kind::EventPoll(_) => false,
+            _ => self.content(file).is_none(),
+        }
+    }
+
+    /// Whether there is a file of which a write may raise a signal, which concerns everybody.
+    pub fn may_raise_signals(&self) -> bool {
+        let mut files = self.files.live().into_iter();
+        files.any(|file| self.may_raise(file))
     }
 
     /// What is ready of that for which `task` sleeps in epoll_wait(2), as text. Of nested epolls nothing.
