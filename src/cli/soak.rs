@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::terminal::{BAD, FAINT, GOOD, complain, outln, styled};
+use super::terminal::{BAD, FAINT, GOOD, outln, remark, styled};
 use crate::backend::{Backend, LabError};
 use crate::explore::{Exploration, Observation, Observed, Outside};
 use crate::scenario::{Scenario, ScenarioError, Soak};
@@ -28,7 +28,7 @@ pub(super) fn soak(scenario: &Scenario, seeds: Range<u64>) -> Result<Soak, Scena
     });
     progress.finish_and_clear();
     if stop.load(Ordering::Relaxed) {
-        complain(format_args!("interrupted; this is what was seen so far"));
+        remark(format_args!("interrupted: this is what was seen so far"));
     }
     soak
 }

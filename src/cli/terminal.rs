@@ -45,6 +45,12 @@ pub(super) fn complain(text: Arguments<'_>) {
     let _ = writeln!(anstream::stderr(), "epoll-lab: {label}: {text}");
 }
 
+/// Writes `epoll-lab: ...` to standard error.
+pub(super) fn remark(text: Arguments<'_>) {
+    // Nor about this.
+    let _ = writeln!(anstream::stderr(), "epoll-lab: {text}");
+}
+
 /// Shows a mistake in a scenario where it stands, as a compiler would.
 pub(super) fn point_at(path: &str, text: &str, error: &ScenarioError) {
     let span = error.span().start..error.span().end;
