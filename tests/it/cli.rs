@@ -312,6 +312,32 @@ fn races_say_how_often_each_outcome_came_about() {
     assert_eq!(observed["outside"].as_array().map(Vec::len), Some(0));
 }
 
+/// A model that is wrong has to be told by the first race.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[test]
+fn an_outcome_that_is_not_possible_is_shown_with_what_is_nearest() {
+    let races = ["explore", "--on", "both", "--runs", "4", "--no-edges", "-"];
+    let output = Lab::new(&races).input(EITHER).differs();
+    for part in [
+        " in 4 runs on Linux ",
+        " and is in no interleaving\n",
+        "\n  nearest is outcome 1, where it is\n",
+        "\n  --runs 1 --seed ",
+    ] {
+        assert!(output.contains(part), "no {part:?} in {output}");
+    }
+}
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[test]
+fn run_shows_the_outcomes_and_that_races_keep_to_them() {
+    let output = Lab::new(&["run", "-"]).input(EITHER).succeeds();
+    assert!(output.starts_with("outcome 1\n"), "{output}");
+    assert!(output.contains("\n# raced: 30 runs on Linux "), "{output}");
+    assert!(output.contains("\n# model and Linux "), "{output}");
+    assert!(output.ends_with(" agree\n"), "{output}");
+}
+
 #[test]
 fn races_are_asked_for_with_on_both() {
     for wrong in [&["--runs", "5"][..], &["--seed", "5"], &["--on", "kernel"]] {
