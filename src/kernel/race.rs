@@ -208,7 +208,8 @@ impl Linux {
         Ok(())
     }
 
-    /// Waits until nothing will happen any more by itself.
+    /// Waits until nothing will happen any more by itself, and ends the race for everybody at once: what one
+    /// of them has to be asked then must not let another one go on.
     fn until_over(&mut self) -> Result<(), LabError> {
         let header = self.board.header();
         let mut before = header.news.load(SeqCst);
@@ -222,6 +223,11 @@ impl Linux {
             before = now;
         }
         self.until_rest(None)?;
+        for (_, entry) in self.tasks.iter() {
+            if matches!(entry.doing, Doing::Racing(_)) {
+                self.board.control(entry.slot).cut.store(1, SeqCst);
+            }
+        }
         self.skip_all_timeouts();
         Ok(())
     }
@@ -243,9 +249,7 @@ impl Linux {
         let Doing::Racing(heat) = std::mem::replace(&mut entry.doing, Doing::Nothing) else {
             return Err(unable(task, "did not come back from a race"));
         };
-        let control = self.board.control(slot);
-        control.cut.store(1, SeqCst);
-        let place = control.place();
+        let place = self.board.control(slot).place();
         let mut fates = Vec::new();
         for (index, leg) in heat.legs.into_iter().enumerate() {
             fates.push(match place {
@@ -311,6 +315,7 @@ impl Course {
     }
 }
 
+/// Mostly a short one, and now and then about as long as one of these timeouts.
 fn pause(dice: &mut Dice, timeouts: &[Duration]) -> Duration {
     let some_time = log_uniform(dice, LONGEST);
     if dice.below(4) > 0 {
