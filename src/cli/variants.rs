@@ -59,6 +59,10 @@ const FIRST: &[(Variant, &str)] = &[
         "a-stale-file-not-met-keeps-its-place",
     ),
     (
+        Variant::NoRecheckBeforeSleep,
+        "a-wake-up-between-the-look-and-the-sleep-is-not-lost",
+    ),
+    (
         Variant::NoChainedWake,
         "a-level-triggered-file-nobody-drains-wakes-every-thread",
     ),

@@ -3,6 +3,10 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use epoll_lab::explore::{Checks, Explorer};
+use epoll_lab::model::Variant;
+use epoll_lab::scenario::{Scenario, library};
+
 const README: &str = include_str!("../../README.md");
 
 /// The text of the first block of this language behind `from`.
@@ -70,4 +74,26 @@ fn the_exploration_is_that_of_the_scenario() {
     };
     let shown = block("`explore` shows an order", "text");
     assert_eq!(without_rate(&printed), without_rate(shown));
+}
+
+/// As a release build explores it: with debug assertions the invariants are checked in every state, and the
+/// search ends where the first of them breaks.
+#[test]
+fn the_lost_wake_up_is_found() {
+    let shown = block("`explore --no-recheck-before-sleep`", "text");
+    let name = "a-wake-up-between-the-look-and-the-sleep-is-not-lost";
+    let entry = library().into_iter().find(|entry| entry.name == name);
+    let scenario = Scenario::parse(entry.expect("it is there").text).expect("it is readable");
+    let explorer = Explorer::new()
+        .variants(Variant::NoRecheckBeforeSleep.into())
+        .checks(Checks::AtRest);
+    let explored = explorer.explore(&scenario).expect("it can be explored");
+    let problem = explored.problems.iter().find(|it| it.span.is_some());
+    let problem = problem.expect("a line is contradicted");
+    let mut found = format!("{}\n", problem.message);
+    for detail in &problem.details {
+        found.push_str(&format!("  {detail}\n"));
+    }
+    found.push_str(&format!("  by schedule  {}\n", problem.schedule));
+    assert_eq!(found, shown);
 }

@@ -181,7 +181,7 @@ fn every_snapshot_belongs_to_a_scenario() {
             trace.into_iter().chain([transcript_name(name)])
         })
         // The tables that tests/it/explore.rs and tests/it/variants.rs make.
-        .chain(["explored.counts".to_owned(), "variants".to_owned()])
+        .chain(["explored.counts", "variants", "variants.schedules"].map(str::to_owned))
         .map(|name| format!("{name}.snap"))
         .collect();
     let folder = fs::read_dir(snapshots()).expect("snapshots/ is readable");
