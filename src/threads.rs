@@ -67,12 +67,15 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use crate::abi::{Answer, Syscall, TaskId};
+use crate::abi::{Answer, SigInfo, Syscall, TaskId};
 use crate::backend::{Backend, LabError, Thaw};
 use crate::model::{Machine, Stepped};
 use crate::trace::{Observer, Recorder, State, Trace};
 
 /// A handle to a machine that threads share. Clone it for each thread.
+///
+/// A handler that a signal runs is noted for [`Backend::take_handled`], and a call that it interrupts fails
+/// with `EINTR` in its thread. A stopped task makes no new call: that is a [`LabError`], and no wait.
 ///
 /// As a [`Backend`] it is one for programs: [`submit`](Backend::submit) returns when the call is over, so
 /// there is never anything to settle or to finish. Forked processes work too; a child is a task that some
@@ -228,6 +231,10 @@ impl<O: Observer + Send + 'static> Backend for Shared<O> {
         let mut inside = self.lab.inside.lock();
         inside.check()?;
         inside.machine.spawn(task)
+    }
+
+    fn take_handled(&mut self) -> Vec<(TaskId, SigInfo)> {
+        self.lab.inside.lock().machine.take_handled()
     }
 
     fn thaw(&mut self, task: TaskId, page: Thaw) -> Result<(), LabError> {

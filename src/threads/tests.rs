@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::Shared;
 use crate::abi::{
     Answer, EpollEvent, Errno, EventMask, Events, Fd, Itimerspec, OpenFlags, Out, OutPtr, Ptr,
-    Room, Syscall, TaskId, Timeout, Timespec, WaitStatus,
+    Room, SigAction, SigHandler, Signal, Syscall, TaskId, Timeout, Timespec, WaitStatus,
 };
 use crate::backend::{Backend, Thaw, Thread};
 use crate::model::Machine;
@@ -335,6 +335,39 @@ fn the_end_of_a_process_reaches_its_sleeping_and_its_idle_threads() {
         let (pid, options) = (-1, 0);
         let wait = kernel.submit(TaskId::MAIN, Syscall::Wait4 { pid, options });
         assert_eq!(wait.unwrap().result(), Some(Ok(child)));
+        check(&kernel);
+    });
+}
+
+#[test]
+fn a_signal_interrupts_the_thread_that_it_is_for_and_reaches_an_idle_one() {
+    in_time(|| {
+        let mut kernel = Shared::new();
+        let (epoll, _) = watch(&mut Thread::main(&mut kernel), EventMask::IN);
+        let sig = Signal::SIGUSR1;
+        let handler = SigAction {
+            handler: SigHandler::Handle,
+            ..Default::default()
+        };
+        let sigaction = Syscall::RtSigaction {
+            sig,
+            act: Ptr::To(handler),
+            oldact: OutPtr::NULL,
+            sigsetsize: 8,
+        };
+        Thread::main(&mut kernel).call(sigaction).unwrap();
+        let (sleeping, sleeper) = start(&mut kernel, move |t| t.epoll_wait(epoll, 8, -1));
+        until_asleep(&kernel, sleeping);
+        let idle = kernel.spawn(TaskId::MAIN).unwrap();
+        for target in [sleeping, idle] {
+            let (tgid, tid) = (TaskId::MAIN.pid(), target.pid());
+            let tgkill = Syscall::Tgkill { tgid, tid, sig };
+            Thread::main(&mut kernel).call(tgkill).unwrap();
+        }
+        assert_eq!(sleeper.join().unwrap(), Err(Errno::EINTR));
+        let mut handled: Vec<_> = kernel.take_handled().into_iter().map(|it| it.0).collect();
+        handled.sort();
+        assert_eq!(handled, [sleeping, idle]);
         check(&kernel);
     });
 }
