@@ -6,10 +6,13 @@
 
 use std::time::Duration;
 
-use crate::abi::{EpollParams, Errno, Itimerspec, Rlimit, SigAction, SigSet, Timespec, WaitStatus};
+use crate::abi::{
+    EpollParams, Errno, Itimerspec, Ptr, Rlimit, SigAction, SigSet, Timespec, WaitStatus,
+};
 use crate::backend::Thaw;
 
 use super::closing::Closing;
+use super::handled::Handled;
 use super::signature::Signature;
 use super::{Header, Span};
 
@@ -59,11 +62,12 @@ impl Line {
         self.span
     }
 
-    /// Whether something is to happen: a call, a thaw, time that passes, the end of a call.
+    /// Whether something is to happen: a call, a thaw, time that passes, the end of a call, the run of a
+    /// handler.
     pub fn is_action(&self) -> bool {
         matches!(
             self.kind,
-            LineKind::Call(_) | LineKind::Pass(_) | LineKind::Thaw { .. }
+            LineKind::Call(_) | LineKind::Pass(_) | LineKind::Thaw { .. } | LineKind::Handled(_)
         )
     }
 
@@ -96,6 +100,8 @@ pub(super) enum LineKind {
     /// `+10ms` alone.
     Pass(Duration),
     Call(Box<Call>),
+    /// The program's handler of a signal runs.
+    Handled(Handled),
     Thaw {
         task: Name,
         page: Thaw,
@@ -178,6 +184,16 @@ pub(super) struct Name {
     pub(super) span: Span,
 }
 
+impl Name {
+    /// A word that stands in no text.
+    pub(super) fn new(text: &str) -> Name {
+        Name {
+            text: text.into(),
+            span: Span::default(),
+        }
+    }
+}
+
 /// A number, or a name that has one at run time.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Num {
@@ -201,7 +217,10 @@ pub(super) enum Value {
     Addr(u64),
     Text(Text),
     Event(Event),
-    SigSet(u64),
+    SigSet(SigSet),
+    SigAction(SigAction),
+    /// The last argument of pselect6: a mask, or the address of one, and its size.
+    SigPack(Ptr<SigSet>, u64),
     /// Seconds and what remains of them.
     Time(Num, Num),
     PollFds(Vec<PollEntry>),

@@ -5,15 +5,15 @@
 //! value of that earlier one.
 
 use crate::abi::{
-    CtlOp, EpollCreateFlags, FcntlCmd, FdFlags, IoctlArg, OpenFlags, Ptr, Select, Signal, Syscall,
+    CtlOp, EpollCreateFlags, FcntlCmd, FdFlags, IoctlArg, OpenFlags, Select, SigmaskHow, Syscall,
     Timeout, request,
 };
 
 use super::signature::Kind::{
     Argv, Buffer, Bytes, Choice, Event, Events, Fd, FdSet, Flags, Ignored, Int, IntIn, IntOut,
     ItimerspecIn, ItimerspecOut, Len, Long, Mode, Null, Only, ParamsIn, ParamsOut, Path, Pid, Pipe,
-    PollFds, Program, RlimitIn, RlimitOut, Same, SigSet, Size, Slot, Status, TicksIn, Timespec,
-    Timeval, Uint, Zero,
+    PollFds, Program, RlimitIn, RlimitOut, Same, SigAction, SigActionOut, SigPack, SigSet,
+    SigSetOut, Size, Slot, Status, TicksIn, Timespec, TimespecOut, Timeval, Uint, Zero,
 };
 use super::signature::{Kind, Param, Returns, Signature};
 use super::words;
@@ -73,6 +73,7 @@ mod f {
 
 const COMMAND: Kind = Choice(&words::FCNTL_COMMANDS);
 const REQUEST: Kind = Choice(&words::REQUESTS);
+const SIGNAL: Kind = Choice(&words::SIGNALS);
 const KCMP_TYPE: Kind = Choice(&words::KCMP_TYPES);
 
 /// A selector value that no row has: the row is for all that is left.
@@ -126,7 +127,7 @@ static CALLS: &[Signature] = calls! {
             timeout: a.timeval(4)?,
         }));
     pselect6(nfds: Int, readfds: FdSet, writefds: FdSet, exceptfds: FdSet, timeout: Timespec,
-        sigmask: Null) -> Sets => |a| Syscall::Pselect6 {
+        sigmask: SigPack) -> Sets => |a| Syscall::Pselect6 {
             select: Box::new(Select {
                 nfds: a.int(0)?,
                 readfds: a.fd_set(1)?,
@@ -134,8 +135,15 @@ static CALLS: &[Signature] = calls! {
                 exceptfds: a.fd_set(3)?,
                 timeout: a.optional_timespec(4)?,
             }),
-            sigmask: Ptr::NULL,
-            sigsetsize: 0,
+            sigmask: a.sigpack(5).0,
+            sigsetsize: a.sigpack(5).1,
+        };
+    ppoll(fds: PollFds, nfds: Len(0), timeout: Timespec, sigmask: SigSet, sigsetsize: Size) -> Poll =>
+        |a| Syscall::Ppoll {
+            fds: a.poll_fds(0)?,
+            timeout: a.optional_timespec(2)?,
+            sigmask: a.sigset(3),
+            sigsetsize: a.size(4)?,
         };
 
     pipe(pipefd: Pipe) -> Int => |a| Syscall::Pipe { pipefd: a.out(0) };
@@ -255,10 +263,40 @@ static CALLS: &[Signature] = calls! {
     exit_group(status: Int) -> Never => |a| Syscall::ExitGroup { status: a.int(0)? };
     wait4(pid: Pid, wstatus: Status, options: Flags(&words::WAIT_FLAGS), rusage: Null) -> Pid =>
         |a| Syscall::Wait4 { pid: a.pid(0)?, options: a.bits(2).cast_signed() };
-    kill(pid: Pid, sig: Only(&words::SIGNALS, 9)) -> Int => |a| Syscall::Kill {
-        pid: a.pid(0)?,
-        sig: Signal::SIGKILL,
-    };
+    kill(pid: Pid, sig: SIGNAL) -> Int =>
+        |a| Syscall::Kill { pid: a.pid(0)?, sig: a.signal(1) };
+    tgkill(tgid: Pid, tid: Pid, sig: SIGNAL) -> Int =>
+        |a| Syscall::Tgkill { tgid: a.pid(0)?, tid: a.pid(1)?, sig: a.signal(2) };
+    tkill(tid: Pid, sig: SIGNAL) -> Int =>
+        |a| Syscall::Tkill { tid: a.pid(0)?, sig: a.signal(1) };
+    rt_sigaction(sig: SIGNAL, act: SigAction, oldact: SigActionOut, sigsetsize: Size) -> Int =>
+        |a| Syscall::RtSigaction {
+            sig: a.signal(0),
+            act: a.sigaction(1),
+            oldact: a.out(2),
+            sigsetsize: a.size(3)?,
+        };
+    rt_sigprocmask(how: Choice(&words::SIGMASK_HOW), set: SigSet, oldset: SigSetOut,
+        sigsetsize: Size) -> Int => |a| Syscall::RtSigprocmask {
+            how: SigmaskHow(a.bits(0).cast_signed()),
+            set: a.sigset(1),
+            oldset: a.out(2),
+            sigsetsize: a.size(3)?,
+        };
+    rt_sigpending(set: SigSetOut, sigsetsize: Size) -> Int =>
+        |a| Syscall::RtSigpending { set: a.out(0), sigsetsize: a.size(1)? };
+    rt_sigsuspend(mask: SigSet, sigsetsize: Size) -> Int =>
+        |a| Syscall::RtSigsuspend { mask: a.sigset(0), sigsetsize: a.size(1)? };
+    pause() -> Int => |a| { let _ = a; Syscall::Pause };
+    nanosleep(req: Timespec, rem: TimespecOut) -> Int =>
+        |a| Syscall::Nanosleep { req: a.timespec(0)?, rem: a.out(1) };
+    clock_nanosleep(clockid: Choice(&words::CLOCKS), flags: Flags(&words::TIMER_FLAGS), req: Timespec,
+        rem: TimespecOut) -> Int => |a| Syscall::ClockNanosleep {
+            clockid: a.bits(0).cast_signed(),
+            flags: a.bits(1).cast_signed(),
+            req: a.timespec(2)?,
+            rem: a.out(3),
+        };
     prlimit64(pid: Zero, resource: Only(&words::RESOURCES, 7), new_limit: RlimitIn,
         old_limit: RlimitOut) -> Int => |a| Syscall::PrlimitNofile { new_limit: a.rlimit(2) };
     setresuid(ruid: Uint, euid: Same(0), suid: Same(0)) -> Int =>

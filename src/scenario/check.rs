@@ -11,6 +11,7 @@ use super::ast::{
 };
 use super::closing::{Closing, Result as Became};
 use super::env::unbound;
+use super::handled::Handled;
 use super::parallel::{Part, may_stand};
 use super::read::arguments;
 use super::read::check_name;
@@ -104,11 +105,28 @@ impl Checker {
                     acted = true;
                     self.count(line.span, rounds)
                 }
+                LineKind::Handled(_) if !acted => {
+                    let message = "a handler runs for what a line does, and here is none before it";
+                    Err(ScenarioError::new(line.span, message, "sent by whom?").help(
+                        "it follows the call that sent the signal, or the resumed line that it ended",
+                    ))
+                }
+                LineKind::Handled(handled) => self.handled(handled),
                 LineKind::Blank | LineKind::Comment(_) | LineKind::Note(_) => Ok(()),
             };
             if let Err(error) = result {
                 self.errors.push(error);
             }
+        }
+    }
+
+    fn handled(&mut self, handled: &Handled) -> Result<()> {
+        if let Some(task) = &handled.task {
+            self.task(task)?;
+        }
+        match &handled.pid {
+            Some(Num::Name(name)) => self.task(name),
+            _ => Ok(()),
         }
     }
 
@@ -270,6 +288,8 @@ impl Checker {
             | Value::Text(_)
             | Value::SigSet(_)
             | Value::Itimerspec(_)
+            | Value::SigAction(_)
+            | Value::SigPack(..)
             | Value::Params(_)
             | Value::Rlimit(_)
             | Value::Fixed => Ok(()),

@@ -103,10 +103,7 @@ impl Env {
 }
 
 fn named(name: &str) -> Num {
-    Num::Name(Name {
-        text: name.into(),
-        span: Default::default(),
-    })
+    Num::Name(Name::new(name))
 }
 
 pub(super) fn unbound(name: &Name) -> ScenarioError {

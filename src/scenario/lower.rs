@@ -2,7 +2,7 @@
 
 use crate::abi::{
     Bytes, EpollEvent, EpollParams, EventMask, Fd, FdSet, Itimerspec, OutPtr, PollFd, Ptr, Rlimit,
-    Room, SigSet, Timespec, Timeval,
+    Room, SigAction, SigSet, Signal, Timespec, Timeval,
 };
 
 use super::ScenarioError;
@@ -76,8 +76,28 @@ impl Args<'_> {
 
     pub(super) fn sigset(&self, place: usize) -> Ptr<SigSet> {
         match self.args[place].value {
-            Value::SigSet(bits) => Ptr::To(SigSet(bits)),
+            Value::SigSet(set) => Ptr::To(set),
             Value::Addr(addr) => Ptr::Addr(addr),
+            ref other => wrong(place, other),
+        }
+    }
+
+    pub(super) fn signal(&self, place: usize) -> Signal {
+        Signal(self.bits(place).cast_signed())
+    }
+
+    pub(super) fn sigaction(&self, place: usize) -> Ptr<SigAction> {
+        match self.args[place].value {
+            Value::SigAction(action) => Ptr::To(action),
+            Value::Addr(addr) => Ptr::Addr(addr),
+            ref other => wrong(place, other),
+        }
+    }
+
+    pub(super) fn sigpack(&self, place: usize) -> (Ptr<SigSet>, u64) {
+        match self.args[place].value {
+            Value::SigPack(mask, size) => (mask, size),
+            Value::Addr(_) => (Ptr::NULL, 0),
             ref other => wrong(place, other),
         }
     }

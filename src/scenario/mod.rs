@@ -28,6 +28,7 @@ mod cursor;
 mod diff;
 mod env;
 mod error;
+mod handled;
 mod header;
 #[cfg(feature = "library")]
 mod library;

@@ -78,6 +78,10 @@ pub(super) fn may_stand(line: &Line, part: Part) -> Result<()> {
             "only in a parallel block a call may sleep for good",
             "ended by what?",
         ),
+        (Part::Block | Part::Behind, LineKind::Handled(_)) => refuse(
+            "in a parallel block and behind it handlers run unseen",
+            "not here",
+        ),
         (Part::Block, LineKind::Call(call)) => in_block(call, line.span),
         (Part::Behind, LineKind::Call(call)) => match call.form {
             Form::Plain => Ok(()),

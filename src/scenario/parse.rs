@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::ast::{Call, Form, Line, LineKind, Name, Parallel, Repeat, Scenario, Shown};
 use super::cursor::Cursor;
+use super::handled::read_handled;
 use super::header::{is_directive, is_unseen};
 use super::read::{
     check_name, complete, read_call, read_closing, read_comment, read_expectation, read_task,
@@ -309,8 +310,20 @@ impl<'t> Parser<'t> {
         if time.is_none() {
             time = read_time(c)?;
         }
-        if c.sees("+++") || c.sees("---") {
+        if c.sees("+++") {
             return Ok(Read::Line(LineKind::Note(c.until(&[]).into())));
+        }
+        if c.sees("---") {
+            if time.is_some() {
+                let message = "time cannot pass here";
+                return Err(ScenarioError::new(
+                    c.since(start),
+                    message,
+                    "not in front of a handler",
+                )
+                .help("let it pass on a line of its own, above"));
+            }
+            return read_handled(c, task).map(Read::Line);
         }
         if let (Some(time), None) = (time, &task)
             && (c.is_at_end() || c.sees("#"))
@@ -339,6 +352,11 @@ impl<'t> Parser<'t> {
                 c.expect("{")?;
                 let opened = Opened::Parallel;
                 Ok(Read::Open { opened, at: span })
+            }
+            // Where a handler returns to its program: nothing that the lab does not know.
+            "rt_sigreturn" => {
+                let rest = c.until(&[]);
+                Ok(Read::Line(LineKind::Note(format!("{word}{rest}").into())))
             }
             "repeat" if !c.sees("(") && !c.sees("=") => {
                 if task.is_some() || time.is_some() {

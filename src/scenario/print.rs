@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 use std::time::Duration;
 
-use crate::abi::{Bytes, EpollEvent, EventMask};
+use crate::abi::{Bytes, EpollEvent, EventMask, Ptr};
 use crate::backend::Thaw;
 
 use super::ast::{
@@ -85,6 +85,7 @@ impl Display for Line {
             LineKind::Note(text) => f.write_str(text)?,
             LineKind::Pass(time) => write_time(f, *time)?,
             LineKind::Call(call) => call.fmt(f)?,
+            LineKind::Handled(handled) => handled.fmt(f)?,
             LineKind::Thaw {
                 task,
                 page: Thaw::Writable,
@@ -185,7 +186,17 @@ fn write_arg(f: &mut fmt::Formatter<'_>, arg: &Arg, kind: Kind, call: &Call) -> 
         Value::Addr(addr) => write!(f, "{addr:#x}"),
         Value::Text(text) => write_text(f, text),
         Value::Event(event) => write_event(f, event),
-        Value::SigSet(bits) => write_sigset(f, *bits),
+        Value::SigSet(set) => set.fmt(f),
+        Value::SigAction(action) => action.fmt(f),
+        Value::SigPack(mask, size) => {
+            f.write_str("{sigmask=")?;
+            match mask {
+                Ptr::To(set) => set.fmt(f)?,
+                Ptr::Addr(0) => f.write_str("NULL")?,
+                Ptr::Addr(addr) => write!(f, "{addr:#x}")?,
+            }
+            write!(f, ", sigsetsize={size}}}")
+        }
         Value::Time(sec, rest) => {
             let field = if matches!(kind, Kind::Timeval) {
                 "tv_usec"
@@ -276,21 +287,6 @@ pub(super) fn write_events(
 ) -> fmt::Result {
     f.write_str(if unordered { "unordered " } else { "" })?;
     write_list(f, events, ", ", write_event)
-}
-
-fn write_sigset(f: &mut fmt::Formatter<'_>, bits: u64) -> fmt::Result {
-    // As strace does: of a set that holds most signals, those are shown that it lacks.
-    let negated = bits.count_ones() > u64::BITS * 2 / 3;
-    f.write_str(if negated { "~[" } else { "[" })?;
-    let shown = if negated { !bits } else { bits };
-    let mut blank = "";
-    for bit in 0..u64::BITS {
-        if shown >> bit & 1 == 1 {
-            write!(f, "{blank}{}", words::signal_name(bit + 1))?;
-            blank = " ";
-        }
-    }
-    f.write_str("]")
 }
 
 fn write_list<T>(

@@ -1,19 +1,23 @@
 //! Runs a scenario on a kernel and compares line by line.
 //!
 //! What a line did is known when everything has happened that it set off: after each line the runner
-//! lets the kernel settle, and holds the calls that ended against the resumed lines that follow. A
+//! lets the kernel settle, and holds the calls that ended against the resumed lines that follow, and the
+//! handlers that ran against the lines that announce them. A
 //! line that deviates is a [`Failure`] and the run goes on, as long as it still makes sense to: without
 //! the descriptor that a name should have got, or when a task is asleep that should make a call, it stops.
 
 use std::collections::HashMap;
 
-use crate::abi::{Answer, Out, TaskId};
+use crate::abi::{Answer, Errno, Out, SigInfo, TaskId};
 use crate::backend::{Backend, LabError};
 use crate::trace::{State, Trace};
 
 use super::answer::{Fill, Part, Verdict, filled, judge};
-use super::ast::{Call, Expect, Form, Line, LineKind, Num, Output, Repeat, Scenario, Shown};
+use super::ast::{
+    Call, Expect, Form, Line, LineKind, Name, Num, Output, Place, Repeat, Scenario, Shown,
+};
 use super::env::Env;
+use super::handled::Handled;
 use super::lower::Args;
 use super::signature::Returns;
 use super::{ScenarioError, Span};
@@ -78,7 +82,7 @@ pub struct Outcome {
     pub actual: String,
     /// The line with a missing result filled in, and otherwise as written.
     pub recorded: String,
-    /// Lines that would have to follow it: calls that ended and no line says so.
+    /// Lines that would have to follow it: calls that ended and handlers that ran, and no line says so.
     pub extra: Vec<String>,
     /// What went on inside, up to the next line that does something.
     pub trace: Vec<Trace>,
@@ -171,7 +175,10 @@ impl<'s, 'b> Runner<'s, 'b> {
             index += 1;
             self.deviated = false;
             let ended = match &line.kind {
-                LineKind::Blank | LineKind::Comment(_) | LineKind::Note(_) => continue,
+                LineKind::Blank
+                | LineKind::Comment(_)
+                | LineKind::Note(_)
+                | LineKind::Handled(_) => continue,
                 LineKind::Parallel(_) | LineKind::Closing(_) => {
                     let message = "a parallel block is explored, and not run as one";
                     return Err(ScenarioError::new(line.span, message, "all at once"));
@@ -347,9 +354,14 @@ impl<'s, 'b> Runner<'s, 'b> {
     /// Lets everything happen that the line set off, and holds it against the resumed lines behind it.
     fn settle(&mut self, line: &Line, resumed: &'s [Line], mut ended: Ended) -> Result<()> {
         ended.append(&mut self.backend.settle().map_err(lab(line))?);
-        for resumed in resumed {
-            if let LineKind::Call(call) = &resumed.kind {
-                self.resume(resumed, call, &mut ended)?;
+        let mut handled = self.backend.take_handled();
+        for line in resumed {
+            match &line.kind {
+                LineKind::Call(call) => self.resume(line, call, &mut ended)?,
+                LineKind::Handled(expected) => {
+                    self.handle(line, expected, &mut handled, &ended)?;
+                }
+                _ => {}
             }
         }
         for (task, answer) in ended {
@@ -370,7 +382,74 @@ impl<'s, 'b> Runner<'s, 'b> {
                 self.run.outcomes[index].extra.push(text);
             }
         }
+        for (task, info) in handled {
+            let name = self.env.name_task(task).map(str::to_owned);
+            let whose = name.as_deref().unwrap_or("the first task");
+            let message = format!(
+                "the handler of {} ran in {whose}, which no line says",
+                info.signo
+            );
+            let text = Handled::of(name.as_deref().map(Name::new), &info, &self.env).to_string();
+            if self.fail(line, &message, &text)
+                && let Ok(index) = self.find(line)
+            {
+                self.run.outcomes[index].extra.push(text);
+            }
+        }
         self.keep_trace(line);
+        Ok(())
+    }
+
+    /// Holds the next run of a handler in the task of the line against the line.
+    fn handle(
+        &mut self,
+        line: &Line,
+        expected: &Handled,
+        handled: &mut Vec<(TaskId, SigInfo)>,
+        ended: &Ended,
+    ) -> Result<()> {
+        let task = match &expected.task {
+            Some(name) => self.env.task(&name.text),
+            None => Some(TaskId::MAIN),
+        };
+        // What a signal ends with EINTR has ended before the handler runs.
+        let interrupted = ended.iter().any(|(woken, answer)| {
+            Some(*woken) == task && matches!(answer, Answer::Failed(Errno::EINTR, _))
+        });
+        let index = handled.iter().position(|(taker, _)| Some(*taker) == task);
+        let (agrees, texts) = match index {
+            Some(index) => {
+                let (_, info) = handled.remove(index);
+                let actual = Handled::of(expected.task.clone(), &info, &self.env).to_string();
+                let agrees = expected.agrees(&info, &self.env)?;
+                let written = line.call_text();
+                let transcript = if agrees {
+                    written.clone()
+                } else {
+                    actual.clone()
+                };
+                if !agrees {
+                    self.fail(
+                        line,
+                        "another handler ran, or was told something else",
+                        &actual,
+                    );
+                } else if interrupted {
+                    let message = "the call that this handler interrupts ends on a line before it";
+                    self.fail(line, message, &actual);
+                }
+                (agrees && !interrupted, [transcript, actual, written])
+            }
+            None => {
+                let message = format!("no handler of {} ran here", expected.signo);
+                let text = format!("# {message}");
+                self.fail(line, &message, &text);
+                (false, [text.clone(), text, line.call_text()])
+            }
+        };
+        if !agrees || self.is_first() {
+            self.keep(line, agrees, || texts);
+        }
         Ok(())
     }
 
@@ -509,10 +588,11 @@ impl<'s, 'b> Runner<'s, 'b> {
     }
 
     fn count(&mut self, line: &Line) {
-        let LineKind::Call(call) = &line.kind else {
-            return;
-        };
-        self.run.counts.add(call);
+        match &line.kind {
+            LineKind::Call(call) => self.run.counts.add(call),
+            LineKind::Handled(_) => self.run.counts.asserted += 1,
+            _ => {}
+        }
     }
 }
 
@@ -534,7 +614,11 @@ impl Counts {
         } else {
             self.asserted += 1;
         }
-        match call.output().map(|output| &output.shown) {
+        // A pointer that is not given leaves nothing open.
+        let output = call
+            .output()
+            .filter(|output| !matches!(output.place, Place::Addr(_)));
+        match output.map(|output| &output.shown) {
             Some(Shown::Open) if matches!(call.expect, Expect::Value(..)) => self.open += 1,
             Some(Shown::Events {
                 unordered: true, ..
@@ -555,12 +639,14 @@ impl Line {
     }
 }
 
-/// How many lines from here on belong to the one before: the resumed ones and what stands between.
+/// How many lines from here on belong to the one before: the resumed ones, the runs of handlers, and what
+/// stands between.
 fn following(lines: &[Line]) -> usize {
     let mut belong = 0;
     for (index, line) in lines.iter().enumerate() {
         match &line.kind {
             LineKind::Call(call) if call.form == Form::Resumed => belong = index + 1,
+            LineKind::Handled(_) => belong = index + 1,
             LineKind::Blank | LineKind::Comment(_) | LineKind::Note(_) => {}
             _ => break,
         }

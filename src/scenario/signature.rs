@@ -80,6 +80,9 @@ pub(super) enum Kind {
     Only(&'static Words, u32),
     Event,
     SigSet,
+    SigAction,
+    /// The last argument of pselect6.
+    SigPack,
     Timespec,
     Timeval,
     PollFds,
@@ -109,6 +112,9 @@ pub(super) enum Kind {
     ParamsOut,
     Status,
     RlimitOut,
+    SigSetOut,
+    SigActionOut,
+    TimespecOut,
 }
 
 impl Kind {
@@ -124,6 +130,9 @@ impl Kind {
                 | Kind::ParamsOut
                 | Kind::Status
                 | Kind::RlimitOut
+                | Kind::SigSetOut
+                | Kind::SigActionOut
+                | Kind::TimespecOut
         )
     }
 }

@@ -72,8 +72,11 @@ fn passages<'r>(scenario: &Scenario, run: &'r Run, view: View) -> Vec<Passage<'r
         let mut is_resumed = false;
         let (line, texts) = match step {
             Step::Line(line) => {
-                is_resumed =
-                    matches!(&line.kind, LineKind::Call(call) if call.form == Form::Resumed);
+                is_resumed = match &line.kind {
+                    LineKind::Call(call) => call.form == Form::Resumed,
+                    LineKind::Handled(_) => true,
+                    _ => false,
+                };
                 if let LineKind::Repeat(repeat) = &line.kind {
                     (line.number, brace(repeat, run, &line.call_text()))
                 } else if line.is_action() {

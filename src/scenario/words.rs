@@ -1,6 +1,8 @@
 //! The constants of the manual pages: one table for each argument that takes them.
 
-use crate::abi::{CtlOp, EpollCreateFlags, EventMask, FdFlags, OpenFlags, request};
+use crate::abi::{
+    CtlOp, EpollCreateFlags, EventMask, FdFlags, OpenFlags, SaFlags, Signal, request,
+};
 
 /// The words that may stand for the bits of one kind of argument.
 ///
@@ -276,35 +278,30 @@ choices!(
     [(7, "RLIMIT_NOFILE")]
 );
 
+/// strace's names of signals.
+pub(super) static SIGNALS: Words = Words {
+    what: "a signal",
+    find: |name| Signal::from_name(name).map(|signal| signal.0.cast_unsigned()),
+    print: |bits| Signal(bits.cast_signed()).to_string(),
+    all: || Signal::names().map(str::to_owned).collect(),
+};
+
+pub(super) static SA_FLAGS: Words = Words {
+    what: "a flag of sigaction",
+    find: |name| find_bit(name, SA_FLAGS.print),
+    print: |bits| SaFlags::from_bits_retain(bits).to_string(),
+    all: || spelled_bits(SA_FLAGS.print),
+};
+
 choices!(
-    /// The signals with a name, by number; [`signal_name`] adds the real-time ones.
-    SIGNALS, "a signal", "SIG_???", [
-    (1, "SIGHUP"), (2, "SIGINT"), (3, "SIGQUIT"), (4, "SIGILL"), (5, "SIGTRAP"),
-    (6, "SIGABRT"), (7, "SIGBUS"), (8, "SIGFPE"), (9, "SIGKILL"), (10, "SIGUSR1"),
-    (11, "SIGSEGV"), (12, "SIGUSR2"), (13, "SIGPIPE"), (14, "SIGALRM"), (15, "SIGTERM"),
-    (16, "SIGSTKFLT"), (17, "SIGCHLD"), (18, "SIGCONT"), (19, "SIGSTOP"), (20, "SIGTSTP"),
-    (21, "SIGTTIN"), (22, "SIGTTOU"), (23, "SIGURG"), (24, "SIGXCPU"), (25, "SIGXFSZ"),
-    (26, "SIGVTALRM"), (27, "SIGPROF"), (28, "SIGWINCH"), (29, "SIGIO"), (30, "SIGPWR"),
-    (31, "SIGSYS"), (32, "SIGRTMIN"),
-]);
+    SIGMASK_HOW,
+    "a way to change the mask",
+    "SIG_???",
+    [(0, "SIG_BLOCK"), (1, "SIG_UNBLOCK"), (2, "SIG_SETMASK")]
+);
 
-/// As strace prints a member of a signal set: `USR1`, `RT_3`.
-pub(super) fn signal_name(signal: u32) -> String {
-    match signal {
-        1..=32 => (SIGNALS.print)(signal).split_off(3),
-        _ => format!("RT_{}", signal.saturating_sub(32)),
-    }
-}
-
-/// The number of a member of a signal set, with or without `SIG`.
-pub(super) fn signal_number(name: &str) -> Option<u32> {
-    let short = name.strip_prefix("SIG").unwrap_or(name);
-    match short.strip_prefix("RT_") {
-        Some(index) => index
-            .parse()
-            .ok()
-            .filter(|index| (1..=32).contains(index))
-            .map(|i: u32| 32 + i),
-        None => (SIGNALS.find)(&format!("SIG{short}")),
-    }
-}
+flags!(
+    TIMER_FLAGS,
+    "a flag of clock_nanosleep",
+    [(1, "TIMER_ABSTIME")]
+);

@@ -8,9 +8,10 @@ use super::number::{
     MAPPABLE, read_address, read_choice, read_flags, read_num, read_only, read_zero,
 };
 use super::output::read_output;
+use super::signal::{read_sigaction, read_sigpack, read_sigset};
 use super::structure::{
     Torn, read_event, read_fd_list, read_int_cell, read_itimerspec, read_params, read_poll_entries,
-    read_rlimit, read_sigset, read_slot, read_time,
+    read_rlimit, read_slot, read_time,
 };
 use super::text::{read_argv, read_path, read_program, read_text};
 
@@ -70,7 +71,7 @@ pub(super) fn read_pointer(c: &mut Cursor<'_>, kind: Kind) -> Result<Value> {
         // select(2), pselect6(2) and prlimit(2) have no place for a pointer that leads nowhere.
         let null_only = matches!(
             kind,
-            Kind::FdSet | Kind::Null | Kind::RlimitIn | Kind::Timeval
+            Kind::FdSet | Kind::Null | Kind::RlimitIn | Kind::SigPack | Kind::Timeval
         );
         if (null_only && addr != 0) || MAPPABLE.contains(&addr) {
             let message = format!("{addr:#x} is not an address that the lab can pass here");
@@ -85,7 +86,9 @@ pub(super) fn read_pointer(c: &mut Cursor<'_>, kind: Kind) -> Result<Value> {
     }
     match kind {
         Kind::Event => read_event(c, Torn::No).map(Value::Event),
-        Kind::SigSet => read_sigset(c),
+        Kind::SigSet => read_sigset(c).map(Value::SigSet),
+        Kind::SigAction => read_sigaction(c).map(Value::SigAction),
+        Kind::SigPack => read_sigpack(c),
         Kind::Timespec => read_time(c, "tv_nsec"),
         Kind::Timeval => read_time(c, "tv_usec"),
         Kind::FdSet => read_fd_list(c).map(Value::FdSet),

@@ -11,10 +11,11 @@ mod number;
 mod output;
 mod prefix;
 mod result;
+mod signal;
 mod structure;
 mod text;
 
 pub(super) use call::{arguments, complete, read_call, read_expectation};
 pub(super) use closing::{read_closing, read_unseen};
-pub(super) use number::check_name;
+pub(super) use number::{check_name, field, read_num};
 pub(super) use prefix::{read_comment, read_task, read_thaw, read_time};

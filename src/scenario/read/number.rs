@@ -18,7 +18,7 @@ pub(super) fn read_address(c: &mut Cursor<'_>) -> Result<Option<u64>> {
     Ok(c.number()?.map(|(number, _)| low_u64(number)))
 }
 
-pub(super) fn read_num(c: &mut Cursor<'_>, kind: Kind, what: &str) -> Result<Num> {
+pub(in crate::scenario) fn read_num(c: &mut Cursor<'_>, kind: Kind, what: &str) -> Result<Num> {
     if let Some((number, span)) = c.number()? {
         return in_range(number, span, kind, what).map(Num::Lit);
     }
@@ -133,6 +133,15 @@ pub(super) fn read_only(c: &mut Cursor<'_>, words: &Words, only: u32) -> Result<
 pub(super) fn named_num(c: &mut Cursor<'_>, field: &str, kind: Kind) -> Result<Num> {
     expect_field(c, field)?;
     read_num(c, kind, field)
+}
+
+/// `si_pid=`: the name of a field, whichever comes.
+pub(in crate::scenario) fn field<'t>(c: &mut Cursor<'t>) -> Result<(&'t str, Span)> {
+    let Some(field) = c.ident() else {
+        return Err(c.unexpected("the name of a field"));
+    };
+    c.expect("=")?;
+    Ok(field)
 }
 
 pub(super) fn expect_field(c: &mut Cursor<'_>, field: &str) -> Result<()> {

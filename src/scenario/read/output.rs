@@ -9,8 +9,10 @@ use crate::scenario::signature::Kind;
 use crate::scenario::words;
 
 use super::number::{MAPPABLE, read_address, read_bits, read_num};
+use super::signal::{read_sigaction, read_sigset};
 use super::structure::{
     Torn, read_event, read_int_cell, read_itimerspec, read_list, read_params, read_rlimit,
+    read_timespec,
 };
 use super::text::read_text;
 
@@ -78,6 +80,9 @@ pub(super) fn read_output(c: &mut Cursor<'_>, kind: Kind) -> Result<Output> {
         Kind::ItimerspecOut => Shown::Itimerspec(read_itimerspec(c)?),
         Kind::ParamsOut => Shown::Params(read_params(c)?),
         Kind::Status => Shown::Status(read_status(c)?),
+        Kind::SigSetOut => Shown::SigSet(read_sigset(c)?),
+        Kind::SigActionOut => Shown::SigAction(read_sigaction(c)?),
+        Kind::TimespecOut => Shown::Timespec(read_timespec(c)?),
         _ => Shown::Rlimit(read_rlimit(c)?),
     };
     Ok(Output { place, shown })
@@ -122,16 +127,30 @@ pub(super) fn read_place(c: &mut Cursor<'_>) -> Result<Place> {
 pub(super) fn read_status(c: &mut Cursor<'_>) -> Result<WaitStatus> {
     c.expect("[")?;
     c.expect("{")?;
-    let exited = c.eat_word("WIFEXITED");
-    if !exited && !c.eat_word("WIFSIGNALED") {
-        return Err(c.unexpected("`WIFEXITED(s)` or `WIFSIGNALED(s)`"));
-    }
+    let Some((test, span)) = c.ident() else {
+        return Err(c.unexpected("`WIFEXITED(s)` or another test of the status"));
+    };
     c.expect("(s)")?;
+    let detail = match test {
+        "WIFEXITED" => "WEXITSTATUS",
+        "WIFSIGNALED" => "WTERMSIG",
+        "WIFSTOPPED" => "WSTOPSIG",
+        "WIFCONTINUED" => {
+            c.expect("}")?;
+            c.expect("]")?;
+            return Ok(WaitStatus::Continued);
+        }
+        _ => {
+            let tests = ["WIFEXITED", "WIFSIGNALED", "WIFSTOPPED", "WIFCONTINUED"];
+            let message = format!("`{test}` is no test of a status");
+            return Err(ScenarioError::new(span, message, "unknown").meant(test, tests));
+        }
+    };
     c.expect("&&")?;
-    c.expect(if exited { "WEXITSTATUS" } else { "WTERMSIG" })?;
+    c.expect(detail)?;
     c.expect("(s)")?;
     c.expect("==")?;
-    let number = if exited {
+    let number = if test == "WIFEXITED" {
         match c.number()? {
             Some((number, _)) => low_u32(number),
             None => return Err(c.unexpected("a number")),
@@ -142,9 +161,9 @@ pub(super) fn read_status(c: &mut Cursor<'_>) -> Result<WaitStatus> {
     c.expect("}")?;
     c.expect("]")?;
     let number = number.cast_signed();
-    Ok(if exited {
-        WaitStatus::Exited(number)
-    } else {
-        WaitStatus::Signaled(Signal(number))
+    Ok(match test {
+        "WIFEXITED" => WaitStatus::Exited(number),
+        "WIFSIGNALED" => WaitStatus::Signaled(Signal(number)),
+        _ => WaitStatus::Stopped(Signal(number)),
     })
 }

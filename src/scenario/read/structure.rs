@@ -133,24 +133,6 @@ pub(super) fn read_poll_entries(c: &mut Cursor<'_>, mask: &str) -> Result<Vec<Po
     })
 }
 
-pub(super) fn read_sigset(c: &mut Cursor<'_>) -> Result<Value> {
-    let negated = c.eat("~");
-    let bits = read_list(c, |c| {
-        let Some((word, span)) = c.ident() else {
-            return Err(c.unexpected("a signal"));
-        };
-        let signal = words::signal_number(word).ok_or_else(|| {
-            let all = (words::SIGNALS.all)();
-            ScenarioError::new(span, format!("`{word}` is not a signal"), "unknown signal")
-                .meant(word, all.iter().map(|name| &name[3..]))
-        })?;
-        Ok(1_u64 << (signal - 1))
-    })?
-    .into_iter()
-    .fold(0, |set, bit| set | bit);
-    Ok(Value::SigSet(if negated { !bits } else { bits }))
-}
-
 pub(super) fn read_time(c: &mut Cursor<'_>, rest: &str) -> Result<Value> {
     c.expect("{")?;
     let sec = named_num(c, "tv_sec", Kind::Long)?;
@@ -176,7 +158,7 @@ pub(super) fn read_itimerspec(c: &mut Cursor<'_>) -> Result<Itimerspec> {
 }
 
 /// A time without names in it.
-fn read_timespec(c: &mut Cursor<'_>) -> Result<Timespec> {
+pub(super) fn read_timespec(c: &mut Cursor<'_>) -> Result<Timespec> {
     let mut field = |opening: &str, name: &str| {
         c.expect(opening)?;
         expect_field(c, name)?;

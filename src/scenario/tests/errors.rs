@@ -93,6 +93,42 @@ fn syntax_errors_point_at_what_was_not_expected() {
 }
 
 #[test]
+fn signals_are_explained() {
+    assert_error(
+        "kill(1, SIGUSR3) = 0",
+        "1:9: `SIGUSR3` is not a signal [unknown constant] (did you mean `SIGUSR1`?)",
+    );
+    assert_error(
+        "rt_sigprocmask(SIG_BLOCK, [USR7], NULL, 8)",
+        "1:28: `USR7` is not a signal [unknown signal] (did you mean `USR1`?)",
+    );
+    assert_error(
+        "rt_sigaction(SIGUSR1, {sa_handler=SIG_INGN, sa_mask=[], sa_flags=0}, NULL, 8)",
+        "1:35: `SIG_INGN` is no handler [unknown] (there are SIG_DFL, SIG_IGN and `handler`, which notes that it runs)",
+    );
+    assert_error(
+        "--- SIGUSR1 {...} ---",
+        "1:1: a handler runs for what a line does, and here is none before it [sent by whom?] (it follows the call that sent the signal, or the resumed line that it ended)",
+    );
+    assert_error(
+        "kill(1, SIGUSR1)\n--- SIGUSR1 {si_signo=SIGUSR2, ...} ---",
+        "2:14: the line is about SIGUSR1, and this about another [two signals]",
+    );
+    assert_error(
+        "kill(1, SIGUSR1)\n[A] --- SIGUSR1 {...} ---",
+        "2:2: no task is called `A` yet [unknown task]",
+    );
+    assert_error(
+        "kill(1, SIGUSR1)\n+1ms --- SIGUSR1 {...} ---",
+        "2:1: time cannot pass here [not in front of a handler] (let it pass on a line of its own, above)",
+    );
+    assert_error(
+        "wait4(-1, [{WIFEXISTED(s)}], 0, NULL)",
+        "1:13: `WIFEXISTED` is no test of a status [unknown] (did you mean `WIFEXITED`?)",
+    );
+}
+
+#[test]
 fn memory_that_the_lab_cannot_choose_is_refused() {
     assert_error(
         "wait4(-1, 0xffff800000000000, 0, NULL)",

@@ -71,6 +71,8 @@ C = fork()
 kill(C, SIGKILL) = 0
 wait4(C, [{WIFSIGNALED(s) && WTERMSIG(s) == SIGKILL}], 0, NULL) = C
 wait4(-1, ..., WNOHANG, NULL) = 0
+wait4(C, [{WIFSTOPPED(s) && WSTOPSIG(s) == SIGSTOP}], WUNTRACED, NULL) = C
+wait4(C, [{WIFCONTINUED(s)}], WCONTINUED, NULL) = C
 D = fork() = 3
 [D] exit_group(0) = ?
 wait4(D, [{WIFEXITED(s) && WEXITSTATUS(s) == 0}], 0, NULL) = D
@@ -82,6 +84,35 @@ poll([], 0, 0) = 0 (Timeout)
 select(5, [3 r], [], NULL, {tv_sec=0, tv_usec=0}) = 1 (in [3])
 select(5, [3], [w], NULL, NULL) = 2 (in [3], out [w])
 pselect6(5, [r], NULL, NULL, {tv_sec=0, tv_nsec=0}, NULL) = 0 (Timeout)
+pselect6(5, [r], NULL, NULL, NULL, {sigmask=[USR1], sigsetsize=8}) = 1 (in [r])
+pselect6(5, NULL, NULL, NULL, NULL, {sigmask=NULL, sigsetsize=0}) = ?
+ppoll([{fd=r, events=POLLIN}], 1, {tv_sec=1, tv_nsec=0}, ~[USR1], 8) = 0 (Timeout)
+ppoll([{fd=r, events=POLLIN}], 1, NULL, NULL, 0) = 1 ([{fd=r, revents=POLLIN}])
+rt_sigaction(SIGUSR1, {sa_handler=handler, sa_mask=[USR1 RT_2], sa_flags=SA_RESTART|SA_RESETHAND}, NULL, 8) = 0
+rt_sigaction(SIGRT_2, {sa_sigaction=handler, sa_mask=[], sa_flags=SA_SIGINFO}, {sa_handler=SIG_DFL, sa_mask=[], sa_flags=0}, 8) = 0
+rt_sigaction(65, NULL, NULL, 8) = -1 EINVAL (Invalid argument)
+rt_sigprocmask(SIG_BLOCK, [USR1 CHLD], [], 8) = 0
+rt_sigprocmask(0x7 /* SIG_??? */, [], NULL, 8) = -1 EINVAL (Invalid argument)
+rt_sigpending([USR1], 8) = 0
+kill(0, SIGUSR1) = 0
+--- SIGUSR1 {si_signo=SIGUSR1, si_code=SI_USER, si_pid=1, si_uid=0} ---
+kill(C, 0) = -1 EPERM (Operation not permitted)
+tgkill(1, 1, SIGRT_2) = 0
+--- SIGRT_2 {si_signo=SIGRT_2, si_code=SI_TKILL, si_pid=1, si_uid=0} --- # queued
+tkill(C, SIGSEGV) = -1 ESRCH (No such process)
+--- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_EXITED, si_pid=C, si_uid=0, si_status=3} ---
+--- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_KILLED, si_pid=C, si_uid=0, si_status=SIGKILL} ---
+--- SIGSEGV {si_signo=SIGSEGV, si_code=SI_KERNEL} ---
+--- SIGUSR2 {si_signo=SIGUSR2, ...} ---
+nanosleep({tv_sec=0, tv_nsec=1000}, NULL) = 0
+nanosleep({tv_sec=1, tv_nsec=0}, {tv_sec=0, tv_nsec=500000}) = -1 EINTR (Interrupted system call)
+clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, {tv_sec=1, tv_nsec=0}, NULL) = 0
+[S] rt_sigsuspend([], 8 <unfinished ...>
+[T] pause( <unfinished ...>
++1ms
+[S] <... rt_sigsuspend resumed>) = -1 EINTR (Interrupted system call)
+[S] --- SIGUSR1 {si_signo=SIGUSR1, ...} ---
+[T] <... pause resumed>) = -1 EINTR (Interrupted system call)
 fdinfo(ep) = [{tfd=r, events=EPOLLIN|EPOLLERR|EPOLLHUP, data={u32=7, u64=7}, pos=0}]
 fdinfo_text(ep) = "pos:\t0\nflags:\t02\nmnt_id:\t?\nino:\t?\ntfd:        4 events:       19 data:                7  pos:0 ino:? sdev:?\n"
 [A] epoll_wait(ep, ..., 8, -1 <unfinished ...>
@@ -107,7 +138,8 @@ repeat 500 as i {
     close(i)
 }
 +++ exited with 0 +++
---- SIGCHLD {si_signo=SIGCHLD} ---
+--- stopped by SIGSTOP ---
+rt_sigreturn({mask=[]}) = 0
 "##;
 
 #[test]
@@ -209,6 +241,30 @@ fn spellings_of_strace_are_read() {
         (
             "epoll_pwait(ep, [], 8, 0, [SIGUSR1], 8)",
             "epoll_pwait(ep, [], 8, 0, [USR1], 8)",
+        ),
+        (
+            "rt_sigaction(SIGUSR1, {sa_handler=0x401136, sa_mask=[], sa_flags=SA_RESTORER|SA_RESTART, sa_restorer=0x7f12}, NULL, 8)",
+            "rt_sigaction(SIGUSR1, {sa_handler=handler, sa_mask=[], sa_flags=SA_RESTART}, NULL, 8)",
+        ),
+        (
+            "rt_sigaction(SIGRTMIN, {0x7f00, [RTMIN RT_1], SA_RESTORER|SA_SIGINFO, 0x7f12}, {SIG_DFL, [], 0}, 8)",
+            "rt_sigaction(SIGRTMIN, {sa_sigaction=handler, sa_mask=[RTMIN RT_1], sa_flags=SA_SIGINFO}, {sa_handler=SIG_DFL, sa_mask=[], sa_flags=0}, 8)",
+        ),
+        (
+            "rt_sigprocmask(SIG_BLOCK, ~[], [SIGUSR1], 8)",
+            "rt_sigprocmask(SIG_BLOCK, ~[], [USR1], 8)",
+        ),
+        (
+            "pselect6(5, [r], NULL, NULL, NULL, {[USR1], 8})",
+            "pselect6(5, [r], NULL, NULL, NULL, {sigmask=[USR1], sigsetsize=8})",
+        ),
+        (
+            "close(f)\n--- SIGUSR1 ---",
+            "close(f)\n--- SIGUSR1 {si_signo=SIGUSR1, ...} ---",
+        ),
+        (
+            "close(f)\n--- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_EXITED, si_pid=7, si_uid=0, si_status=0, si_utime=0, si_stime=1 /* 0.01 s */} ---",
+            "close(f)\n--- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_EXITED, si_pid=7, si_uid=0, si_status=0} ---",
         ),
         ("[pid 123] close(f)", "[pid 123] close(f)"),
         ("[A] +1000us close(f)", "+1ms [A] close(f)"),

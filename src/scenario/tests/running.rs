@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::abi::{Answer, EpollEvent, Errno, EventMask, Events, Fd, Out, Syscall, TaskId};
+use crate::abi::{
+    Answer, EpollEvent, Errno, EventMask, Events, Fd, Out, SiCode, SigInfo, Signal, Syscall, TaskId,
+};
 use crate::backend::{Backend, LabError, Thaw};
 use crate::scenario::{Diff, Mark, Options, Run, Scenario, View};
 
@@ -17,6 +19,7 @@ struct Scripted {
     finish: VecDeque<Ended>,
     calls: Vec<String>,
     tasks: u32,
+    handled: Vec<(TaskId, SigInfo)>,
 }
 
 impl Backend for Scripted {
@@ -49,6 +52,15 @@ impl Backend for Scripted {
     fn spawn(&mut self, _: TaskId) -> Result<TaskId, LabError> {
         self.tasks += 1;
         Ok(TaskId(self.tasks))
+    }
+
+    fn take_handled(&mut self) -> Vec<(TaskId, SigInfo)> {
+        // They run behind the last call.
+        if self.answers.is_empty() {
+            std::mem::take(&mut self.handled)
+        } else {
+            Vec::new()
+        }
     }
 
     fn thaw(&mut self, task: TaskId, _: Thaw) -> Result<(), LabError> {
@@ -363,5 +375,96 @@ fn two_runs_are_aligned_and_the_first_difference_is_marked() {
     assert_eq!(
         diff.to_string().lines().nth(2),
         Some("> script  close(2) = -1 EIO (Input/output error)")
+    );
+}
+
+/// A call of the first task that returns 0, behind which these handlers run.
+fn run_handled(text: &str, handled: &[(TaskId, SigInfo)]) -> (Run, String) {
+    let scenario = scenario(text);
+    let mut script = Scripted {
+        answers: vec![ret(0)].into(),
+        handled: handled.to_vec(),
+        ..Scripted::default()
+    };
+    let run = scenario.run(&mut script, Options::default());
+    let transcript = run.transcript(&scenario, View::Comparable);
+    (run, transcript)
+}
+
+fn usr1() -> (TaskId, SigInfo) {
+    let info = SigInfo {
+        signo: Signal::SIGUSR1,
+        code: SiCode::USER,
+        pid: 1,
+        uid: 0,
+        status: 0,
+    };
+    (TaskId::MAIN, info)
+}
+
+#[test]
+fn a_handler_that_runs_is_announced_as_far_as_the_line_says() {
+    for line in [
+        "--- SIGUSR1 {si_signo=SIGUSR1, si_code=SI_USER, si_pid=1, si_uid=0} ---",
+        "--- SIGUSR1 {si_signo=SIGUSR1, si_code=SI_USER, ...} ---",
+        "--- SIGUSR1 {si_signo=SIGUSR1, ...} ---",
+    ] {
+        let text = format!("kill(1, SIGUSR1) = 0\n{line}\n");
+        let (run, transcript) = run_handled(&text, &[usr1()]);
+        assert!(run.passed(), "{:?}", run.failures);
+        assert_eq!(transcript, text);
+        assert_eq!(run.counts.asserted, 2);
+    }
+}
+
+#[test]
+fn a_handler_that_runs_unannounced_or_not_at_all_is_reported() {
+    let (run, transcript) = run_handled("kill(1, SIGUSR1) = 0\n", &[usr1()]);
+    assert_eq!(
+        messages(&run),
+        ["1: the handler of SIGUSR1 ran in the first task, which no line says"]
+    );
+    assert_eq!(
+        transcript,
+        "kill(1, SIGUSR1) = 0\n\
+         --- SIGUSR1 {si_signo=SIGUSR1, si_code=SI_USER, si_pid=1, si_uid=0} ---\n"
+    );
+    let announced = "kill(1, SIGUSR1) = 0\n--- SIGUSR2 {si_signo=SIGUSR2, ...} ---\n";
+    let (run, _) = run_handled(announced, &[]);
+    assert_eq!(messages(&run), ["2: no handler of SIGUSR2 ran here"]);
+    let (run, _) = run_handled(announced, &[usr1()]);
+    assert_eq!(
+        messages(&run),
+        ["2: another handler ran, or was told something else"]
+    );
+    let told = "kill(1, SIGUSR1) = 0\n--- SIGUSR1 {si_code=SI_TKILL, ...} ---\n";
+    let (run, transcript) = run_handled(told, &[usr1()]);
+    assert_eq!(
+        messages(&run),
+        ["2: another handler ran, or was told something else"]
+    );
+    assert!(transcript.contains("si_code=SI_USER"), "{transcript}");
+}
+
+#[test]
+fn a_call_that_a_handler_interrupts_ends_on_a_line_before_it() {
+    const BEGUN: &str = "[A] epoll_wait(3, ..., 8, -1 <unfinished ...>\nclose(4) = 0\n";
+    const ENDED: &str =
+        "[A] <... epoll_wait resumed>..., 8, -1) = -1 EINTR (Interrupted system call)\n";
+    const RAN: &str = "[A] --- SIGUSR1 {si_signo=SIGUSR1, ...} ---\n";
+    let run = |lines: [&str; 2]| {
+        let scenario = scenario(&format!("{BEGUN}{}{}", lines[0], lines[1]));
+        let mut script = Scripted {
+            answers: vec![Answer::Blocked, ret(0)].into(),
+            settles: vec![vec![], vec![(TaskId(1), Answer::err(Errno::EINTR))]].into(),
+            handled: vec![(TaskId(1), usr1().1)],
+            ..Scripted::default()
+        };
+        scenario.run(&mut script, Options::default())
+    };
+    assert!(run([ENDED, RAN]).passed());
+    assert_eq!(
+        messages(&run([RAN, ENDED])),
+        ["3: the call that this handler interrupts ends on a line before it"]
     );
 }
