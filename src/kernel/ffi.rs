@@ -350,8 +350,7 @@ pub(super) fn learn_restorer(board: Board) {
     );
 }
 
-/// Every signal to its default, except SIGPIPE (the lab wants to see `EPIPE`), and none blocked. Past the C
-/// library, which keeps 32 and 33 to itself.
+/// Every signal to its default, and none blocked. Past the C library, which keeps 32 and 33 to itself.
 pub(super) fn default_signals() {
     let default = KernelSigaction::default();
     let default = (&raw const default).expose_provenance() as u64;
@@ -362,15 +361,6 @@ pub(super) fn default_signals() {
             [signal, default, 0, SIGSET_BYTES, 0, 0],
         );
     }
-    let ignore = KernelSigaction {
-        handler: libc::SIG_IGN as u64,
-        ..KernelSigaction::default()
-    };
-    let ignore = (&raw const ignore).expose_provenance() as u64;
-    execute(
-        libc::SYS_rt_sigaction,
-        [libc::SIGPIPE as u64, ignore, 0, SIGSET_BYTES, 0, 0],
-    );
     set_signal_mask(0);
 }
 

@@ -162,6 +162,19 @@ fn mask(chance: &mut Chance) -> Ptr<SigSet> {
     chance.of(&[Ptr::NULL, Ptr::To(SigSet::EMPTY), Ptr::To(set)])
 }
 
+fn ignore_sigpipe() -> Syscall {
+    let ignore = SigAction {
+        handler: SigHandler::Ignore,
+        ..SigAction::default()
+    };
+    Syscall::RtSigaction {
+        sig: Signal::SIGPIPE,
+        act: Ptr::To(ignore),
+        oldact: OutPtr::NULL,
+        sigsetsize: 8,
+    }
+}
+
 fn signal_call(chance: &mut Chance) -> Syscall {
     let sigsetsize = 8;
     let time = Timespec {
@@ -330,6 +343,9 @@ impl Program {
             mortality,
             log: vec![format!("seed {seed}")],
         };
+        if mortality == Mortality::Immortal {
+            program.whole(TaskId::MAIN, ignore_sigpipe());
+        }
         for _ in 0..2 + program.chance.below(3) {
             program.machine.new_thread(TaskId::MAIN);
         }
@@ -922,6 +938,7 @@ fn write_byte(fd: Fd) -> Syscall {
 #[test]
 fn a_pipe_is_released_under_its_mutex_until_everybody_is_woken() {
     let mut machine = Machine::new();
+    make(&mut machine, ignore_sigpipe());
     let epfd = make_fd(&mut machine, Syscall::EpollCreate { size: 1 });
     let [read, write] = make_pipe(&mut machine);
     add(

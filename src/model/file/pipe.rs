@@ -18,12 +18,14 @@ use super::ops::{Awaited, Caller, FileOps, Kind, PollHeads};
 use super::plain::Plain;
 use super::transfer::{Attempt, Io, Wakes, What};
 use crate::abi::{
-    Answer, Bytes, Errno, EventMask, IoctlArg, OpenFlags, Out, OutPtr, Ptr, Room, TaskId, request,
+    Answer, Bytes, Errno, EventMask, IoctlArg, OpenFlags, Out, OutPtr, Ptr, Room, SiCode, Signal,
+    TaskId, request,
 };
 use crate::model::arena::{FileId, HeadId, PipeId};
 use crate::model::call::{Flow, Held, Steps};
 use crate::model::clone::clone_by_field;
 use crate::model::encode::{Encode, Encoder, Number};
+use crate::model::signal::SendTo;
 use crate::model::signal::restart::ERESTARTSYS;
 use crate::model::wait_queue::{Nr, Wake, Walked, Walks};
 use crate::model::{Kernel, Machine};
@@ -409,6 +411,12 @@ impl FileOps for PipeEnd {
         // Having slept, it took the wake-up that another writer may still have use for.
         if io.slept && !pipe.full() {
             io.wakes.push(pipe.wake_writers());
+        }
+        if failed == Some(Errno::EPIPE) {
+            let info = kernel
+                .m
+                .info_from(caller.task, Signal::SIGPIPE, SiCode::USER);
+            kernel.send_signal(SendTo::Thread(caller.task), info);
         }
         match failed {
             Some(errno) if io.written == 0 => Attempt::fail(errno),
