@@ -13,32 +13,18 @@ const LAWS: u32 = 159;
 
 /// The laws that the project has added, by subject; those from p100 to p106, and from p120
 /// on, are about interleavings.
-const OWN_LAWS: [RangeInclusive<u32>; 5] = [1..=70, 90..=94, 100..=106, 107..=114, 120..=145];
+const OWN_LAWS: [RangeInclusive<u32>; 4] = [1..=94, 100..=106, 107..=114, 120..=145];
 
-const SIGNALS: &str = "needs a signal that a program handles; the lab sends SIGKILL only";
 const FIFO: &str = "needs a pipe with a name, whose ends are opened one by one";
 
 /// Laws that no scenario tells.
-const UNTOLD: [(u32, &str); 19] = [
+const UNTOLD: [(u32, &str); 9] = [
     (19, "needs a TCP socket, and the lab has no sockets"),
     (
         31,
         "an event array shows the returned entries only; that the kernel leaves the others alone is \
          checked by its backend after every call",
     ),
-    (89, SIGNALS),
-    (90, SIGNALS),
-    (91, SIGNALS),
-    (92, SIGNALS),
-    (93, SIGNALS),
-    (94, SIGNALS),
-    (
-        95,
-        "needs signals that a program ignores; the lab sends SIGKILL only",
-    ),
-    (96, "needs SIGSTOP and SIGCONT; the lab sends SIGKILL only"),
-    (97, SIGNALS),
-    (98, SIGNALS),
     (
         109,
         "needs a Unix socket that carries a descriptor, and the lab has no sockets",
