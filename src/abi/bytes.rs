@@ -18,6 +18,11 @@ impl Bytes {
         Bytes(SmallVec::from_slice(&value.to_ne_bytes()))
     }
 
+    /// Appends.
+    pub fn extend_from_slice(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
     /// The number in exactly eight bytes.
     pub fn to_u64(&self) -> Option<u64> {
         Some(u64::from_ne_bytes(self.0.as_slice().try_into().ok()?))

@@ -19,6 +19,7 @@ mod outcome;
 mod poll;
 mod process;
 mod signal;
+pub mod socket;
 mod syscall;
 mod time;
 
@@ -34,5 +35,6 @@ pub use outcome::{Answer, Fate, Out};
 pub use poll::{FdSet, PollFd};
 pub use process::{Rlimit, TaskId, WaitStatus};
 pub use signal::{SaFlags, SiCode, SigAction, SigHandler, SigInfo, SigSet, SigmaskHow, Signal};
+pub use socket::{MsgFlags, SockAddr};
 pub use syscall::{FcntlCmd, IoctlArg, Select, Syscall, request};
 pub use time::{Itimerspec, Timeout, Timespec, Timeval};

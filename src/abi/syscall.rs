@@ -2,8 +2,8 @@
 
 use super::{
     Bytes, CtlOp, EpollCreateFlags, EpollEvent, EpollParams, Fd, FdFlags, FdSet, Itimerspec,
-    OpenFlags, OutPtr, PollFd, Ptr, Rlimit, SigAction, SigSet, SigmaskHow, Signal, Timeout,
-    Timespec, Timeval,
+    MsgFlags, OpenFlags, OutPtr, PollFd, Ptr, Rlimit, SigAction, SigSet, SigmaskHow, Signal,
+    SockAddr, Timeout, Timespec, Timeval,
 };
 
 /// A system call with its arguments, named as in the manual pages (section 2).
@@ -104,6 +104,59 @@ pub enum Syscall {
     },
     /// ioctl(2)
     Ioctl { fd: Fd, op: u32, arg: IoctlArg },
+
+    /// socket(2)
+    Socket {
+        domain: i32,
+        r#type: i32,
+        protocol: i32,
+    },
+    /// socketpair(2)
+    Socketpair {
+        domain: i32,
+        r#type: i32,
+        protocol: i32,
+        sv: OutPtr,
+    },
+    /// bind(2)
+    Bind { sockfd: Fd, addr: Box<SockAddr> },
+    /// listen(2)
+    Listen { sockfd: Fd, backlog: i32 },
+    /// accept4(2) without an address; accept(2) is the one without flags
+    Accept4 { sockfd: Fd, flags: OpenFlags },
+    /// connect(2)
+    Connect { sockfd: Fd, addr: Box<SockAddr> },
+    /// shutdown(2)
+    Shutdown { sockfd: Fd, how: i32 },
+    /// sendto(2)
+    Sendto {
+        sockfd: Fd,
+        buf: Ptr<Bytes>,
+        size: u64,
+        flags: MsgFlags,
+        dest_addr: Option<Box<SockAddr>>,
+    },
+    /// recvfrom(2) without an address
+    Recvfrom {
+        sockfd: Fd,
+        buf: OutPtr,
+        size: u64,
+        flags: MsgFlags,
+    },
+    /// setsockopt(2) of an int
+    Setsockopt {
+        sockfd: Fd,
+        level: i32,
+        optname: i32,
+        optval: Ptr<i32>,
+    },
+    /// getsockopt(2) of an int
+    Getsockopt {
+        sockfd: Fd,
+        level: i32,
+        optname: i32,
+        optval: OutPtr,
+    },
 
     /// close(2)
     Close { fd: Fd },
@@ -285,6 +338,17 @@ impl Syscall {
             Syscall::Lseek { .. } => "lseek",
             Syscall::Openat { .. } => "openat",
             Syscall::Ioctl { .. } => "ioctl",
+            Syscall::Socket { .. } => "socket",
+            Syscall::Socketpair { .. } => "socketpair",
+            Syscall::Bind { .. } => "bind",
+            Syscall::Listen { .. } => "listen",
+            Syscall::Accept4 { .. } => "accept4",
+            Syscall::Connect { .. } => "connect",
+            Syscall::Shutdown { .. } => "shutdown",
+            Syscall::Sendto { .. } => "sendto",
+            Syscall::Recvfrom { .. } => "recvfrom",
+            Syscall::Setsockopt { .. } => "setsockopt",
+            Syscall::Getsockopt { .. } => "getsockopt",
             Syscall::Close { .. } => "close",
             Syscall::CloseRange { .. } => "close_range",
             Syscall::Dup { .. } => "dup",

@@ -37,6 +37,8 @@ pub(super) enum Stored {
     Nothing,
     Events(Place),
     Bytes(Place),
+    /// Of a datagram, which may be longer than what was stored (`MSG_TRUNC`).
+    Message(Place),
     Int(Place),
     Params(Place),
     /// Nothing where `NULL` was given.
@@ -118,6 +120,10 @@ impl Stored {
             Stored::Nothing | Stored::Left(_) => Out::None,
             Stored::Events(place) => Out::Events(place.events(board, ret as u64, thawed)?),
             Stored::Bytes(place) => Out::Bytes(place.bytes(board, ret as u64)?),
+            Stored::Message(place) => {
+                let count = (ret as u64).min(place.claimed);
+                Out::Bytes(place.bytes(board, count)?)
+            }
             Stored::Int(place) => Out::Int(i32::from_ne_bytes(load(board, place.addr))),
             Stored::Params(place) => {
                 let [a, b, c, d, e, f, prefer_busy_poll, pad] = load(board, place.addr);

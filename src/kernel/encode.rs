@@ -8,7 +8,8 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use crate::abi::{
     Bytes, EpollEvent, EpollParams, FcntlCmd, IoctlArg, Itimerspec, OutPtr, PollFd, Ptr, Rlimit,
-    Room, SaFlags, Select, SigAction, SigHandler, SigSet, SigmaskHow, Signal, Syscall, Timespec,
+    Room, SaFlags, Select, SigAction, SigHandler, SigSet, SigmaskHow, Signal, SockAddr, Syscall,
+    Timespec,
 };
 use crate::backend::LabError;
 
@@ -50,6 +51,8 @@ pub(super) trait Lookup {
     fn real_pid(&self, pid: i32) -> i32;
     /// The real number of the caller.
     fn own_tid(&self) -> i32;
+    /// A number that no other lab has at the same time.
+    fn lab(&self) -> i32;
     /// Whether the scenario gave the action for this signal `SA_SIGINFO`.
     fn has_info(&self, signal: Signal) -> bool;
 }
@@ -135,6 +138,9 @@ pub(super) fn encode(
         stored,
     })
 }
+
+/// What the options that the lab knows take up.
+const SIZE_OF_INT: u64 = 4;
 
 /// An int as the register holds it.
 fn int(value: i32) -> u64 {
@@ -313,6 +319,89 @@ impl Encoder<'_> {
                 let (arg, stored) = self.ioctl_arg(arg)?;
                 Ok((libc::SYS_ioctl, words([int(fd.0), op.into(), arg]), stored))
             }
+            Syscall::Socket {
+                domain,
+                r#type,
+                protocol,
+            } => plain(
+                libc::SYS_socket,
+                words([int(domain), int(r#type), int(protocol)]),
+            ),
+            Syscall::Socketpair {
+                domain,
+                r#type,
+                protocol,
+                sv,
+            } => {
+                let place = self.output(sv, 8)?;
+                let args = [int(domain), int(r#type), int(protocol), place.addr];
+                Ok((libc::SYS_socketpair, words(args), Stored::Pipe(place.addr)))
+            }
+            Syscall::Bind { sockfd, addr } => {
+                let [addr, len] = self.sockaddr(&addr)?;
+                plain(libc::SYS_bind, words([int(sockfd.0), addr, len]))
+            }
+            Syscall::Listen { sockfd, backlog } => {
+                plain(libc::SYS_listen, words([int(sockfd.0), int(backlog)]))
+            }
+            Syscall::Accept4 { sockfd, flags } => plain(
+                libc::SYS_accept4,
+                words([int(sockfd.0), 0, 0, flags.bits().into()]),
+            ),
+            Syscall::Connect { sockfd, addr } => {
+                let [addr, len] = self.sockaddr(&addr)?;
+                plain(libc::SYS_connect, words([int(sockfd.0), addr, len]))
+            }
+            Syscall::Shutdown { sockfd, how } => {
+                plain(libc::SYS_shutdown, words([int(sockfd.0), int(how)]))
+            }
+            Syscall::Sendto {
+                sockfd,
+                buf,
+                size,
+                flags,
+                dest_addr,
+            } => {
+                let buf = self.input(buf, |bytes| bytes.to_vec())?;
+                let [addr, len] = match dest_addr {
+                    Some(addr) => self.sockaddr(&addr)?,
+                    None => [0, 0],
+                };
+                let flags = flags.bits().into();
+                let args = [int(sockfd.0), buf, size, flags, addr, len];
+                plain(libc::SYS_sendto, args)
+            }
+            Syscall::Recvfrom {
+                sockfd,
+                buf,
+                size,
+                flags,
+            } => {
+                let place = self.output(buf, size)?;
+                let args = [int(sockfd.0), place.addr, size, flags.bits().into(), 0, 0];
+                Ok((libc::SYS_recvfrom, args, Stored::Message(place)))
+            }
+            Syscall::Setsockopt {
+                sockfd,
+                level,
+                optname,
+                optval,
+            } => {
+                let optval = self.input(optval, |value| value.to_ne_bytes().to_vec())?;
+                let args = [int(sockfd.0), int(level), int(optname), optval, SIZE_OF_INT];
+                plain(libc::SYS_setsockopt, words(args))
+            }
+            Syscall::Getsockopt {
+                sockfd,
+                level,
+                optname,
+                optval,
+            } => {
+                let place = self.output(optval, SIZE_OF_INT)?;
+                let optlen = self.put(&SIZE_OF_INT.to_ne_bytes())?;
+                let args = [int(sockfd.0), int(level), int(optname), place.addr, optlen];
+                Ok((libc::SYS_getsockopt, words(args), Stored::Int(place)))
+            }
             Syscall::Close { fd } => plain(libc::SYS_close, words([int(fd.0)])),
             Syscall::CloseRange { first, last, flags } => plain(
                 libc::SYS_close_range,
@@ -447,6 +536,20 @@ impl Encoder<'_> {
 
     fn put(&mut self, bytes: &[u8]) -> Result<u64, LabError> {
         self.memory.put(bytes)
+    }
+
+    /// `struct sockaddr_un`: where it is, and its length.
+    ///
+    /// Abstract names belong to the whole machine. A lab's begin with a number of its own, so that several
+    /// can run the same scenario side by side.
+    fn sockaddr(&mut self, addr: &SockAddr) -> Result<[u64; 2], LabError> {
+        let mut bytes = (libc::AF_UNIX as u16).to_ne_bytes().to_vec();
+        if let SockAddr::Abstract(name) = addr {
+            bytes.push(0);
+            bytes.extend_from_slice(&self.lookup.lab().to_ne_bytes());
+            bytes.extend_from_slice(name);
+        }
+        Ok([self.put(&bytes)?, bytes.len() as u64])
     }
 
     fn input<T>(&mut self, ptr: Ptr<T>, bytes: impl FnOnce(T) -> Vec<u8>) -> Result<u64, LabError> {

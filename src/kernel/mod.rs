@@ -353,6 +353,10 @@ fn may_sleep(call: &Syscall) -> bool {
         | Syscall::ClockNanosleep { .. }
         | Syscall::Read { .. }
         | Syscall::Write { .. }
+        | Syscall::Sendto { .. }
+        | Syscall::Recvfrom { .. }
+        | Syscall::Accept4 { .. }
+        | Syscall::Connect { .. }
         | Syscall::Openat { .. }
         | Syscall::Wait4 { .. } => true,
         _ => false,

@@ -161,6 +161,10 @@ impl Lookup for Own {
         }
     }
 
+    fn lab(&self) -> i32 {
+        process::id().cast_signed()
+    }
+
     fn own_tid(&self) -> i32 {
         ffi::gettid()
     }

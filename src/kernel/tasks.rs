@@ -387,6 +387,10 @@ impl Lookup for SeenBy<'_> {
         self.tasks.get(self.task).map_or(NOBODY, |task| task.tid)
     }
 
+    fn lab(&self) -> i32 {
+        self.tasks.get(TaskId::MAIN).map_or(NOBODY, |task| task.tid)
+    }
+
     fn has_info(&self, signal: Signal) -> bool {
         let process = self.tasks.process_of(self.task);
         process.is_ok_and(|process| process.with_info.contains(signal))

@@ -77,6 +77,8 @@ ids! {
     PipeId;
     /// The timer of a timerfd (`struct timerfd_ctx`).
     TimerFdId;
+    /// A Unix socket (`struct unix_sock`).
+    UnixId;
     /// The head of a wait queue (`struct wait_queue_head`).
     HeadId;
     /// An entry of a wait queue (`struct wait_queue_entry`).

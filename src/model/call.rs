@@ -5,13 +5,13 @@
 //! before. A step that cannot be taken, because the lock is held or the sleeper has no reason to wake,
 //! answers [`Flow::Blocked`] *and has changed nothing*.
 
-use super::arena::{EpId, FileId, ItemId, WaitId};
+use super::arena::{EpId, FileId, ItemId, UnixId, WaitId};
 use super::deliver::{Deliver, is_interrupted};
 use super::encode::Encode;
 use super::eventpoll::{EpollCtl, EpollWait, FdinfoRead};
 use super::file::{PipeResize, SetTicks, Transfer};
 use super::signal::restart::is_restart;
-use super::syscall::{Exit, Poll, Release, Sleep, Wait4};
+use super::syscall::{Exit, Poll, Release, Sleep, SocketChange, Wait4};
 use super::wait_queue::Walk;
 use super::{Footprint, Kernel, Machine, TaskId};
 use crate::abi::Answer;
@@ -51,6 +51,9 @@ pub(crate) trait Steps: Clone + Into<Call> + Encode {
 
     /// Files of which it holds a reference of its own, as poll(2) does of those that it stands at.
     fn holds(&self, _: &mut Vec<FileId>) {}
+
+    /// Unix sockets of which it holds references, since it owes wake-ups to their queues.
+    fn sockets(&self, _: &mut Vec<UnixId>) {}
 
     /// Files whose last reference was such a one, and which have to be released when the call is over.
     #[inline]
@@ -144,6 +147,10 @@ macro_rules! calls {
                 match self { $(Call::$variant(call) => call.holds(files),)* }
             }
 
+            pub(crate) fn sockets(&self, sockets: &mut Vec<UnixId>) {
+                match self { $(Call::$variant(call) => call.sockets(sockets),)* }
+            }
+
             pub(crate) fn files(&self, files: &mut Vec<FileId>) {
                 match self { $(Call::$variant(call) => call.files(files),)* }
             }
@@ -191,6 +198,8 @@ calls! {
     Wait4(Wait4);
     /// Reading `/proc/PID/fdinfo/EPFD`.
     Fdinfo(FdinfoRead);
+    /// shutdown(2), listen(2), setsockopt(2)
+    SocketChange(SocketChange);
     /// The end of files whose last reference a call has dropped (`__fput`).
     Release(Release);
     /// The end of a task (`do_exit`).

@@ -311,6 +311,8 @@ impl<O: Observer> Kernel<'_, O> {
                 let file = self.check_write(task, fd, &buf, count)?;
                 Transfer::write(fd, file, buf, count).into()
             }
+            // A descriptor that is no socket any more has no such call to make.
+            Again::Transfer(fd, what) => self.socket_again(task, fd, what)?.into(),
             Again::Poll(call) => self.poll_again(task, *call)?.into(),
             Again::Wait4(call) => call.into(),
             Again::Sleep(call) => self.sleep_again(task, call).into(),
@@ -344,6 +346,7 @@ impl Call {
             | Call::PipeResize(_)
             | Call::SetTicks(_)
             | Call::Fdinfo(_)
+            | Call::SocketChange(_)
             | Call::Release(_)
             | Call::Exit(_)
             | Call::Deliver(_) => None,

@@ -37,7 +37,9 @@ use std::hash::{Hash, Hasher};
 
 use smallvec::SmallVec;
 
-use super::arena::{Arena, EpId, FileId, HeadId, Id, ItemId, PipeId, ProcId, TableId, WaitId};
+use super::arena::{
+    Arena, EpId, FileId, HeadId, Id, ItemId, PipeId, ProcId, TableId, UnixId, WaitId,
+};
 use super::list::List;
 use super::wait_queue::OnQueue;
 use super::{Call, MAX_USER_WATCHES, Machine};
@@ -84,6 +86,9 @@ pub(crate) struct Encoder<'a> {
     files: Numbers,
     items: Numbers,
     pipes: Numbers,
+    unix: Numbers,
+    /// The Unix sockets by number.
+    met_unix: SmallVec<[UnixId; 4]>,
     heads: Numbers,
     tables: Numbers,
 }
@@ -281,9 +286,51 @@ impl Encoder<'_> {
             }
         }
         self.none();
+        self.unix_sockets();
         // What stands on lists and queues can be named only now.
         for number in 0..self.met.len() {
             machine.files[self.met[number]].encode(self);
+        }
+    }
+
+    /// Unix sockets lead to each other, in rings even: all of them get their numbers before any is written.
+    fn unix_sockets(&mut self) {
+        let machine = self.machine;
+        if machine.unix.places() == 0 {
+            return;
+        }
+        for number in 0..self.met.len() {
+            if let Some(sock) = machine.unix_of(self.met[number]) {
+                self.meet_unix(sock);
+            }
+        }
+        let mut held = Vec::new();
+        for call in machine.tasks.iter().filter_map(|task| task.call.as_ref()) {
+            call.sockets(&mut held);
+        }
+        for sock in held {
+            self.meet_unix(sock);
+        }
+        let mut number = 0;
+        while let Some(sock) = self.met_unix.get(number) {
+            let sock = &machine.unix[*sock];
+            for other in sock
+                .peer
+                .into_iter()
+                .chain(sock.queue.iter().map(|skb| skb.from))
+            {
+                self.meet_unix(other);
+            }
+            number += 1;
+        }
+        for number in 0..self.met_unix.len() {
+            machine.unix[self.met_unix[number]].encode(self);
+        }
+    }
+
+    fn meet_unix(&mut self, sock: UnixId) {
+        if self.unix.meet(&mut self.by_place, sock) {
+            self.met_unix.push(sock);
         }
     }
 
@@ -309,6 +356,7 @@ impl Machine {
             files,
             pipes,
             timerfds: _, // written with their files
+            unix,
             epolls: _,
             items,
             items_rest: _, // written with the items
@@ -332,6 +380,8 @@ impl Machine {
             files: Numbers::new(files, &mut places),
             items: Numbers::new(items, &mut places),
             pipes: Numbers::new(pipes, &mut places),
+            unix: Numbers::new(unix, &mut places),
+            met_unix: SmallVec::new(),
             heads: Numbers::new(heads, &mut places),
             tables: Numbers::new(tables, &mut places),
             by_place: SmallVec::new(),
@@ -397,6 +447,7 @@ ids_are_numbers! {
     FileId, files;
     ItemId, items;
     HeadId, heads;
+    UnixId, unix;
 }
 
 impl Number for EpId {
@@ -424,6 +475,7 @@ impl Call {
             Call::Poll(call) => (5, &**call),
             Call::Wait4(call) => (6, &**call),
             Call::Fdinfo(call) => (7, &**call),
+            Call::SocketChange(call) => (12, &**call),
             Call::Release(call) => (8, &**call),
             Call::Exit(call) => (9, &**call),
             Call::Sleep(call) => (10, &**call),

@@ -27,9 +27,17 @@ pub(crate) struct FdTable {
     pub(crate) users: u32,
     /// No number below this is free (`next_fd`).
     next: usize,
+    /// Numbers that calls in flight will give a meaning (`open_fds` without an entry in `fd`): neither free
+    /// nor open.
+    reserved: Vec<usize>,
 }
 
-clone_by_field!(FdTable { slots, users, next });
+clone_by_field!(FdTable {
+    slots,
+    users,
+    next,
+    reserved,
+});
 
 impl FdTable {
     /// What the number refers to, if it is open.
@@ -50,7 +58,27 @@ impl FdTable {
     pub(crate) fn lowest_free(&self, from: usize) -> usize {
         let from = from.max(self.next);
         let free = self.slots.iter().skip(from).position(Option::is_none);
-        free.map_or_else(|| self.slots.len().max(from), |offset| from + offset)
+        let number = free.map_or_else(|| self.slots.len().max(from), |offset| from + offset);
+        if self.reserved.contains(&number) {
+            return self.lowest_free(number + 1);
+        }
+        number
+    }
+
+    /// Sets a free number aside (`get_unused_fd_flags`).
+    pub(crate) fn reserve(&mut self, fd: Fd) {
+        self.reserved.extend(usize::try_from(fd.0));
+    }
+
+    /// Whether some call has done that.
+    pub(crate) fn is_reserved(&self, number: usize) -> bool {
+        self.reserved.contains(&number)
+    }
+
+    /// Frees it again (`put_unused_fd`), unless it has got a meaning.
+    pub(crate) fn unreserve(&mut self, fd: Fd) {
+        self.reserved
+            .retain(|number| i32::try_from(*number) != Ok(fd.0));
     }
 
     /// Gives `number` a meaning, and hands back what it meant before.
@@ -106,6 +134,7 @@ impl Machine {
     pub(crate) fn dup_table(&mut self, task: TaskId) -> TableId {
         let copy = FdTable {
             users: 1,
+            reserved: Vec::new(),
             ..self.fds(task).clone()
         };
         for (_, slot) in copy.iter() {
@@ -164,8 +193,9 @@ impl Encode for FdTable {
     fn encode(&self, to: &mut Encoder<'_>) {
         let FdTable {
             slots,
-            users: _, // as many as name it
-            next: _,  // the lowest free number, or a lower one
+            users: _,    // as many as name it
+            next: _,     // the lowest free number, or a lower one
+            reserved: _, // the calls in flight say so
         } = self;
         let mut ahead = 0;
         for slot in slots {

@@ -222,7 +222,7 @@ impl Machine {
             if self.files[item.file].epoll().is_some() {
                 continue;
             }
-            let mask = machine.file_poll(item.file) & item.interest;
+            let mask = machine.file_poll(item.file, item.interest) & item.interest;
             if !mask.is_empty() {
                 let queued = if item.linked {
                     ""

@@ -20,7 +20,7 @@ use crate::abi::{EventMask, SigSet, Signal, TaskId};
 
 type Check = fn(&Survey<'_>) -> Result<(), String>;
 
-const INVARIANTS: [(&str, Check); 25] = [
+const INVARIANTS: [(&str, Check); 26] = [
     ("the neighbours on a list point at each other", lists),
     (
         "an item is linked exactly if it is on the ready list or the scan's list of its epoll",
@@ -85,6 +85,10 @@ const INVARIANTS: [(&str, Check); 25] = [
     (
         "a pipe counts its readers, its writers and its files, and its mutex is held by who wakes under it",
         pipes,
+    ),
+    (
+        "a Unix socket is held by its file, by those whose peer it is and by its messages, and counts these",
+        unix_sockets,
     ),
     ("no descriptor below the hint is free", descriptors),
     ("an object that nothing leads to is freed", leftovers),
@@ -161,6 +165,9 @@ impl<'m> Survey<'m> {
             let kind = m.files[*file].kind;
             heads.extend(kind.queues(m).into_iter().flatten());
             epolls.extend(m.files[*file].epoll());
+        }
+        for sock in m.unix.live() {
+            heads.extend([m.unix[sock].wq, m.unix[sock].peer_wait]);
         }
         heads.sort_unstable();
         heads.dedup();
@@ -343,9 +350,11 @@ fn entries(s: &Survey<'_>) -> Result<(), String> {
                     s.alive(item) && s.hooks(item).any(|hook| hook == id)
                 }
                 WakeFn::PollWake(task) => s.m.task(task).poll_filter(id).is_some(),
-                WakeFn::Autoremove(task) | WakeFn::EpAutoremove(task) | WakeFn::Default(task) => {
-                    s.held[task_index(task)].waiter == Some(id)
-                }
+                WakeFn::Autoremove(task)
+                | WakeFn::EpAutoremove(task)
+                | WakeFn::Receiver(task)
+                | WakeFn::Default(task) => s.held[task_index(task)].waiter == Some(id),
+                WakeFn::UnixPeerWake(sock) => s.m.unix[sock].peer_wake == Some(id),
             };
             ensure(known, || format!("nobody knows {id:?}, {:?}", entry.func))?;
             let epoll_wait = matches!(entry.func, WakeFn::EpAutoremove(_));
@@ -553,6 +562,32 @@ fn pipes(s: &Survey<'_>) -> Result<(), String> {
     Ok(())
 }
 
+fn unix_sockets(s: &Survey<'_>) -> Result<(), String> {
+    let socks = s.m.unix.live();
+    let mut calls = Vec::new();
+    for call in s.m.tasks.iter().filter_map(|task| task.call.as_ref()) {
+        call.sockets(&mut calls);
+    }
+    let messages = || socks.iter().flat_map(|sock| &s.m.unix[*sock].queue);
+    for id in &socks {
+        let sock = &s.m.unix[*id];
+        let files = s.m.files.live().into_iter();
+        let files = files.filter(|file| s.m.unix_of(*file) == Some(*id)).count();
+        let peers = socks
+            .iter()
+            .filter(|other| s.m.unix[**other].peer == Some(*id))
+            .count();
+        let own = || messages().filter(|skb| skb.from == *id);
+        let held = calls.iter().filter(|sock| *sock == id).count();
+        let refs = files + peers + own().count() + held;
+        ensure_eq(*id, usize::try_from(sock.refs), Ok(refs))?;
+        ensure_eq(*id, sock.wmem, own().map(|skb| skb.truesize).sum())?;
+        let urgent = sock.queue.iter().filter(|skb| skb.urgent).count();
+        ensure(urgent <= 1, || format!("{id:?} has {urgent} urgent bytes"))?;
+    }
+    Ok(())
+}
+
 fn descriptors(s: &Survey<'_>) -> Result<(), String> {
     s.m.tables.live().into_iter().try_for_each(|id| {
         let users = |task: &&Task| task.files == id && task.life.has_files();
@@ -589,6 +624,8 @@ fn leftovers(s: &Survey<'_>) -> Result<(), String> {
     ensure_eq("wait queues", &s.m.heads.live(), &s.heads)?;
     let mut entries: Vec<WaitId> = s.items.iter().flat_map(|item| s.hooks(*item)).collect();
     entries.extend(s.held.iter().filter_map(|held| held.waiter));
+    let socks = s.m.unix.live().into_iter();
+    entries.extend(socks.filter_map(|sock| s.m.unix[sock].peer_wake));
     let pollers = s.m.tasks.iter().flat_map(|task| &task.poll_hooks);
     entries.extend(pollers.map(|hook| hook.entry));
     entries.sort_unstable();
@@ -627,13 +664,22 @@ fn pending_once(s: &Survey<'_>) -> Result<(), String> {
     Ok(())
 }
 
+impl Task {
+    /// It is on its way to user mode and looks for signals before it gets there, told or not: so does one
+    /// that was stopped, once it goes on.
+    fn looks_for_signals(&self) -> bool {
+        matches!(self.call, Some(Call::Deliver(_)))
+    }
+}
+
 fn told_of_its_own(s: &Survey<'_>) -> Result<(), String> {
     for (id, task) in s.m.task_ids().zip(&s.m.tasks) {
         let own = task.signals.pending.set().difference(task.signals.blocked);
         let waits = task.signals.stop == Stop::Stopped || task.life == Life::Dead;
-        ensure(own.is_empty() || task.sigpending || waits, || {
-            format!("task {} does not know of {own}", id.0)
-        })?;
+        ensure(
+            own.is_empty() || task.sigpending || waits || task.looks_for_signals(),
+            || format!("task {} does not know of {own}", id.0),
+        )?;
     }
     Ok(())
 }
@@ -647,7 +693,10 @@ fn told_of_the_process(s: &Survey<'_>) -> Result<(), String> {
                 lives && !thread.signals.blocked.contains(signal)
             });
             let takers: Vec<_> = takers.collect();
-            let told = |thread: &&Task| thread.sigpending || thread.signals.stop == Stop::Stopped;
+            let told = |thread: &&Task| {
+                let stopped = thread.signals.stop == Stop::Stopped;
+                thread.sigpending || stopped || thread.looks_for_signals()
+            };
             ensure(takers.is_empty() || takers.iter().any(told), || {
                 format!("nobody of process {} knows of {signal}", process.leader.0)
             })?;

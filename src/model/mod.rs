@@ -48,7 +48,8 @@ mod view;
 mod wait_queue;
 
 use arena::{
-    Arena, Beside, EpId, FileId, HeadId, Id, ItemId, PipeId, ProcId, TableId, TimerFdId, WaitId,
+    Arena, Beside, EpId, FileId, HeadId, Id, ItemId, PipeId, ProcId, TableId, TimerFdId, UnixId,
+    WaitId,
 };
 pub use backend::Model;
 pub use call::Stepped;
@@ -57,7 +58,7 @@ pub use clock::Timer;
 use clone::clone_by_field;
 use eventpoll::{Epitem, EpitemRest, EventPoll};
 use fdtable::FdTable;
-use file::{File, Pipe, TimerFd};
+use file::{File, Pipe, TimerFd, UnixSock};
 pub use footprint::{Footprint, Resources};
 use rbtree::RbNodes;
 use task::{Process, Task};
@@ -80,6 +81,7 @@ pub struct Machine {
     files: Arena<FileId, File>,
     pipes: Arena<PipeId, Pipe>,
     timerfds: Arena<TimerFdId, TimerFd>,
+    unix: Arena<UnixId, UnixSock>,
     epolls: Arena<EpId, EventPoll>,
     items: Arena<ItemId, Epitem>,
     items_rest: Beside<ItemId, EpitemRest>,
@@ -123,6 +125,7 @@ impl Machine {
             files: Arena::new(),
             pipes: Arena::new(),
             timerfds: Arena::new(),
+            unix: Arena::new(),
             epolls: Arena::new(),
             items: Arena::new(),
             items_rest: Beside::new(),
@@ -182,6 +185,7 @@ clone_by_field!(Machine {
     files,
     pipes,
     timerfds,
+    unix,
     epolls,
     items,
     items_rest,

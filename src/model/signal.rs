@@ -360,6 +360,12 @@ impl Machine {
 }
 
 impl<O: Observer> Kernel<'_, O> {
+    /// What a task gets that writes where nobody reads (`send_sig(SIGPIPE, current, 0)`).
+    pub(crate) fn send_sigpipe(&mut self, task: TaskId) {
+        let info = self.m.info_from(task, Signal::SIGPIPE, SiCode::USER);
+        self.send_signal(SendTo::Thread(task), info);
+    }
+
     /// Sends a signal (`__send_signal_locked`).
     pub(crate) fn send_signal(&mut self, to: SendTo, info: SigInfo) {
         let (SendTo::Thread(target) | SendTo::Process(target)) = to;

@@ -6,8 +6,9 @@ use super::task::Life;
 use super::{Kernel, Machine, Model, Pace, Timer, Variant};
 use crate::abi::{
     Answer, Bytes, CtlOp, EpollCreateFlags, EpollEvent, Errno, EventMask, FcntlCmd, Fd, IoctlArg,
-    Itimerspec, OpenFlags, Out, OutPtr, PollFd, Ptr, Room, SaFlags, Select, SigAction, SigHandler,
-    SigSet, SigmaskHow, Signal, Syscall, TaskId, Timeout, Timespec, request,
+    Itimerspec, MsgFlags, OpenFlags, Out, OutPtr, PollFd, Ptr, Room, SaFlags, Select, SigAction,
+    SigHandler, SigSet, SigmaskHow, Signal, SockAddr, Syscall, TaskId, Timeout, Timespec, request,
+    socket,
 };
 use crate::backend::{Backend, Thaw};
 
@@ -87,7 +88,13 @@ fn events_buffer(chance: &mut Chance) -> OutPtr {
 }
 
 fn new_file(chance: &mut Chance) -> Syscall {
-    match chance.below(5) {
+    match chance.below(6) {
+        5 => Syscall::Socketpair {
+            domain: socket::AF_UNIX,
+            r#type: socket_type(chance),
+            protocol: 0,
+            sv: OutPtr::PLENTY,
+        },
         0 | 1 => Syscall::Eventfd2 {
             initval: chance.of(&[0, 0, 1, 2]),
             flags: chance.of(&[
@@ -131,6 +138,82 @@ fn timer_call(chance: &mut Chance) -> Syscall {
                 it_value: Timespec::from(chance.of(&[0, 5_000_000, 7_000_000])),
             }),
             old_value: chance.of(&[OutPtr::NULL, OutPtr::PLENTY]),
+        },
+    }
+}
+
+fn socket_type(chance: &mut Chance) -> i32 {
+    let nonblock = NONBLOCK.bits().cast_signed();
+    let types = [
+        socket::SOCK_STREAM,
+        socket::SOCK_STREAM,
+        socket::SOCK_DGRAM,
+        socket::SOCK_SEQPACKET,
+    ];
+    chance.of(&types) | chance.of(&[0, nonblock])
+}
+
+fn name(chance: &mut Chance) -> SockAddr {
+    SockAddr::Abstract(chance.of(&[[b'a'], [b'b']]).into())
+}
+
+fn socket_call(chance: &mut Chance) -> Syscall {
+    let sockfd = fd(chance);
+    let flags = chance.of(&[
+        MsgFlags::empty(),
+        MsgFlags::empty(),
+        MsgFlags::DONTWAIT,
+        MsgFlags::OOB,
+        MsgFlags::PEEK,
+    ]);
+    match chance.below(12) {
+        0 => Syscall::Socket {
+            domain: socket::AF_UNIX,
+            r#type: socket_type(chance),
+            protocol: 0,
+        },
+        1 => Syscall::Bind {
+            sockfd,
+            addr: Box::new(name(chance)),
+        },
+        2 => Syscall::Listen {
+            sockfd,
+            backlog: chance.of(&[0, 1]),
+        },
+        3 => Syscall::Connect {
+            sockfd,
+            addr: Box::new(name(chance)),
+        },
+        4 => Syscall::Accept4 {
+            sockfd,
+            flags: chance.of(&[OpenFlags::empty(), NONBLOCK]),
+        },
+        5 => Syscall::Shutdown {
+            sockfd,
+            how: chance.of(&[socket::SHUT_RD, socket::SHUT_WR, socket::SHUT_RDWR]),
+        },
+        6 => Syscall::Setsockopt {
+            sockfd,
+            level: socket::SOL_SOCKET,
+            optname: socket::SO_SNDBUF,
+            optval: Ptr::To(0),
+        },
+        7..10 => {
+            let bytes: Bytes = vec![1; chance.of(&[0, 1, 300, 9000])].into();
+            let named = chance.one_in(3);
+            Syscall::Sendto {
+                sockfd,
+                size: u64::try_from(bytes.len()).unwrap(),
+                buf: Ptr::To(bytes),
+                flags: flags | MsgFlags::NOSIGNAL,
+                dest_addr: named.then(|| Box::new(name(chance))),
+            }
+        }
+        _ => Syscall::Recvfrom {
+            sockfd,
+            buf: OutPtr::PLENTY,
+            size: chance.of(&[1, 400, 20_000]),
+            flags,
         },
     }
 }
@@ -258,6 +341,9 @@ fn call(chance: &mut Chance, mortality: Mortality) -> Syscall {
         return signal_call(chance);
     }
     let timeout = Timeout(chance.of(&[-1, 0, 0, 5, 5]));
+    if chance.one_in(6) {
+        return socket_call(chance);
+    }
     match chance.below(36) {
         0 => new_file(chance),
         1..9 => ctl(chance),

@@ -346,7 +346,7 @@ impl<O: Observer> Kernel<'_, O> {
         for id in self.watching(file) {
             let item = &self.m.items[id];
             let (ep, interest) = (item.ep, item.interest);
-            let state = self.m.files[file].kind.poll(self.m) & interest;
+            let state = self.m.files[file].kind.poll(self.m, interest) & interest;
             self.m.items_rest[id].seen &= state;
             let in_scan = self.m.epolls[ep].ovflist.is_open();
             let on_list = self.m.items[id].linked && !in_scan;
@@ -365,7 +365,7 @@ impl<O: Observer> Kernel<'_, O> {
         if !interest.contains(EventMask::ET) || self.m.files[file].epoll().is_some() {
             return false;
         }
-        let state = self.m.files[file].kind.poll(self.m) & interest;
+        let state = self.m.files[file].kind.poll(self.m, interest) & interest;
         let seen = &mut self.m.items_rest[id].seen;
         let news = state - *seen;
         *seen |= state;

@@ -146,7 +146,11 @@ impl Machine {
                     WakeFn::Autoremove(task)
                     | WakeFn::EpAutoremove(task)
                     | WakeFn::PollWake(task)
+                    | WakeFn::Receiver(task)
                     | WakeFn::Default(task) => WaiterState::Task { task, exclusive },
+                    WakeFn::UnixPeerWake(sock) => WaiterState::Relay {
+                        queue: self.heads[self.unix[sock].wq].label,
+                    },
                 }
             })
             .collect()
@@ -171,7 +175,7 @@ impl Machine {
     /// copy is asked.
     fn answer_to_poll(&self, file: FileId) -> EventMask {
         if self.files[file].kind.can_poll() {
-            self.clone().file_poll(file)
+            self.clone().file_poll(file, EventMask::all())
         } else {
             EventMask::empty()
         }

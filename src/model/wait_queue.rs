@@ -16,7 +16,7 @@
 //! The walk holds the queue's lock and calls one entry a step: between two entries the rest of the
 //! machine may move on, as it may on Linux, where the walker's processor is only one of many.
 
-use super::arena::{HeadId, ItemId, WaitId};
+use super::arena::{HeadId, ItemId, UnixId, WaitId};
 use super::encode::{Encode, Encoder, Number, encode_option, variant_is_number};
 use super::list::{Link, List, Node};
 use super::{Kernel, Machine};
@@ -87,6 +87,11 @@ pub(crate) enum WakeFn {
     PollWake(TaskId),
     /// Wakes the task and stays: `default_wake_function`.
     Default(TaskId),
+    /// As `Autoremove`, but only for something to read, or an error: `receiver_wake_function`.
+    Receiver(TaskId),
+    /// Leaves, and wakes those who wait for room in front of this Unix socket:
+    /// `unix_dgram_peer_wake_relay`.
+    UnixPeerWake(UnixId),
 }
 
 /// How many exclusive entries a wake-up is meant for.
@@ -177,6 +182,42 @@ impl Machine {
         };
         head.lock.is_some() || head.entries.iter(&self.waits).any(through)
     }
+
+    /// A new entry on a queue that nobody else walks.
+    pub(crate) fn add_wait_entry(
+        &mut self,
+        head: HeadId,
+        func: WakeFn,
+        exclusive: bool,
+        place: Place,
+    ) -> WaitId {
+        let entry = WaitEntry {
+            link: Link::UNLINKED,
+            whead: Some(head),
+            func,
+            exclusive,
+            next_hook: None,
+        };
+        let id = self.waits.insert(entry);
+        let entries = &mut self.heads[head].entries;
+        match place {
+            Place::Head => entries.push_front(&mut self.waits, id),
+            Place::Tail => entries.push_back(&mut self.waits, id),
+        }
+        id
+    }
+
+    fn detach(&mut self, id: WaitId) {
+        if let Some(head) = self.waits[id].whead.take() {
+            self.heads[head].entries.remove(&mut self.waits, id);
+        }
+    }
+
+    /// Takes an entry off its queue, which nobody else walks, and frees it.
+    pub(crate) fn remove_wait_entry(&mut self, id: WaitId) {
+        self.detach(id);
+        self.waits.remove(id);
+    }
 }
 
 impl<O: Observer> Kernel<'_, O> {
@@ -197,20 +238,7 @@ impl<O: Observer> Kernel<'_, O> {
         exclusive: bool,
         place: Place,
     ) -> WaitId {
-        let m = &mut *self.m;
-        let entry = WaitEntry {
-            link: Link::UNLINKED,
-            whead: Some(head),
-            func,
-            exclusive,
-            next_hook: None,
-        };
-        let id = m.waits.insert(entry);
-        match place {
-            Place::Head => m.heads[head].entries.push_front(&mut m.waits, id),
-            Place::Tail => m.heads[head].entries.push_back(&mut m.waits, id),
-        }
-        id
+        self.m.add_wait_entry(head, func, exclusive, place)
     }
 
     /// Tells that a task sleeps on this queue.
@@ -224,18 +252,14 @@ impl<O: Observer> Kernel<'_, O> {
 
     /// Takes the entry off its queue, if it is still there (`list_del_init`).
     pub(crate) fn detach(&mut self, id: WaitId) {
-        let m = &mut *self.m;
-        if let Some(head) = m.waits[id].whead.take() {
-            m.heads[head].entries.remove(&mut m.waits, id);
-        }
+        self.m.detach(id);
     }
 
     /// Takes it off and frees it (`remove_wait_queue`, `finish_wait`).
     ///
     /// Preconditions: nobody else walks its queue.
     pub(crate) fn remove_wait_entry(&mut self, id: WaitId) {
-        self.detach(id);
-        self.m.waits.remove(id);
+        self.m.remove_wait_entry(id);
     }
 
     /// Whether another task is in the middle of a walk along this queue.
@@ -357,6 +381,20 @@ impl<O: Observer> Kernel<'_, O> {
                 }
                 (woken, None)
             }
+            WakeFn::Receiver(_)
+                if !key.is_empty() && !key.intersects(EventMask::IN | EventMask::ERR) =>
+            {
+                (false, None)
+            }
+            WakeFn::Receiver(sleeper) => {
+                let woken = self.try_to_wake_up(sleeper);
+                if woken {
+                    self.trace_woken(sleeper, id);
+                    self.detach(id);
+                }
+                (woken, None)
+            }
+            WakeFn::UnixPeerWake(sock) => (false, Some(self.unix_peer_wake_relay(sock, key))),
             WakeFn::EpAutoremove(sleeper) => {
                 let woken = self.try_to_wake_up(sleeper);
                 self.trace_woken(sleeper, id);
@@ -425,12 +463,16 @@ impl WaitEntry {
             WakeFn::EpAutoremove(_) => 3,
             WakeFn::PollWake(_) => 4,
             WakeFn::Default(_) => 5,
+            WakeFn::Receiver(_) => 6,
+            WakeFn::UnixPeerWake(_) => 7,
         };
         let whom = match func {
             WakeFn::EpPollCallback(item) => item.number(to),
+            WakeFn::UnixPeerWake(sock) => sock.number(to),
             WakeFn::Autoremove(task)
             | WakeFn::EpAutoremove(task)
             | WakeFn::PollWake(task)
+            | WakeFn::Receiver(task)
             | WakeFn::Default(task) => task.number(to),
         };
         to.numbers([number << 1 | exclusive.number(to), whom]);

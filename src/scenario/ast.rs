@@ -7,13 +7,14 @@
 use std::time::Duration;
 
 use crate::abi::{
-    EpollParams, Errno, Itimerspec, Ptr, Rlimit, SigAction, SigSet, Timespec, WaitStatus,
+    EpollParams, Errno, Itimerspec, Ptr, Rlimit, SigAction, SigSet, SockAddr, Timespec, WaitStatus,
 };
 use crate::backend::Thaw;
 
 use super::closing::Closing;
 use super::handled::Handled;
-use super::signature::Signature;
+use super::signature::{Kind, Signature};
+use super::words::Words;
 use super::{Header, Span};
 
 /// A scenario that was read and found well-formed.
@@ -160,6 +161,15 @@ impl Call {
         })
     }
 
+    /// Whether an argument made of these words has this bit.
+    pub(super) fn has_flag(&self, words: &'static Words, bit: u32) -> bool {
+        let mut args = self.args.iter().zip(self.signature.params);
+        args.any(|(arg, param)| match (&arg.value, param.kind) {
+            (Value::Bits(bits), Kind::Flags(of)) => std::ptr::eq(of, words) && bits & bit != 0,
+            _ => false,
+        })
+    }
+
     pub(super) fn task_name(&self) -> &str {
         self.task.as_ref().map_or("", |task| &task.text)
     }
@@ -221,6 +231,7 @@ pub(super) enum Value {
     SigAction(SigAction),
     /// The last argument of pselect6: a mask, or the address of one, and its size.
     SigPack(Ptr<SigSet>, u64),
+    SockAddr(SockAddr),
     /// Seconds and what remains of them.
     Time(Num, Num),
     PollFds(Vec<PollEntry>),

@@ -5,15 +5,16 @@
 //! value of that earlier one.
 
 use crate::abi::{
-    CtlOp, EpollCreateFlags, FcntlCmd, FdFlags, IoctlArg, OpenFlags, Select, SigmaskHow, Syscall,
-    Timeout, request,
+    CtlOp, EpollCreateFlags, FcntlCmd, FdFlags, IoctlArg, MsgFlags, OpenFlags, Select, SigmaskHow,
+    Syscall, Timeout, request,
 };
 
 use super::signature::Kind::{
-    Argv, Buffer, Bytes, Choice, Event, Events, Fd, FdSet, Flags, Ignored, Int, IntIn, IntOut,
-    ItimerspecIn, ItimerspecOut, Len, Long, Mode, Null, Only, ParamsIn, ParamsOut, Path, Pid, Pipe,
-    PollFds, Program, RlimitIn, RlimitOut, Same, SigAction, SigActionOut, SigPack, SigSet,
-    SigSetOut, Size, Slot, Status, TicksIn, Timespec, TimespecOut, Timeval, Uint, Zero,
+    Argv, Buffer, Bytes, Choice, Event, Events, Fd, FdSet, Flags, Ignored, Int, IntIn, IntLen,
+    IntLenPtr, IntOut, ItimerspecIn, ItimerspecOut, Len, Long, Mode, Null, Only, ParamsIn,
+    ParamsOut, Path, Pid, Pipe, PollFds, Program, RlimitIn, RlimitOut, Same, SigAction,
+    SigActionOut, SigPack, SigSet, SigSetOut, Size, Slot, SockAddr, Status, TicksIn, Timespec,
+    TimespecOut, Timeval, Uint, Zero,
 };
 use super::signature::{Kind, Param, Returns, Signature};
 use super::words;
@@ -74,6 +75,10 @@ mod f {
 const COMMAND: Kind = Choice(&words::FCNTL_COMMANDS);
 const REQUEST: Kind = Choice(&words::REQUESTS);
 const SIGNAL: Kind = Choice(&words::SIGNALS);
+const DOMAIN: Kind = Choice(&words::DOMAINS);
+const SOCKET_TYPE: Kind = Flags(&words::SOCKET_TYPES);
+const LEVEL: Kind = Choice(&words::SOCKET_LEVELS);
+const OPTION: Kind = Choice(&words::SOCKET_OPTIONS);
 const KCMP_TYPE: Kind = Choice(&words::KCMP_TYPES);
 
 /// A selector value that no row has: the row is for all that is left.
@@ -212,6 +217,60 @@ static CALLS: &[Signature] = calls! {
         };
     ioctl [1 = OTHERWISE] (fd: Fd, op: REQUEST, argp: Ignored) optional 1 -> Int =>
         |a| Syscall::Ioctl { fd: a.fd(0)?, op: a.bits(1), arg: IoctlArg::None };
+
+    socket(domain: DOMAIN, kind: SOCKET_TYPE, protocol: Int) -> Fd => |a| Syscall::Socket {
+        domain: a.bits(0).cast_signed(),
+        r#type: a.bits(1).cast_signed(),
+        protocol: a.int(2)?,
+    };
+    socketpair(domain: DOMAIN, kind: SOCKET_TYPE, protocol: Int, sv: Pipe) -> Int =>
+        |a| Syscall::Socketpair {
+            domain: a.bits(0).cast_signed(),
+            r#type: a.bits(1).cast_signed(),
+            protocol: a.int(2)?,
+            sv: a.out(3),
+        };
+    bind(sockfd: Fd, addr: SockAddr, addrlen: Len(1)) -> Int =>
+        |a| Syscall::Bind { sockfd: a.fd(0)?, addr: a.sockaddr(1)? };
+    listen(sockfd: Fd, backlog: Int) -> Int =>
+        |a| Syscall::Listen { sockfd: a.fd(0)?, backlog: a.int(1)? };
+    accept(sockfd: Fd, addr: Null, addrlen: Null) -> Fd =>
+        |a| Syscall::Accept4 { sockfd: a.fd(0)?, flags: OpenFlags::empty() };
+    accept4(sockfd: Fd, addr: Null, addrlen: Null, flags: Flags(&words::ACCEPT_FLAGS)) -> Fd =>
+        |a| Syscall::Accept4 { sockfd: a.fd(0)?, flags: OpenFlags::from_bits_retain(a.bits(3)) };
+    connect(sockfd: Fd, addr: SockAddr, addrlen: Len(1)) -> Int =>
+        |a| Syscall::Connect { sockfd: a.fd(0)?, addr: a.sockaddr(1)? };
+    shutdown(sockfd: Fd, how: Choice(&words::SHUT_HOW)) -> Int =>
+        |a| Syscall::Shutdown { sockfd: a.fd(0)?, how: a.bits(1).cast_signed() };
+    sendto(sockfd: Fd, buf: Buffer, size: Len(1), flags: Flags(&words::MSG_FLAGS),
+        dest_addr: SockAddr, addrlen: Len(4)) -> Int => |a| Syscall::Sendto {
+            sockfd: a.fd(0)?,
+            buf: a.buffer(1, 2)?,
+            size: a.size(2)?,
+            flags: MsgFlags::from_bits_retain(a.bits(3)),
+            dest_addr: a.optional_sockaddr(4),
+        };
+    recvfrom(sockfd: Fd, buf: Bytes, size: Size, flags: Flags(&words::MSG_FLAGS), src_addr: Null,
+        addrlen: Null) -> Int => |a| Syscall::Recvfrom {
+            sockfd: a.fd(0)?,
+            buf: a.out(1),
+            size: a.size(2)?,
+            flags: MsgFlags::from_bits_retain(a.bits(3)),
+        };
+    setsockopt(sockfd: Fd, level: LEVEL, optname: OPTION, optval: IntIn, optlen: IntLen) -> Int =>
+        |a| Syscall::Setsockopt {
+            sockfd: a.fd(0)?,
+            level: a.bits(1).cast_signed(),
+            optname: a.bits(2).cast_signed(),
+            optval: a.int_in(3)?,
+        };
+    getsockopt(sockfd: Fd, level: LEVEL, optname: OPTION, optval: IntOut, optlen: IntLenPtr) -> Int =>
+        |a| Syscall::Getsockopt {
+            sockfd: a.fd(0)?,
+            level: a.bits(1).cast_signed(),
+            optname: a.bits(2).cast_signed(),
+            optval: a.out(3),
+        };
 
     close(fd: Fd) -> Int => |a| Syscall::Close { fd: a.fd(0)? };
     close_range(first: Uint, last: Uint, flags: Flags(&words::CLOSE_RANGE_FLAGS)) -> Int =>

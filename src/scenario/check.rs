@@ -16,7 +16,8 @@ use super::parallel::{Part, may_stand};
 use super::read::arguments;
 use super::read::check_name;
 use super::signature::{Kind, Param, Returns, Signature};
-use super::{ScenarioError, Span};
+use super::{ScenarioError, Span, words};
+use crate::abi::MsgFlags;
 
 /// The most calls that a scenario may make, all rounds of its loops counted.
 const MOST_CALLS: u64 = 10_000_000;
@@ -290,6 +291,7 @@ impl Checker {
             | Value::Itimerspec(_)
             | Value::SigAction(_)
             | Value::SigPack(..)
+            | Value::SockAddr(_)
             | Value::Params(_)
             | Value::Rlimit(_)
             | Value::Fixed => Ok(()),
@@ -363,6 +365,8 @@ fn counts(arg: &Arg, param: &Param, args: &[Arg]) -> Result<()> {
                 Value::Text(Text { bytes, more: false }) => (bytes.len(), "bytes"),
                 Value::Text(Text { more: true, .. }) => return shortened(count, arg.span),
                 Value::PollFds(entries) => (entries.len(), "entries"),
+                Value::SockAddr(addr) => (addr.size(), "bytes"),
+                Value::Addr(0) if matches!(param.name, "addrlen") => (0, "bytes"),
                 _ => return Ok(()),
             };
             if *count == Num::Lit(i128::try_from(have).unwrap_or(i128::MAX)) {
@@ -413,6 +417,10 @@ fn lengths(call: &Call, span: Span) -> Result<()> {
                 return Err(ScenarioError::new(span, message, "an event without data"));
             }
             events.len()
+        }
+        // With MSG_TRUNC the result is how long the datagram was.
+        Shown::Bytes(_) if call.has_flag(&words::MSG_FLAGS, MsgFlags::TRUNC.bits()) => {
+            return Ok(());
         }
         Shown::Bytes(Text { bytes, more: false }) => bytes.len(),
         _ => return Ok(()),

@@ -2,7 +2,7 @@
 
 use crate::abi::{
     Bytes, EpollEvent, EpollParams, EventMask, Fd, FdSet, Itimerspec, OutPtr, PollFd, Ptr, Rlimit,
-    Room, SigAction, SigSet, Signal, Timespec, Timeval,
+    Room, SigAction, SigSet, Signal, SockAddr, Timespec, Timeval,
 };
 
 use super::ScenarioError;
@@ -173,6 +173,24 @@ impl Args<'_> {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let repeated: Vec<u8> = bytes.iter().copied().cycle().take(count).collect();
         Ok(Ptr::To(Bytes::from(repeated)))
+    }
+
+    pub(super) fn sockaddr(&self, place: usize) -> Result<Box<SockAddr>, ScenarioError> {
+        match &self.args[place].value {
+            Value::SockAddr(addr) => Ok(Box::new(addr.clone())),
+            Value::Addr(_) => {
+                let (message, label) = ("this call needs an address", "not an address");
+                Err(ScenarioError::new(self.args[place].span, message, label))
+            }
+            other => wrong(place, other),
+        }
+    }
+
+    pub(super) fn optional_sockaddr(&self, place: usize) -> Option<Box<SockAddr>> {
+        match &self.args[place].value {
+            Value::SockAddr(addr) => Some(Box::new(addr.clone())),
+            _ => None,
+        }
     }
 
     pub(super) fn path(&self, place: usize) -> Box<str> {

@@ -197,6 +197,7 @@ fn write_arg(f: &mut fmt::Formatter<'_>, arg: &Arg, kind: Kind, call: &Call) -> 
             }
             write!(f, ", sigsetsize={size}}}")
         }
+        Value::SockAddr(addr) => addr.fmt(f),
         Value::Time(sec, rest) => {
             let field = if matches!(kind, Kind::Timeval) {
                 "tv_usec"
@@ -215,6 +216,8 @@ fn write_arg(f: &mut fmt::Formatter<'_>, arg: &Arg, kind: Kind, call: &Call) -> 
         Value::Fixed => f.write_str(&match kind {
             Kind::Only(words, only) => (words.print)(only),
             Kind::Zero => "0".to_owned(),
+            Kind::IntLen => "4".to_owned(),
+            Kind::IntLenPtr => "[4]".to_owned(),
             Kind::Program => "\"/bin/sleep\"".to_owned(),
             Kind::Argv => "[\"sleep\", \"infinity\"]".to_owned(),
             _ => "NULL".to_owned(),

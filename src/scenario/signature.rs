@@ -89,6 +89,12 @@ pub(super) enum Kind {
     FdSet,
     /// What write(2) gives.
     Buffer,
+    /// A socket's address, or `NULL` where none need be given.
+    SockAddr,
+    /// `sizeof(int)`, beside an int that is passed.
+    IntLen,
+    /// The same as a pointer, beside an int that is asked for.
+    IntLenPtr,
     Path,
     IntIn,
     /// A pointer to a 64-bit number.

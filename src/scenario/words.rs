@@ -1,7 +1,8 @@
 //! The constants of the manual pages: one table for each argument that takes them.
 
 use crate::abi::{
-    CtlOp, EpollCreateFlags, EventMask, FdFlags, OpenFlags, SaFlags, Signal, request,
+    CtlOp, EpollCreateFlags, EventMask, FdFlags, MsgFlags, OpenFlags, SaFlags, Signal, request,
+    socket,
 };
 
 /// The words that may stand for the bits of one kind of argument.
@@ -216,6 +217,72 @@ flags!(
     WAIT_FLAGS,
     "an option of wait4",
     [(1, "WNOHANG"), (2, "WUNTRACED"), (8, "WCONTINUED")]
+);
+
+choices!(DOMAINS, "an address family", "AF_???", [(1, "AF_UNIX")]);
+
+/// `SOCK_*`: a type, and two flags above it.
+pub(super) static SOCKET_TYPES: Words = Words {
+    what: "a type of socket",
+    find: |name| find(SOCKET_TYPE_TABLE, name).or_else(|| find(SOCKET_FLAG_TABLE, name)),
+    print: |bits| {
+        let of_type = bits & SOCK_TYPE_MASK;
+        let mut text = print_choice(SOCKET_TYPE_TABLE, of_type, "SOCK_???");
+        if bits != of_type {
+            text = format!("{text}|{}", print_flags(SOCKET_FLAG_TABLE, bits - of_type));
+        }
+        text
+    },
+    all: || {
+        let mut all = names(SOCKET_TYPE_TABLE);
+        all.extend(names(SOCKET_FLAG_TABLE));
+        all
+    },
+};
+
+const SOCK_TYPE_MASK: u32 = socket::SOCK_TYPE_MASK.cast_unsigned();
+const SOCKET_TYPE_TABLE: &[Word] = &[(1, "SOCK_STREAM"), (2, "SOCK_DGRAM"), (5, "SOCK_SEQPACKET")];
+const SOCKET_FLAG_TABLE: &[Word] = &[(0o4000, "SOCK_NONBLOCK"), (0o2000000, "SOCK_CLOEXEC")];
+
+flags!(
+    /// The same two flags in accept4(2).
+    ACCEPT_FLAGS,
+    "a flag of accept4",
+    [(0o2000000, "SOCK_CLOEXEC"), (0o4000, "SOCK_NONBLOCK")]
+);
+
+choices!(
+    SHUT_HOW,
+    "a direction of shutdown",
+    "SHUT_???",
+    [(0, "SHUT_RD"), (1, "SHUT_WR"), (2, "SHUT_RDWR")]
+);
+
+pub(super) static MSG_FLAGS: Words = Words {
+    what: "a flag of send and recv",
+    find: |name| find_bit(name, MSG_FLAGS.print),
+    print: |bits| MsgFlags::from_bits_retain(bits).to_string(),
+    all: || spelled_bits(MSG_FLAGS.print),
+};
+
+choices!(
+    SOCKET_LEVELS,
+    "a level of socket options",
+    "SOL_???",
+    [(1, "SOL_SOCKET")]
+);
+
+choices!(
+    SOCKET_OPTIONS,
+    "a socket option",
+    "SO_???",
+    [
+        (3, "SO_TYPE"),
+        (4, "SO_ERROR"),
+        (7, "SO_SNDBUF"),
+        (8, "SO_RCVBUF"),
+        (30, "SO_ACCEPTCONN"),
+    ]
 );
 
 choices!(

@@ -34,6 +34,8 @@ pub enum QueueRef {
     PipeWrite(FileRef),
     /// The queue of a file that has one only.
     File(FileRef),
+    /// Those who wait for room in front of a Unix socket (`unix_sk(sk)->peer_wait`).
+    PeerWait(FileRef),
     /// Parents in wait4(2) (`signal->wait_chldexit`).
     Children(TaskId),
 }
@@ -199,6 +201,7 @@ impl fmt::Display for QueueRef {
             QueueRef::PipeRead(file) => write!(f, "rd_wait of {file}"),
             QueueRef::PipeWrite(file) => write!(f, "wr_wait of {file}"),
             QueueRef::File(file) => write!(f, "wait queue of {file}"),
+            QueueRef::PeerWait(file) => write!(f, "peer_wait of {file}"),
             QueueRef::Children(task) => write!(f, "wait_chldexit of task {}", task.0),
         }
     }

@@ -146,6 +146,10 @@ impl fmt::Display for Waiters<'_> {
                     write!(f, "{item}")?;
                     exclusive
                 }
+                WaiterState::Relay { queue } => {
+                    write!(f, "{queue}")?;
+                    &false
+                }
             };
             if *exclusive {
                 f.write_str(" (exclusive)")?;

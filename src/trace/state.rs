@@ -92,6 +92,11 @@ pub enum WaiterState {
         /// Whether it was added with `EPOLLEXCLUSIVE`.
         exclusive: bool,
     },
+    /// An entry that passes the wake-up on to another queue.
+    Relay {
+        /// To which.
+        queue: QueueRef,
+    },
 }
 
 /// A task and the call it is in.

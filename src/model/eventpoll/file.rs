@@ -8,7 +8,7 @@ use crate::model::encode::{Encode, Encoder};
 use crate::model::file::{Caller, FileOps, PollHeads};
 
 impl FileOps for EpId {
-    fn poll(self, _: &mut Machine) -> EventMask {
+    fn poll(self, _: &mut Machine, _: EventMask) -> EventMask {
         unreachable!("an epoll file is asked by a scan, which takes steps")
     }
 

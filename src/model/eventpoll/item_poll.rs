@@ -72,17 +72,22 @@ impl<O: Observer> Kernel<'_, O> {
         if self.m.files[file].refs == 0 {
             return Polled::Ready(EventMask::empty());
         }
-        match self.vfs_poll(file, polls) {
+        match self.vfs_poll(file, interest, polls) {
             Polled::Ready(mask) => Polled::Ready(self.answer(id, mask & interest)),
             more => more,
         }
     }
 
-    /// Asks a file, of whatever kind.
+    /// Asks a file, of whatever kind, for these events and what it says anyway.
     #[inline]
-    pub(crate) fn vfs_poll(&mut self, file: FileId, polls: &mut NestedPolls) -> Polled {
+    pub(crate) fn vfs_poll(
+        &mut self,
+        file: FileId,
+        requested: EventMask,
+        polls: &mut NestedPolls,
+    ) -> Polled {
         match self.m.files[file].epoll() {
-            None => Polled::Ready(self.m.file_poll(file)),
+            None => Polled::Ready(self.m.file_poll(file, requested)),
             Some(ep) => {
                 polls.0.push(NestedPoll {
                     ep,

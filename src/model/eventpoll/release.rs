@@ -85,7 +85,7 @@ impl<O: Observer> Kernel<'_, O> {
 /// Nobody can wait on it: whoever is in epoll_wait(2) holds a reference, and the epolls above it have let
 /// go before. What others notice is that their close(2) of a watched file waits for the mutex, and that
 /// the quota grows item by item.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct EpClear {
     ep: EpId,
     at: ClearAt,

@@ -9,9 +9,9 @@ use super::transfer::{Attempt, Io, What};
 use crate::abi::{Bytes, Errno, EventMask, OutPtr, Ptr, Room, TaskId};
 use crate::model::arena::{FileId, HeadId};
 use crate::model::encode::{Encoder, Number};
-use crate::model::wait_queue::{Nr, Wake};
+use crate::model::wait_queue::{Nr, Wake, WakeFn};
 use crate::model::{Kernel, Machine};
-use crate::trace::Observer;
+use crate::trace::{Observer, Place};
 
 /// The counter (`struct eventfd_ctx`).
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,7 @@ const WORD: u64 = 8;
 impl FileOps for EventFd {
     /// `eventfd_poll`
     #[inline]
-    fn poll(self, _: &mut Machine) -> EventMask {
+    fn poll(self, _: &mut Machine, _: EventMask) -> EventMask {
         let mut mask = EventMask::empty();
         mask.set(EventMask::IN, self.count > 0);
         // Only the kernel itself can add the last 1.
@@ -119,14 +119,16 @@ impl FileOps for EventFd {
     /// Readers and writers sleep on one queue, and each wake-up wakes them all.
     fn awaited(self, _: &Machine, what: &What) -> Awaited {
         let ready = match what {
-            What::Read { .. } => self.count > 0,
             What::Write { buf, .. } => match buf {
                 Ptr::To(bytes) => bytes.to_u64().is_some_and(|added| self.has_room(added)),
                 Ptr::Addr(_) => true,
             },
+            _ => self.count > 0,
         };
         Awaited {
             head: self.wqh,
+            place: Place::Tail,
+            func: WakeFn::Autoremove,
             exclusive: false,
             ready,
             locked: true,

@@ -9,13 +9,15 @@ mod pipe;
 mod plain;
 mod timerfd;
 mod transfer;
+mod unix;
 
 pub(crate) use eventfd::EventFd;
-pub(crate) use ops::{Caller, FileOps, Kind, PollHeads};
+pub(crate) use ops::{Caller, FileOps, Kind, PollHeads, Released};
 pub(crate) use pipe::{Pipe, PipeEnd, PipeResize};
 pub(crate) use plain::Plain;
 pub(crate) use timerfd::{SetTicks, TimerFd};
 pub(crate) use transfer::{Transfer, Wakes, What};
+pub(crate) use unix::{UnixSock, UnixState, UnixType};
 
 use super::Machine;
 use super::arena::{EpId, FileId, ItemId};
@@ -83,12 +85,12 @@ const DEFAULT_POLLMASK: EventMask = EventMask::IN
     .union(EventMask::WRNORM);
 
 impl Machine {
-    /// What is true of the file now.
+    /// What is true of the file now, as far as it is asked for.
     ///
     /// Preconditions: it is no epoll file, whose answer takes more than one step.
     #[inline]
-    pub(crate) fn file_poll(&mut self, file: FileId) -> EventMask {
-        self.files[file].kind.poll(self)
+    pub(crate) fn file_poll(&mut self, file: FileId, requested: EventMask) -> EventMask {
+        self.files[file].kind.poll(self, requested)
     }
 
     /// The wait queues on which a poller of it stands.

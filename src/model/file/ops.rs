@@ -31,10 +31,11 @@ use super::pipe::PipeEnd;
 use super::plain::Plain;
 use super::transfer::{Attempt, Io, Wakes, What};
 use crate::abi::{Bytes, Errno, EventMask, IoctlArg, Out, OutPtr, Ptr, TaskId};
-use crate::model::arena::{EpId, FileId, HeadId, TimerFdId};
+use crate::model::arena::{EpId, FileId, HeadId, TimerFdId, UnixId};
 use crate::model::encode::Encoder;
+use crate::model::wait_queue::WakeFn;
 use crate::model::{Kernel, Machine};
-use crate::trace::Observer;
+use crate::trace::{Observer, Place};
 
 /// Who calls an operation, and on which file.
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +47,12 @@ pub(crate) struct Caller {
 /// What a read or write sleeps for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Awaited {
-    /// Where it stands, at the tail.
+    /// Where it stands.
     pub(crate) head: HeadId,
+    /// In front of the others there, or behind them.
+    pub(crate) place: Place,
+    /// How it is woken.
+    pub(crate) func: fn(TaskId) -> WakeFn,
     /// Whether a wake of one stops there.
     pub(crate) exclusive: bool,
     /// Whether there is no reason to sleep any more.
@@ -56,13 +61,25 @@ pub(crate) struct Awaited {
     pub(crate) locked: bool,
 }
 
+/// What a round of a release came to.
+#[derive(Clone, Debug)]
+pub(crate) enum Released {
+    /// Nothing has happened: another task has the kind's lock.
+    Locked,
+    /// Make these wake-ups and ask again.
+    More(Wakes),
+    /// Make these wake-ups, and that was it.
+    Done(Wakes),
+}
+
 /// The wait queues of a file, in the order in which its poll method names them.
 pub(crate) type PollHeads = [Option<HeadId>; 2];
 
 /// The operations of a kind.
 pub(crate) trait FileOps: Copy {
-    /// What is true of the file now (`f_op->poll`).
-    fn poll(self, m: &mut Machine) -> EventMask;
+    /// What is true of the file now (`f_op->poll`). Where an answer costs something, it is given only if it
+    /// is `requested` (`poll_requested_events`).
+    fn poll(self, m: &mut Machine, requested: EventMask) -> EventMask;
 
     /// The queues on which a poller stands (`poll_wait`).
     fn poll_heads(self, m: &Machine) -> PollHeads;
@@ -106,6 +123,17 @@ pub(crate) trait FileOps: Copy {
         Attempt::fail(Errno::EINVAL)
     }
 
+    /// An attempt at one of the calls that only sockets have (`sock->ops`).
+    fn socket<O: Observer>(
+        self,
+        _: &mut Kernel<'_, O>,
+        _: Caller,
+        _: &What,
+        _: &mut Io,
+    ) -> Attempt {
+        Attempt::fail(Errno::ENOTSOCK)
+    }
+
     /// What a read or write waits for after [`Attempt::Sleep`].
     fn awaited(self, _: &Machine, _: &What) -> Awaited {
         unreachable!("this kind never lets a transfer sleep")
@@ -128,9 +156,9 @@ pub(crate) trait FileOps: Copy {
 
     /// What happens when the last reference is gone (`f_op->release`). Its wake-ups reach no item that
     /// watched this file: these have gone before. A lock that they are made under is given back by
-    /// [`FileOps::free`]. `None`, and nothing has happened, if another task has that lock.
-    fn release(self, _: &mut Machine, _: TaskId) -> Option<Wakes> {
-        Some(Wakes::default())
+    /// [`FileOps::free`].
+    fn release(self, _: &mut Machine, _: TaskId) -> Released {
+        Released::Done(Wakes::default())
     }
 
     /// Frees what the file does not share. Its wake-ups are made: they walked its queues.
@@ -160,8 +188,8 @@ macro_rules! kinds {
 
         impl FileOps for Kind {
             #[inline]
-            fn poll(self, m: &mut Machine) -> EventMask {
-                match self { $(Kind::$variant(kind) => kind.poll(m),)* }
+            fn poll(self, m: &mut Machine, requested: EventMask) -> EventMask {
+                match self { $(Kind::$variant(kind) => kind.poll(m, requested),)* }
             }
 
             #[inline]
@@ -210,6 +238,16 @@ macro_rules! kinds {
                 match self { $(Kind::$variant(kind) => kind.write(kernel, caller, from, io),)* }
             }
 
+            fn socket<O: Observer>(
+                self,
+                kernel: &mut Kernel<'_, O>,
+                caller: Caller,
+                what: &What,
+                io: &mut Io,
+            ) -> Attempt {
+                match self { $(Kind::$variant(kind) => kind.socket(kernel, caller, what, io),)* }
+            }
+
             fn awaited(self, m: &Machine, what: &What) -> Awaited {
                 match self { $(Kind::$variant(kind) => kind.awaited(m, what),)* }
             }
@@ -238,7 +276,7 @@ macro_rules! kinds {
                 match self { $(Kind::$variant(kind) => kind.reopen(),)* }
             }
 
-            fn release(self, m: &mut Machine, task: TaskId) -> Option<Wakes> {
+            fn release(self, m: &mut Machine, task: TaskId) -> Released {
                 match self { $(Kind::$variant(kind) => kind.release(m, task),)* }
             }
 
@@ -264,4 +302,6 @@ kinds! {
     Pipe(PipeEnd) = 3;
     /// timerfd_create(2)
     TimerFd(TimerFdId) = 4;
+    /// A Unix socket.
+    Unix(UnixId) = 7;
 }

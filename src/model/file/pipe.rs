@@ -14,22 +14,20 @@
 
 use std::collections::VecDeque;
 
-use super::ops::{Awaited, Caller, FileOps, Kind, PollHeads};
+use super::ops::{Awaited, Caller, FileOps, Kind, PollHeads, Released};
 use super::plain::Plain;
 use super::transfer::{Attempt, Io, Wakes, What};
 use crate::abi::{
-    Answer, Bytes, Errno, EventMask, IoctlArg, OpenFlags, Out, OutPtr, Ptr, Room, SiCode, Signal,
-    TaskId, request,
+    Answer, Bytes, Errno, EventMask, IoctlArg, OpenFlags, Out, OutPtr, Ptr, Room, TaskId, request,
 };
 use crate::model::arena::{FileId, HeadId, PipeId};
 use crate::model::call::{Flow, Held, Steps};
 use crate::model::clone::clone_by_field;
 use crate::model::encode::{Encode, Encoder, Number};
-use crate::model::signal::SendTo;
 use crate::model::signal::restart::ERESTARTSYS;
-use crate::model::wait_queue::{Nr, Wake, Walked, Walks};
+use crate::model::wait_queue::{Nr, Wake, WakeFn, Walked, Walks};
 use crate::model::{Kernel, Machine};
-use crate::trace::Observer;
+use crate::trace::{Observer, Place};
 
 /// Bytes of a slot.
 pub(crate) const PAGE_SIZE: usize = 4096;
@@ -267,7 +265,7 @@ const MAX_SLOTS: usize = (1 << 20) / PAGE_SIZE;
 impl FileOps for PipeEnd {
     /// `pipe_poll`
     #[inline]
-    fn poll(self, m: &mut Machine) -> EventMask {
+    fn poll(self, m: &mut Machine, _: EventMask) -> EventMask {
         m.pipes[self.pipe].poll(self)
     }
 
@@ -413,10 +411,7 @@ impl FileOps for PipeEnd {
             io.wakes.push(pipe.wake_writers());
         }
         if failed == Some(Errno::EPIPE) {
-            let info = kernel
-                .m
-                .info_from(caller.task, Signal::SIGPIPE, SiCode::USER);
-            kernel.send_signal(SendTo::Thread(caller.task), info);
+            kernel.send_sigpipe(caller.task);
         }
         match failed {
             Some(errno) if io.written == 0 => Attempt::fail(errno),
@@ -427,11 +422,13 @@ impl FileOps for PipeEnd {
     fn awaited(self, m: &Machine, what: &What) -> Awaited {
         let pipe = &m.pipes[self.pipe];
         let (head, ready) = match what {
-            What::Read { .. } => (pipe.rd_wait, pipe.readable()),
             What::Write { .. } => (pipe.wr_wait, pipe.writable()),
+            _ => (pipe.rd_wait, pipe.readable()),
         };
         Awaited {
             head,
+            place: Place::Tail,
+            func: WakeFn::Autoremove,
             exclusive: true,
             ready,
             locked: false,
@@ -459,13 +456,13 @@ impl FileOps for PipeEnd {
     }
 
     /// `pipe_release`, which makes its wake-ups under the mutex.
-    fn release(self, m: &mut Machine, task: TaskId) -> Option<Wakes> {
+    fn release(self, m: &mut Machine, task: TaskId) -> Released {
         let pipe = &mut m.pipes[self.pipe];
         if pipe.mutex.is_some() {
-            return None;
+            return Released::Locked;
         }
         pipe.mutex = Some(task);
-        Some(pipe.release(self))
+        Released::Done(pipe.release(self))
     }
 
     /// The release is over, and one file less refers to the pipe (`put_pipe_info`).

@@ -98,7 +98,7 @@ impl FileOps for Plain {
         )
     }
 
-    fn poll(self, _: &mut Machine) -> EventMask {
+    fn poll(self, _: &mut Machine, _: EventMask) -> EventMask {
         DEFAULT_POLLMASK
     }
 

@@ -27,9 +27,9 @@ use crate::model::arena::{FileId, HeadId, TimerFdId};
 use crate::model::call::{Flow, Held, Pace, Steps};
 use crate::model::clock::Clock;
 use crate::model::encode::{Encode, Encoder, Number};
-use crate::model::wait_queue::{Nr, WaitHead, Wake, Walked, Walks};
+use crate::model::wait_queue::{Nr, WaitHead, Wake, WakeFn, Walked, Walks};
 use crate::model::{Kernel, Machine};
-use crate::trace::{FileRef, Observer, QueueRef, Trace};
+use crate::trace::{FileRef, Observer, Place, QueueRef, Trace};
 
 /// The timer (`struct timerfd_ctx`). `wqh.lock` guards all of it.
 #[derive(Clone, Copy, Debug)]
@@ -118,7 +118,7 @@ impl TimerFd {
 
 impl FileOps for TimerFdId {
     /// `timerfd_poll`
-    fn poll(self, m: &mut Machine) -> EventMask {
+    fn poll(self, m: &mut Machine, _: EventMask) -> EventMask {
         if m.timerfds[self].ticks > 0 {
             EventMask::IN
         } else {
@@ -210,6 +210,8 @@ impl FileOps for TimerFdId {
         let timer = &m.timerfds[self];
         Awaited {
             head: timer.wqh,
+            place: Place::Tail,
+            func: WakeFn::Autoremove,
             exclusive: false,
             ready: timer.ticks > 0,
             locked: true,

@@ -1,16 +1,18 @@
-//! read(2) and write(2) in steps: change the file, walk its wait queues, or sleep until there is a point
-//! in trying again.
+//! read(2), write(2) and what sockets have beside them, in steps: change the file, walk its wait queues, or
+//! sleep until there is a point in trying again.
 
 use super::ops::{Awaited, Caller, FileOps};
-use crate::abi::{Answer, Bytes, Errno, Fd, Out, OutPtr, Ptr, TaskId};
-use crate::model::arena::{FileId, WaitId};
+use smallvec::SmallVec;
+
+use crate::abi::{Answer, Bytes, Errno, Fd, MsgFlags, OpenFlags, Out, OutPtr, Ptr, TaskId};
+use crate::model::arena::{FileId, UnixId, WaitId};
 use crate::model::call::{Flow, Held, Steps};
 use crate::model::encode::{Encode, Encoder, encode_option, variant_is_number};
 use crate::model::eventpoll::Deadline;
 use crate::model::signal::restart::ERESTARTSYS;
-use crate::model::wait_queue::{Wake, WakeFn, Walked, Walks};
+use crate::model::wait_queue::{Wake, Walked, Walks};
 use crate::model::{Footprint, Kernel, Machine};
-use crate::trace::{Observer, Place};
+use crate::trace::Observer;
 
 /// A call in flight.
 #[derive(Clone, Debug)]
@@ -26,11 +28,37 @@ pub(crate) struct Transfer {
     result: Result<u64, Errno>,
 }
 
-/// Which way the bytes go.
+/// What is to be done.
 #[derive(Clone, Debug)]
 pub(crate) enum What {
+    /// read(2)
     Read { buf: OutPtr, count: u64 },
+    /// write(2)
     Write { buf: Ptr<Bytes>, count: u64 },
+    /// recvfrom(2)
+    Recv {
+        buf: OutPtr,
+        count: u64,
+        flags: MsgFlags,
+    },
+    /// sendto(2)
+    Send {
+        buf: Ptr<Bytes>,
+        count: u64,
+        flags: MsgFlags,
+        to: Option<Box<[u8]>>,
+    },
+    /// accept4(2), with the number that it has set aside
+    Accept { flags: OpenFlags, fd: Fd },
+    /// connect(2)
+    Connect { to: Box<[u8]> },
+}
+
+impl What {
+    /// Whether it stores bytes.
+    fn receives(&self) -> bool {
+        matches!(self, What::Read { .. } | What::Recv { .. })
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,6 +69,8 @@ enum At {
     Wake,
     /// The same on the way to sleep.
     WakeFirst,
+    /// The same on the way to the next round.
+    WakeMore,
     /// About to look whether there is a reason to sleep at all (`wait_event`).
     Look,
     /// About to stand on the queue (`prepare_to_wait_event`).
@@ -55,22 +85,26 @@ enum At {
 
 /// Wake-ups that an operation owes, in order.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Wakes([Option<Wake>; 2]);
+pub(crate) struct Wakes {
+    owed: SmallVec<[Wake; 2]>,
+    /// Sockets whose queues these are, of which it has references: others may close them meanwhile.
+    pub(super) holds: Vec<UnixId>,
+}
 
 impl Wakes {
     pub(crate) fn push(&mut self, wake: Wake) {
-        let free = self.0.iter_mut().find(|place| place.is_none());
-        *free.expect("no operation owes more than two") = Some(wake);
+        self.owed.push(wake);
     }
 
     /// Takes the next one to make.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Wake> {
-        // Mostly there is none, and nothing to move up.
-        self.0[0]?;
-        let first = self.0[0].take();
-        self.0.swap(0, 1);
-        first
+        (!self.owed.is_empty()).then(|| self.owed.remove(0))
+    }
+
+    /// The sockets that it keeps.
+    pub(crate) fn holds(&self) -> &[UnixId] {
+        &self.holds
     }
 }
 
@@ -79,6 +113,8 @@ impl Wakes {
 pub(crate) enum Attempt {
     /// The operation is over; wake-ups may be left to make.
     Over(Result<u64, Errno>),
+    /// A part is done: make the wake-ups there are, then go on with the next.
+    More,
     /// Nothing to do now: make the wake-ups there are, then sleep and try again.
     Sleep,
     /// Somebody walks the queue whose lock the operation needs.
@@ -108,6 +144,16 @@ pub(crate) struct Io {
 }
 
 impl Io {
+    /// The end of a read of several rounds.
+    pub(crate) fn read(&self) -> Attempt {
+        Attempt::Over(Ok(u64::try_from(self.bytes.len()).unwrap_or(u64::MAX)))
+    }
+
+    /// The end of a write of several rounds.
+    pub(crate) fn sent(&self) -> Attempt {
+        Attempt::Over(Ok(u64::try_from(self.written).unwrap_or(u64::MAX)))
+    }
+
     /// The end of a read.
     pub(crate) fn stored(&mut self, bytes: Vec<u8>) -> Attempt {
         let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
@@ -125,8 +171,9 @@ impl Transfer {
         Transfer::new(fd, file, What::Write { buf, count })
     }
 
+    /// For any of them.
     #[inline]
-    fn new(fd: Fd, file: FileId, what: What) -> Transfer {
+    pub(crate) fn new(fd: Fd, file: FileId, what: What) -> Transfer {
         Transfer {
             fd,
             file,
@@ -151,13 +198,11 @@ impl Transfer {
     #[inline]
     fn end(&mut self) -> Answer {
         match (self.result, &self.what) {
-            (Ok(count), What::Read { .. }) => {
+            (Ok(count), What::Read { .. } | What::Recv { .. }) => {
                 let bytes = std::mem::take(&mut self.io.bytes);
                 Answer::Done(i64::try_from(count).unwrap_or(i64::MAX), Out::Bytes(bytes))
             }
-            (Ok(count), What::Write { .. }) => {
-                Answer::Done(i64::try_from(count).unwrap_or(i64::MAX), Out::None)
-            }
+            (Ok(count), _) => Answer::Done(i64::try_from(count).unwrap_or(i64::MAX), Out::None),
             (Err(errno), _) => Answer::err(errno),
         }
     }
@@ -175,7 +220,11 @@ impl<O: Observer> Kernel<'_, O> {
         {
             self.wake_up(walks, wake);
         }
-        walks.outer.is_some()
+        let more = walks.outer.is_some();
+        if !more && !wakes.holds.is_empty() {
+            self.m.put_unix_all(std::mem::take(&mut wakes.holds));
+        }
+        more
     }
 
     #[inline]
@@ -186,6 +235,7 @@ impl<O: Observer> Kernel<'_, O> {
         match &*what {
             What::Read { buf, count } => kind.read(self, caller, (*buf, *count), io),
             What::Write { buf, count } => kind.write(self, caller, (buf, *count), io),
+            what => kind.socket(self, caller, what, io),
         }
     }
 
@@ -214,6 +264,11 @@ impl<O: Observer> Kernel<'_, O> {
                 }
                 call.at = At::Wake;
             }
+            Attempt::More => {
+                if self.wake_next(&mut call.io.walks, &mut call.io.wakes) {
+                    call.at = At::WakeMore;
+                }
+            }
             Attempt::Sleep if self.awaited(call).locked => {
                 return self.transfer_sleep_locked(task, call);
             }
@@ -234,10 +289,11 @@ impl<O: Observer> Kernel<'_, O> {
         if self.wake_next(&mut call.io.walks, &mut call.io.wakes) {
             return Flow::Next;
         }
-        if call.at == At::Wake {
-            return Flow::Done;
-        }
-        call.at = At::Look;
+        call.at = match call.at {
+            At::Wake => return Flow::Done,
+            At::WakeMore => At::Change,
+            _ => At::Look,
+        };
         Flow::Next
     }
 
@@ -251,7 +307,7 @@ impl<O: Observer> Kernel<'_, O> {
         }
         let awaited = self.awaited(call);
         self.transfer_stand(task, call, awaited);
-        self.trace_sleep(task, awaited.head, Place::Tail);
+        self.trace_sleep(task, awaited.head, awaited.place);
         call.at = At::Sleep;
         Flow::Next
     }
@@ -298,28 +354,33 @@ impl<O: Observer> Kernel<'_, O> {
 
     fn transfer_stand(&mut self, task: TaskId, call: &mut Transfer, awaited: Awaited) {
         let Awaited {
-            head, exclusive, ..
+            head,
+            exclusive,
+            place,
+            func,
+            ..
         } = awaited;
         let on_queue = |waiter: &WaitId| self.m.waits[*waiter].whead.is_some();
         if !call.waiter.as_ref().is_some_and(on_queue) {
             if let Some(left) = call.waiter.take() {
                 self.remove_wait_entry(left);
             }
-            let func = WakeFn::Autoremove(task);
-            call.waiter = Some(self.add_wait_entry(head, func, exclusive, Place::Tail));
+            call.waiter = Some(self.add_wait_entry(head, func(task), exclusive, place));
         }
         self.m.fall_asleep(task, Deadline::Never);
     }
 
     /// Step: look once more, since something may have come before anybody knew of the sleeper.
     fn transfer_look_again(&mut self, task: TaskId, call: &mut Transfer) -> Flow {
-        let Awaited { head, ready, .. } = self.awaited(call);
+        let Awaited {
+            head, ready, place, ..
+        } = self.awaited(call);
         if ready {
             self.m.run_again(task);
             call.at = At::Leave;
         } else {
             if self.m.task(task).sleeping {
-                self.trace_sleep(task, head, Place::Tail);
+                self.trace_sleep(task, head, place);
             }
             call.at = At::Sleep;
         }
@@ -355,18 +416,30 @@ impl<O: Observer> Kernel<'_, O> {
     }
 }
 
-impl Steps for Transfer {
+impl Transfer {
     #[inline]
-    fn step<O: Observer>(&mut self, kernel: &mut Kernel<'_, O>, task: TaskId) -> Flow {
+    fn step_at<O: Observer>(&mut self, kernel: &mut Kernel<'_, O>, task: TaskId) -> Flow {
         match self.at {
             At::Change => kernel.transfer_change(task, self),
-            At::Wake | At::WakeFirst => kernel.transfer_wake(task, self),
+            At::Wake | At::WakeFirst | At::WakeMore => kernel.transfer_wake(task, self),
             At::Look => kernel.transfer_look(self),
             At::Enqueue => kernel.transfer_enqueue(task, self),
             At::LookAgain => kernel.transfer_look_again(task, self),
             At::Sleep => kernel.transfer_sleep(task, self),
             At::Leave => kernel.transfer_leave(task, self),
         }
+    }
+}
+
+impl Steps for Transfer {
+    #[inline]
+    fn step<O: Observer>(&mut self, kernel: &mut Kernel<'_, O>, task: TaskId) -> Flow {
+        let flow = self.step_at(kernel, task);
+        if let (Flow::Done, What::Accept { fd, .. }) = (flow, &self.what) {
+            // It has a meaning now, or is free again.
+            kernel.m.fds_mut(task).unreserve(*fd);
+        }
+        flow
     }
 
     #[inline]
@@ -376,6 +449,10 @@ impl Steps for Transfer {
 
     fn files(&self, files: &mut Vec<FileId>) {
         files.push(self.file);
+    }
+
+    fn sockets(&self, sockets: &mut Vec<UnixId>) {
+        sockets.extend(self.io.wakes.holds());
     }
 
     fn held(&self, held: &mut Held) {
@@ -388,7 +465,7 @@ impl Steps for Transfer {
         match self.at {
             At::Change => machine.transferring(self.file),
             At::Wake => machine.waking(&self.io.walks).may_end(),
-            At::WakeFirst => machine.waking(&self.io.walks),
+            At::WakeFirst | At::WakeMore => machine.waking(&self.io.walks),
             At::Look | At::Enqueue | At::LookAgain | At::Sleep | At::Leave => Footprint::EVERYTHING,
         }
     }
@@ -397,6 +474,10 @@ impl Steps for Transfer {
         let call = match self.what {
             What::Read { .. } => "vfs_read",
             What::Write { .. } => "vfs_write",
+            What::Recv { .. } => "sock_recvmsg",
+            What::Send { .. } => "sock_sendmsg",
+            What::Accept { .. } => "do_accept",
+            What::Connect { .. } => "__sys_connect",
         };
         format!("{call}: {:?}", self.at)
     }
@@ -428,7 +509,7 @@ impl Encode for Transfer {
         walks.encode(to);
         if *at == At::Wake {
             // Only the answer is left.
-            matches!(what, What::Read { .. }).encode(to);
+            what.receives().encode(to);
             result.ok().encode(to);
             result.err().encode(to);
             bytes.encode(to);
@@ -437,6 +518,7 @@ impl Encode for Transfer {
             what.encode(to);
             written.encode(to);
             slept.encode(to);
+            bytes.encode(to);
         }
     }
 }
@@ -454,15 +536,44 @@ impl Encode for What {
                 buf.encode(to);
                 count.encode(to);
             }
+            What::Recv { buf, count, flags } => {
+                to.byte(2);
+                buf.encode(to);
+                count.encode(to);
+                flags.bits().encode(to);
+            }
+            What::Send {
+                buf,
+                count,
+                flags,
+                to: receiver,
+            } => {
+                to.byte(3);
+                buf.encode(to);
+                count.encode(to);
+                flags.bits().encode(to);
+                encode_option(&receiver.as_deref().map(Bytes::from), to);
+            }
+            What::Accept { flags, fd } => {
+                to.byte(4);
+                flags.encode(to);
+                fd.encode(to);
+            }
+            What::Connect { to: receiver } => {
+                to.byte(5);
+                to.bytes(receiver);
+            }
         }
     }
 }
 
 impl Encode for Wakes {
     fn encode(&self, to: &mut Encoder<'_>) {
-        let Wakes(wakes) = self;
-        for wake in wakes {
-            encode_option(wake, to);
+        let Wakes { owed, holds } = self;
+        for wake in owed {
+            encode_option(&Some(*wake), to);
         }
+        to.none();
+        holds.encode(to);
     }
 }

@@ -131,6 +131,10 @@ impl<O: Observer> Kernel<'_, O> {
             return Err(Errno::EBADF);
         }
         let file = self.m.fget_any(task, oldfd).ok_or(Errno::EBADF)?;
+        // Another thread's call is about to give it a meaning.
+        if self.m.fds(task).is_reserved(number) {
+            return Err(Errno::EBUSY);
+        }
         self.m.files[file].refs += 1;
         let slot = Slot {
             file,

@@ -11,11 +11,13 @@ mod process;
 mod release;
 mod signal;
 mod sleep;
+mod socket;
 
 pub(crate) use poll::Poll;
 pub(crate) use process::{Exit, Wait4};
 pub(crate) use release::Release;
 pub(crate) use sleep::Sleep;
+pub(crate) use socket::SocketChange;
 
 use super::Kernel;
 use super::arena::FileId;
@@ -185,6 +187,69 @@ impl<O: Observer> Kernel<'_, O> {
                 }
                 answer_out(self.ioctl(task, fd, op, arg))
             }
+            Syscall::Socket {
+                domain,
+                r#type,
+                protocol,
+            } => answer_fd(self.socket(task, domain, r#type, protocol)),
+            Syscall::Socketpair {
+                domain,
+                r#type,
+                protocol,
+                sv,
+            } => answer_out(self.socketpair(task, domain, r#type, protocol, sv)),
+            Syscall::Bind { sockfd, addr } => answer(self.bind(task, sockfd, &addr)),
+            Syscall::Listen { sockfd, backlog } => {
+                let begun = self.listen(task, sockfd, backlog);
+                self.go(task, begun)?
+            }
+            Syscall::Accept4 { sockfd, flags } => {
+                let begun = self.accept4(task, sockfd, flags);
+                self.go(task, begun)?
+            }
+            Syscall::Connect { sockfd, addr } => {
+                let begun = self.connect(task, sockfd, &addr);
+                self.go(task, begun)?
+            }
+            Syscall::Shutdown { sockfd, how } => {
+                let begun = self.shutdown(task, sockfd, how);
+                self.go(task, begun)?
+            }
+            Syscall::Sendto {
+                sockfd,
+                buf,
+                size,
+                flags,
+                dest_addr,
+            } => {
+                let begun = self.sendto(task, sockfd, (buf, size), flags, dest_addr.as_deref());
+                self.go(task, begun)?
+            }
+            Syscall::Recvfrom {
+                sockfd,
+                buf,
+                size,
+                flags,
+            } => {
+                refuse_frozen(buf)?;
+                let begun = self.recvfrom(task, sockfd, (buf, size), flags);
+                self.go(task, begun)?
+            }
+            Syscall::Setsockopt {
+                sockfd,
+                level,
+                optname,
+                optval,
+            } => {
+                let begun = self.setsockopt(task, sockfd, (level, optname), optval);
+                self.go(task, begun)?
+            }
+            Syscall::Getsockopt {
+                sockfd,
+                level,
+                optname,
+                optval,
+            } => answer_out(self.getsockopt(task, sockfd, (level, optname), optval)),
             Syscall::Close { fd } => {
                 let begun = self.close(task, fd);
                 self.go(task, begun)?

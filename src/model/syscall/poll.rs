@@ -236,7 +236,7 @@ impl<O: Observer> Kernel<'_, O> {
             }
         }
         // A file without poll method is always ready (`vfs_poll`).
-        match self.vfs_poll(file, &mut call.polls) {
+        match self.vfs_poll(file, filter, &mut call.polls) {
             Polled::Ready(mask) => call.answered(index, mask & filter),
             Polled::More | Polled::Blocked => {
                 self.m.files[file].refs += 1;

@@ -9,7 +9,7 @@ use super::super::wait_queue::{Nr, Wake, WakeFn, Walked, Walks};
 use super::super::{Kernel, Machine, task_index};
 use super::release::Release;
 use crate::abi::{Answer, Errno, EventMask, Out, Rlimit, SigSet, TaskId, WaitStatus};
-use crate::model::arena::{FileId, Id, ProcId, WaitId};
+use crate::model::arena::{FileId, Id, ProcId, UnixId, WaitId};
 use crate::trace::{Observer, Place};
 
 const WNOHANG: i32 = 1;
@@ -223,6 +223,10 @@ impl Steps for Exit {
 
     fn releasing(&self) -> &[FileId] {
         self.release.releasing()
+    }
+
+    fn sockets(&self, sockets: &mut Vec<UnixId>) {
+        self.release.sockets(sockets);
     }
 
     fn held(&self, held: &mut Held) {

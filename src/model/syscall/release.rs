@@ -5,10 +5,10 @@ use super::super::Kernel;
 use super::super::call::{Flow, Held, Steps};
 use super::super::encode::{Encode, Encoder, encode_option};
 use super::super::eventpoll::{EpClear, Unhooked};
-use super::super::file::{FileOps, Wakes};
+use super::super::file::{FileOps, Released, Wakes};
 use super::super::wait_queue::{Walked, Walks};
 use crate::abi::{Answer, TaskId};
-use crate::model::arena::FileId;
+use crate::model::arena::{FileId, UnixId};
 use crate::trace::{Observer, Trace};
 
 /// A call that has done its work but for this: files to release, wake-ups to make.
@@ -23,7 +23,7 @@ pub(crate) struct Release {
     walks: Walks,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum At {
     /// About to begin with the next file.
     Next,
@@ -33,8 +33,10 @@ enum At {
     Clear(EpClear),
     /// About to call the kind's `release`.
     Fops,
-    /// Walking the queues that this wakes.
+    /// Walking the queues that this wakes, and then it is over.
     Wake,
+    /// The same, and then there is more to release.
+    WakeMore,
 }
 
 impl Release {
@@ -55,12 +57,17 @@ impl<O: Observer> Kernel<'_, O> {
             return Flow::Done;
         };
         match call.at {
-            At::Wake => {
+            At::Wake | At::WakeMore => {
                 if self.wake_step(task, &mut call.walks) == Walked::Blocked {
                     return Flow::Blocked;
                 }
-                if !self.wake_next(&mut call.walks, &mut call.wakes) {
+                if self.wake_next(&mut call.walks, &mut call.wakes) {
+                    return Flow::Next;
+                }
+                if call.at == At::Wake {
                     self.release_done(call);
+                } else {
+                    call.at = At::Fops;
                 }
             }
             At::Next => {
@@ -81,13 +88,15 @@ impl<O: Observer> Kernel<'_, O> {
                 Flow::Done => call.at = At::Fops,
             },
             At::Fops => {
-                let Some(wakes) = self.m.files[file].kind.release(self.m, task) else {
-                    return Flow::Blocked;
+                let (wakes, at) = match self.m.files[file].kind.release(self.m, task) {
+                    Released::Locked => return Flow::Blocked,
+                    Released::More(wakes) => (wakes, At::WakeMore),
+                    Released::Done(wakes) => (wakes, At::Wake),
                 };
                 call.wakes = wakes;
                 if self.wake_next(&mut call.walks, &mut call.wakes) {
-                    call.at = At::Wake;
-                } else {
+                    call.at = at;
+                } else if at == At::Wake {
                     self.release_done(call);
                 }
             }
@@ -117,11 +126,15 @@ impl Steps for Release {
         &self.files
     }
 
+    fn sockets(&self, sockets: &mut Vec<UnixId>) {
+        sockets.extend(self.wakes.holds());
+    }
+
     fn held(&self, held: &mut Held) {
         match self.at {
             At::Clear(clear) => clear.held(held),
             At::Wake => held.locked.extend(self.files.last()),
-            At::Next | At::Items | At::Fops => {}
+            At::Next | At::Items | At::Fops | At::WakeMore => {}
         }
         held.walks.extend(self.walks.iter());
     }
@@ -153,8 +166,8 @@ impl Encode for Release {
                 clear.encode(to);
             }
             At::Fops => to.byte(3),
-            At::Wake => {
-                to.byte(4);
+            At::Wake | At::WakeMore => {
+                to.byte(if *at == At::Wake { 4 } else { 5 });
                 wakes.encode(to);
                 walks.encode(to);
             }

@@ -5,13 +5,13 @@ use crate::scenario::cursor::Cursor;
 use crate::scenario::signature::{Kind, Param};
 
 use super::number::{
-    MAPPABLE, read_address, read_choice, read_flags, read_num, read_only, read_zero,
+    MAPPABLE, read_address, read_choice, read_flags, read_int_len, read_num, read_only, read_zero,
 };
 use super::output::read_output;
 use super::signal::{read_sigaction, read_sigpack, read_sigset};
 use super::structure::{
     Torn, read_event, read_fd_list, read_int_cell, read_itimerspec, read_params, read_poll_entries,
-    read_rlimit, read_slot, read_time,
+    read_rlimit, read_slot, read_sockaddr, read_time,
 };
 use super::text::{read_argv, read_path, read_program, read_text};
 
@@ -59,6 +59,13 @@ pub(super) fn read_value(c: &mut Cursor<'_>, param: &Param) -> Result<Value> {
             }
             read_poll_entries(c, "events").map(Value::PollFds)
         }
+        Kind::IntLen => read_int_len(c),
+        Kind::IntLenPtr => {
+            c.expect("[")?;
+            let length = read_int_len(c)?;
+            c.expect("]")?;
+            Ok(length)
+        }
         Kind::Slot => read_slot(c),
         _ => read_pointer(c, param.kind),
     }
@@ -71,7 +78,12 @@ pub(super) fn read_pointer(c: &mut Cursor<'_>, kind: Kind) -> Result<Value> {
         // select(2), pselect6(2) and prlimit(2) have no place for a pointer that leads nowhere.
         let null_only = matches!(
             kind,
-            Kind::FdSet | Kind::Null | Kind::RlimitIn | Kind::SigPack | Kind::Timeval
+            Kind::FdSet
+                | Kind::Null
+                | Kind::RlimitIn
+                | Kind::SigPack
+                | Kind::SockAddr
+                | Kind::Timeval
         );
         if (null_only && addr != 0) || MAPPABLE.contains(&addr) {
             let message = format!("{addr:#x} is not an address that the lab can pass here");
@@ -92,6 +104,7 @@ pub(super) fn read_pointer(c: &mut Cursor<'_>, kind: Kind) -> Result<Value> {
         Kind::Timespec => read_time(c, "tv_nsec"),
         Kind::Timeval => read_time(c, "tv_usec"),
         Kind::FdSet => read_fd_list(c).map(Value::FdSet),
+        Kind::SockAddr => read_sockaddr(c).map(Value::SockAddr),
         Kind::Buffer => read_text(c).map(Value::Text),
         Kind::IntIn => read_int_cell(c, Kind::Int).map(Value::Int),
         Kind::TicksIn => read_int_cell(c, Kind::Size).map(Value::Int),

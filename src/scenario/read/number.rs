@@ -85,6 +85,18 @@ pub(super) fn read_zero(c: &mut Cursor<'_>) -> Result<Value> {
     }
 }
 
+/// The size of an int, where no other could be passed.
+pub(super) fn read_int_len(c: &mut Cursor<'_>) -> Result<Value> {
+    match c.number()? {
+        Some((4, _)) => Ok(Value::Fixed),
+        Some((_, span)) => {
+            let message = "the lab passes an int, which has 4 bytes";
+            Err(ScenarioError::new(span, message, "must be 4"))
+        }
+        None => Err(c.unexpected("`4`")),
+    }
+}
+
 pub(super) fn read_bits(c: &mut Cursor<'_>, words: &Words) -> Result<u32> {
     if let Some((number, span)) = c.number()? {
         return in_range(number, span, Kind::Uint, words.what).map(low_u32);

@@ -1,6 +1,6 @@
 //! What pointers lead to: structures, arrays and sets.
 
-use crate::abi::{EpollParams, Itimerspec, Rlimit, Timespec};
+use crate::abi::{EpollParams, Itimerspec, Rlimit, SockAddr, Timespec, socket};
 use crate::scenario::ScenarioError;
 use crate::scenario::ast::{Event, Num, PollEntry, Value};
 use crate::scenario::cursor::Cursor;
@@ -8,7 +8,7 @@ use crate::scenario::lower::{low_u32, low_u64};
 use crate::scenario::signature::Kind;
 use crate::scenario::words;
 
-use super::number::{expect_field, named_num, read_flags, read_num};
+use super::number::{expect_field, named_num, read_bits, read_flags, read_num};
 
 type Result<T> = std::result::Result<T, ScenarioError>;
 
@@ -250,6 +250,48 @@ pub(super) fn read_limit(c: &mut Cursor<'_>, field: &str) -> Result<u64> {
         }
     }
 }
+
+/// `{sa_family=AF_UNIX, sun_path=@"name"}`
+pub(super) fn read_sockaddr(c: &mut Cursor<'_>) -> Result<SockAddr> {
+    c.expect("{")?;
+    expect_field(c, "sa_family")?;
+    c.skip_space();
+    let start = c.at();
+    if read_bits(c, &words::DOMAINS)? != socket::AF_UNIX.cast_unsigned() {
+        let message = "the lab has addresses of AF_UNIX";
+        return Err(ScenarioError::new(
+            c.since(start),
+            message,
+            "another family",
+        ));
+    }
+    if c.eat("}") {
+        return Ok(SockAddr::Unnamed);
+    }
+    c.expect(",")?;
+    expect_field(c, "sun_path")?;
+    c.skip_space();
+    let start = c.at();
+    if !c.eat("@") {
+        return Err(c
+            .unexpected("a name in the abstract namespace")
+            .help("as in `sun_path=@\"name\"`: the lab makes no files for sockets"));
+    }
+    let name = match c.string()? {
+        Some((name, false)) if (1..=SUN_PATH).contains(&name.len()) => name,
+        Some(_) => {
+            let message = format!("an abstract name is a whole string of 1 to {SUN_PATH} bytes");
+            return Err(ScenarioError::new(c.since(start), message, "not a name"));
+        }
+        None => return Err(c.unexpected("a string")),
+    };
+    c.expect("}")?;
+    Ok(SockAddr::Abstract(name.into()))
+}
+
+/// What `sun_path` holds behind the zero that makes a name an abstract one, and a number by which a lab
+/// tells its names from those of others.
+const SUN_PATH: usize = 103;
 
 pub(super) fn read_slot(c: &mut Cursor<'_>) -> Result<Value> {
     c.expect("{")?;

@@ -1,0 +1,109 @@
+//! Sockets: addresses and the flags of sending and receiving.
+//!
+//! Families, types, levels and options are plain `int`s in the calls, as in C; these are their names.
+
+use std::fmt;
+
+use bitflags::bitflags;
+
+use super::Bytes;
+use super::fd::write_flags;
+
+/// `AF_UNIX`
+pub const AF_UNIX: i32 = 1;
+
+/// `SOCK_STREAM`
+pub const SOCK_STREAM: i32 = 1;
+/// `SOCK_DGRAM`
+pub const SOCK_DGRAM: i32 = 2;
+/// `SOCK_SEQPACKET`
+pub const SOCK_SEQPACKET: i32 = 5;
+/// The part of a type that is the type; `SOCK_NONBLOCK` and `SOCK_CLOEXEC` stand above it.
+pub const SOCK_TYPE_MASK: i32 = 0xf;
+
+/// `SHUT_RD`
+pub const SHUT_RD: i32 = 0;
+/// `SHUT_WR`
+pub const SHUT_WR: i32 = 1;
+/// `SHUT_RDWR`
+pub const SHUT_RDWR: i32 = 2;
+
+/// `SOL_SOCKET`
+pub const SOL_SOCKET: i32 = 1;
+/// `SO_TYPE`
+pub const SO_TYPE: i32 = 3;
+/// `SO_ERROR`
+pub const SO_ERROR: i32 = 4;
+/// `SO_SNDBUF`
+pub const SO_SNDBUF: i32 = 7;
+/// `SO_RCVBUF`
+pub const SO_RCVBUF: i32 = 8;
+/// `SO_ACCEPTCONN`
+pub const SO_ACCEPTCONN: i32 = 30;
+
+bitflags! {
+    /// `MSG_*` of send(2) and recv(2).
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+    pub struct MsgFlags: u32 {
+        /// `MSG_OOB`: the urgent byte.
+        const OOB = 0x1;
+        /// `MSG_PEEK`: look, and leave it there.
+        const PEEK = 0x2;
+        /// `MSG_TRUNC`: return the datagram's whole length.
+        const TRUNC = 0x20;
+        /// `MSG_DONTWAIT`: as if the socket were `O_NONBLOCK`.
+        const DONTWAIT = 0x40;
+        /// `MSG_NOSIGNAL`: no `SIGPIPE`.
+        const NOSIGNAL = 0x4000;
+        const _ = !0;
+    }
+}
+
+/// In the order in which strace prints them.
+const MSG_NAMES: &[(u32, &str)] = &[
+    (0x1, "MSG_OOB"),
+    (0x2, "MSG_PEEK"),
+    (0x20, "MSG_TRUNC"),
+    (0x40, "MSG_DONTWAIT"),
+    (0x4000, "MSG_NOSIGNAL"),
+];
+
+impl fmt::Display for MsgFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_flags(f, MSG_NAMES, self.bits(), "0")
+    }
+}
+
+/// A socket's address (`struct sockaddr`).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum SockAddr {
+    /// A name in the abstract namespace of unix(7): the bytes behind the leading zero.
+    Abstract(Box<[u8]>),
+    /// An `AF_UNIX` address of nothing but its family: in bind(2), "choose a name for me".
+    Unnamed,
+}
+
+impl SockAddr {
+    /// Its length in bytes, as passed beside it.
+    pub fn size(&self) -> usize {
+        match self {
+            SockAddr::Abstract(name) => 3 + name.len(),
+            SockAddr::Unnamed => 2,
+        }
+    }
+}
+
+impl fmt::Display for SockAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SockAddr::Abstract(name) => {
+                write!(
+                    f,
+                    "{{sa_family=AF_UNIX, sun_path=@{}}}",
+                    Bytes::from(&**name)
+                )
+            }
+            SockAddr::Unnamed => f.write_str("{sa_family=AF_UNIX}"),
+        }
+    }
+}

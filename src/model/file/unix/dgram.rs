@@ -1,0 +1,164 @@
+//! Datagrams and seqpackets: messages that stay whole (`unix_dgram_sendmsg`, `__unix_dgram_recvmsg`).
+//!
+//! A datagram socket has a peer only for convenience: it is where datagrams go that name no receiver, and the
+//! peer knows nothing of it. So the close of a peer wakes nobody and is no hang-up; the next send finds
+//! nobody there.
+//!
+//! Of strangers a receiver keeps eleven messages at most. Who polls for `EPOLLOUT` while his receiver is
+//! full leaves an entry on the receiver's `peer_wait`, which passes the wake-up on once there is room.
+
+use super::{Skb, UnixState, UnixType, WRITABLE, memory, room};
+use crate::abi::{Bytes, Errno, MsgFlags, OutPtr, Ptr};
+use crate::model::arena::UnixId;
+use crate::model::file::ops::Caller;
+use crate::model::file::transfer::{Attempt, Io};
+use crate::model::wait_queue::{Nr, WakeFn};
+use crate::model::{Kernel, Machine};
+use crate::trace::{Observer, Place};
+
+/// What of a buffer no message can use.
+const OVERHEAD: u64 = 32;
+
+impl Machine {
+    /// Whether what this socket sends would be taken; if not, it will be told (`unix_dgram_peer_wake_me`).
+    pub(super) fn unix_peer_has_room(&mut self, id: UnixId) -> bool {
+        let Some(peer) = self.unix[id].peer else {
+            return true;
+        };
+        let receiver = &self.unix[peer];
+        if receiver.peer == Some(id) || !receiver.queue_is_full() || receiver.dead {
+            return true;
+        }
+        if self.unix[id].peer_wake.is_none() {
+            let head = receiver.peer_wait;
+            let func = WakeFn::UnixPeerWake(id);
+            let entry = self.add_wait_entry(head, func, false, Place::Head);
+            self.unix[id].peer_wake = Some(entry);
+        }
+        false
+    }
+}
+
+impl<O: Observer> Kernel<'_, O> {
+    pub(super) fn unix_dgram_send(
+        &mut self,
+        caller: Caller,
+        id: UnixId,
+        (buf, flags): (&Ptr<Bytes>, MsgFlags),
+        to: Option<&[u8]>,
+        io: &mut Io,
+    ) -> Attempt {
+        if flags.contains(MsgFlags::OOB) {
+            return Attempt::fail(Errno::EOPNOTSUPP);
+        }
+        let sock = &self.m.unix[id];
+        if to.is_none() && sock.peer.is_none() {
+            return Attempt::fail(Errno::ENOTCONN);
+        }
+        let Ptr::To(bytes) = buf else {
+            return Attempt::fail(Errno::EFAULT);
+        };
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if length > sock.sndbuf - OVERHEAD {
+            return Attempt::fail(Errno::EMSGSIZE);
+        }
+        if sock.shut_wr {
+            return Attempt::fail(Errno::EPIPE);
+        }
+        if let Some(attempt) = self.unix_no_room(caller, id, flags) {
+            return attempt;
+        }
+        let receiver = match to {
+            Some(to) => self.m.unix_named(to),
+            None => self.m.unix[id].peer,
+        };
+        let Some(other) = receiver else {
+            return Attempt::fail(Errno::ECONNREFUSED);
+        };
+        let receiver = &self.m.unix[other];
+        if receiver.dead {
+            return self.unix_dgram_lost_peer(id, io);
+        }
+        if receiver.r#type != self.m.unix[id].r#type {
+            return Attempt::fail(Errno::EPROTOTYPE);
+        }
+        if receiver.peer.is_some_and(|peer| peer != id) {
+            return Attempt::fail(Errno::EPERM);
+        }
+        if receiver.shut_rd {
+            return Attempt::fail(Errno::EPIPE);
+        }
+        if other != id && receiver.peer != Some(id) && receiver.queue_is_full() {
+            return self.unix_wait(caller, flags);
+        }
+        let skb = Skb {
+            from: id,
+            data: bytes.to_vec(),
+            consumed: 0,
+            truesize: memory::datagram_truesize(length),
+            urgent: false,
+            connection: false,
+        };
+        self.m.unix_queue(other, skb);
+        self.m.unix_data_ready(other, &mut io.wakes);
+        Attempt::Over(Ok(length))
+    }
+
+    /// The receiver was closed: from now on there is none.
+    fn unix_dgram_lost_peer(&mut self, id: UnixId, io: &mut Io) -> Attempt {
+        if self.m.unix[id].r#type == UnixType::Seqpacket {
+            return Attempt::fail(Errno::EPIPE);
+        }
+        self.m.unix[id].state = UnixState::Close;
+        self.m.unix_peer_wake_disconnect(id);
+        self.m.set_unix_peer(id, None);
+        // What it had been sent by that peer is thrown away.
+        while let Some(skb) = self.m.unix[id].queue.pop_front() {
+            self.m.unix_free_skb(&skb, &mut io.wakes);
+        }
+        Attempt::fail(Errno::ECONNREFUSED)
+    }
+
+    pub(super) fn unix_dgram_recv(
+        &mut self,
+        caller: Caller,
+        id: UnixId,
+        (buf, count): (OutPtr, u64),
+        flags: MsgFlags,
+        io: &mut Io,
+    ) -> Attempt {
+        if flags.contains(MsgFlags::OOB) {
+            return Attempt::fail(Errno::EOPNOTSUPP);
+        }
+        let sock = &mut self.m.unix[id];
+        if std::mem::take(&mut sock.reset) {
+            return Attempt::fail(Errno::ECONNRESET);
+        }
+        let (shut, connects) = (sock.shut_rd, sock.connects());
+        let Some(skb) = sock.queue.front() else {
+            return match self.unix_wait(caller, flags) {
+                Attempt::Over(_) if !(shut && connects) => Attempt::fail(Errno::EAGAIN),
+                _ if shut => io.read(),
+                attempt => attempt,
+            };
+        };
+        let (length, room) = (skb.data.len(), room(buf, count));
+        let wanted = usize::try_from(count).unwrap_or(usize::MAX).min(length);
+        if room < wanted {
+            return Attempt::fail(Errno::EFAULT);
+        }
+        io.bytes.extend_from_slice(&skb.data[..wanted]);
+        if !flags.contains(MsgFlags::PEEK) {
+            let skb = sock.queue.pop_front();
+            self.m.wake_unix_peers(id, WRITABLE, Nr::One, &mut io.wakes);
+            if let Some(skb) = skb {
+                self.m.unix_free_skb(&skb, &mut io.wakes);
+            }
+        }
+        if flags.contains(MsgFlags::TRUNC) {
+            Attempt::Over(Ok(u64::try_from(length).unwrap_or(u64::MAX)))
+        } else {
+            io.read()
+        }
+    }
+}
