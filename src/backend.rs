@@ -28,7 +28,7 @@ use crate::abi::{
     Answer, Bytes, CtlOp, EpollCreateFlags, EpollEvent, Errno, Events, Fate, Fd, OpenFlags, Out,
     OutPtr, Ptr, SigInfo, Syscall, TaskId, Timeout,
 };
-use crate::trace::{State, Trace};
+use crate::trace::{Frame, State, Trace};
 
 /// A kernel: the model or the running one.
 pub trait Backend {
@@ -87,6 +87,11 @@ pub trait Backend {
 
     /// What happened inside since the last time this was asked; nothing from a kernel that cannot tell.
     fn take_trace(&mut self) -> Vec<Trace> {
+        Vec::new()
+    }
+
+    /// Every step since the last time this was asked, from a kernel that takes pictures of them.
+    fn take_film(&mut self) -> Vec<Frame> {
         Vec::new()
     }
 

@@ -6,11 +6,11 @@
 
 use std::time::Duration;
 
-use super::call::{Pace, Stepped};
+use super::call::{Call, Pace, Stepped};
 use super::{Kernel, Machine, Variants};
 use crate::abi::{Answer, Fate, SigInfo, Syscall, TaskId};
 use crate::backend::{Backend, LabError, Thaw};
-use crate::trace::{Observer, Recorder, State, Trace};
+use crate::trace::{Film, Frame, Move, Observer, Recorder, State, Trace};
 
 /// The emulated kernel, ready to take calls.
 #[derive(Debug, Default)]
@@ -33,6 +33,11 @@ impl Model {
     /// Like [`Model::new`], and everything that happens inside is kept for [`Backend::take_trace`].
     pub fn recording() -> Model<Recorder> {
         Model::observed_by(Recorder::default())
+    }
+
+    /// Like [`Model::new`], and after each step a picture is taken, for [`Backend::take_film`].
+    pub fn filming() -> Model<Film> {
+        Model::observed_by(Film::whole())
     }
 }
 
@@ -99,6 +104,61 @@ impl<O: Observer> Model<O> {
         Kernel::new(&mut self.machine, &mut self.observer, Pace::Whole)
     }
 
+    /// Takes one step of the call that `task` is in.
+    fn step(&mut self, task: TaskId) -> Stepped {
+        if !O::STEPS {
+            return self.kernel().step(task);
+        }
+        let at = self.machine.task(task).call.as_ref().map(Call::at);
+        let at = at.unwrap_or_default();
+        let stepped = self.kernel().step(task);
+        match stepped {
+            Stepped::Moved => self.picture(Move::Step { task, at }, None),
+            // Once it is told what a task waits for it is not told again.
+            Stepped::Blocked if self.observer.has_news() => {
+                self.picture(Move::Stuck { task, at }, None);
+            }
+            Stepped::Blocked | Stepped::Idle => {}
+        }
+        stepped
+    }
+
+    /// Shows the observer what has become of a step.
+    fn picture(&mut self, what: Move, answer: Option<Answer>) {
+        let ended = what.task().map(|task| self.machine.task(task));
+        let answer = answer.or_else(|| ended.and_then(|task| task.answer.clone()));
+        let Model {
+            machine, observer, ..
+        } = self;
+        observer.step(what, answer, || machine.view());
+    }
+
+    /// Makes a call step by step, until it is over or cannot go on.
+    #[cold]
+    fn submit_slowly(&mut self, task: TaskId, call: Syscall) -> Result<Answer, LabError> {
+        let what = Move::Call {
+            task,
+            call: call.clone(),
+        };
+        let answer = self.machine.begin(task, call, &mut self.observer)?;
+        let ended = (answer != Answer::Blocked).then(|| answer.clone());
+        self.picture(what, ended);
+        if answer != Answer::Blocked {
+            return Ok(answer);
+        }
+        while self.step(task) == Stepped::Moved {}
+        Ok(self.machine.take_answer(task).unwrap_or(Answer::Blocked))
+    }
+
+    /// Lets time pass up to the next moment at which timers fire, if it comes by then.
+    fn jump(&mut self, no_later_than: u64) -> bool {
+        let jumped = self.kernel().jump(no_later_than);
+        if O::STEPS && jumped {
+            self.picture(Move::Time, None);
+        }
+        jumped
+    }
+
     /// Puts whoever made the last call behind all others that sleep, if it sleeps.
     #[inline]
     pub(super) fn line_up_caller(&mut self) {
@@ -141,9 +201,8 @@ impl<O: Observer> Model<O> {
         }
         let mut any = false;
         for task in std::mem::take(&mut self.in_flight) {
-            let mut kernel = self.kernel();
             let mut moved = false;
-            while kernel.step(task) == Stepped::Moved {
+            while self.step(task) == Stepped::Moved {
                 moved = true;
             }
             any |= moved;
@@ -171,6 +230,9 @@ impl<O: Observer> Backend for Model<O> {
         }
         self.line_up_caller();
         self.caller = Some(task);
+        if O::STEPS {
+            return self.submit_slowly(task, call);
+        }
         self.kernel().syscall(task, call)
     }
 
@@ -181,7 +243,7 @@ impl<O: Observer> Backend for Model<O> {
     fn finish(&mut self, task: TaskId) -> Result<Vec<(TaskId, Answer)>, LabError> {
         let mut ended = self.run_all();
         while !ended.iter().any(|(other, _)| *other == task) {
-            if !self.kernel().jump(u64::MAX) {
+            if !self.jump(u64::MAX) {
                 let at = self.machine.task(task).call.as_ref().map(|call| call.at());
                 let at = at.unwrap_or_else(|| "no call".to_owned());
                 return Err(LabError::new(format!(
@@ -198,10 +260,14 @@ impl<O: Observer> Backend for Model<O> {
         let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let until = self.machine.now.saturating_add(nanoseconds);
         let mut ended = self.run_all();
-        while self.kernel().jump(until) {
+        while self.jump(until) {
             ended.extend(self.run_all());
         }
+        let passed = self.machine.now < until;
         self.machine.now = until;
+        if O::STEPS && passed {
+            self.picture(Move::Time, None);
+        }
         Ok(ended)
     }
 
@@ -227,6 +293,10 @@ impl<O: Observer> Backend for Model<O> {
 
     fn take_trace(&mut self) -> Vec<Trace> {
         self.observer.take()
+    }
+
+    fn take_film(&mut self) -> Vec<Frame> {
+        self.observer.take_film()
     }
 
     fn state(&self) -> Option<State> {

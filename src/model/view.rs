@@ -1,7 +1,8 @@
 //! The machine as [`State`]: plain data for pictures.
 
 use super::Machine;
-use super::arena::{EpId, FileId, HeadId, ItemId};
+use super::arena::{EpId, FileId, HeadId, ItemId, WaitId};
+use super::call::{Call, Held};
 use super::eventpoll::{Ovflist, OvflistNext};
 use super::file::FileOps;
 use super::rbtree::Side;
@@ -17,6 +18,8 @@ impl Machine {
     /// Everything that can be drawn.
     pub(crate) fn view(&self) -> State {
         let files = self.open_files();
+        // Asking a file can leave a mark, so a copy is asked.
+        let mut asked = self.clone();
         State {
             now: self.now,
             epolls: files
@@ -27,7 +30,7 @@ impl Machine {
             files: files
                 .iter()
                 .filter(|(id, _)| self.files[*id].epoll().is_none())
-                .map(|(id, fds)| self.view_file(*id, fds.clone()))
+                .map(|(id, fds)| self.view_file(*id, fds.clone(), &mut asked))
                 .collect(),
             tasks: self.view_tasks(),
         }
@@ -135,28 +138,35 @@ impl Machine {
     fn view_queue(&self, head: HeadId) -> Vec<WaiterState> {
         let entries = self.heads[head].entries.iter(&self.waits);
         entries
-            .map(|id| {
-                let entry = &self.waits[id];
-                let exclusive = entry.exclusive;
-                match entry.func {
-                    WakeFn::EpPollCallback(item) => WaiterState::Hook {
-                        item: self.item_name(item),
-                        exclusive,
-                    },
-                    WakeFn::Autoremove(task)
-                    | WakeFn::EpAutoremove(task)
-                    | WakeFn::PollWake(task)
-                    | WakeFn::Receiver(task)
-                    | WakeFn::Default(task) => WaiterState::Task { task, exclusive },
-                    WakeFn::UnixPeerWake(sock) => WaiterState::Relay {
-                        queue: self.heads[self.unix[sock].wq].label,
-                    },
-                }
-            })
+            .map(|id| self.view_entry(id))
             .collect()
     }
 
-    fn view_file(&self, id: FileId, fds: Vec<(TaskId, Fd)>) -> FileState {
+    fn view_entry(&self, id: WaitId) -> WaiterState {
+        let entry = &self.waits[id];
+        let exclusive = entry.exclusive;
+        match entry.func {
+            WakeFn::EpPollCallback(item) => WaiterState::Hook {
+                item: self.item_name(item),
+                exclusive,
+            },
+            WakeFn::Autoremove(task)
+            | WakeFn::EpAutoremove(task)
+            | WakeFn::PollWake(task)
+            | WakeFn::Receiver(task)
+            | WakeFn::Default(task) => WaiterState::Task { task, exclusive },
+            WakeFn::UnixPeerWake(sock) => WaiterState::Relay {
+                queue: self.heads[self.unix[sock].wq].label,
+            },
+        }
+    }
+
+    fn view_file(
+        &self,
+        id: FileId,
+        fds: Vec<(TaskId, Fd)>,
+        asked: &mut Machine,
+    ) -> FileState {
         let file = &self.files[id];
         let queue = |head: HeadId| (self.heads[head].label, self.view_queue(head));
         let (kind, content) = file.kind.describe(self);
@@ -165,17 +175,16 @@ impl Machine {
             file: file.label,
             kind,
             content,
-            ready: self.answer_to_poll(id),
+            ready: asked.answer_to_poll(id),
             fds,
             queues: heads.map(queue).collect(),
         }
     }
 
-    /// What a file would answer to poll(2): nothing without a poll method. Asking can leave a mark, so a
-    /// copy is asked.
-    fn answer_to_poll(&self, file: FileId) -> EventMask {
+    /// What a file answers to poll(2): nothing without a poll method.
+    fn answer_to_poll(&mut self, file: FileId) -> EventMask {
         if self.files[file].kind.can_poll() {
-            self.clone().file_poll(file, EventMask::all())
+            self.file_poll(file, EventMask::all())
         } else {
             EventMask::empty()
         }
@@ -184,10 +193,34 @@ impl Machine {
     fn view_tasks(&self) -> Vec<TaskState> {
         self.task_ids()
             .filter(|task| self.task(*task).life != Life::Dead)
-            .map(|task| TaskState {
-                task,
-                call: self.task(task).call.as_ref().map(|call| call.at()),
-            })
+            .map(|task| self.view_task(task))
             .collect()
+    }
+
+    fn view_task(&self, task: TaskId) -> TaskState {
+        let mut held = Held::default();
+        let call = self.task(task).call.as_ref();
+        if let Some(call) = call {
+            call.held(&mut held);
+        }
+        let walks = held.walks.iter().filter(|walk| walk.locked);
+        TaskState {
+            task,
+            call: call.map(Call::at),
+            asleep: held.may_sleep && self.is_asleep(task),
+            deadline: call.and_then(Call::deadline),
+            locks: held.mutexes.iter().map(|ep| self.epolls[*ep].label).collect(),
+            in_hand: held.in_hand.map(|item| self.item_name(item)),
+            stored: match call {
+                Some(Call::EpollWait(call)) => call.stored().to_vec(),
+                _ => Vec::new(),
+            },
+            walks: walks
+                .map(|walk| {
+                    let next = walk.next.map(|entry| self.view_entry(entry));
+                    (self.heads[walk.wake.head].label, next)
+                })
+                .collect(),
+        }
     }
 }

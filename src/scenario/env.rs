@@ -86,6 +86,22 @@ impl Env {
             .map_or(Num::Lit(i128::from(fd.0)), |(_, name)| named(name))
     }
 
+    /// Every name of a descriptor, in the order in which they were bound last.
+    pub(super) fn fds(&self) -> Vec<(Box<str>, Fd)> {
+        let bindings = self.numbers.iter();
+        let mut fds: Vec<_> = bindings
+            .filter_map(|(name, it)| Some((it.order?, name.clone(), Fd(low_i32(it.number)))))
+            .collect();
+        fds.sort_by_key(|(order, ..)| *order);
+        fds.into_iter().map(|(_, name, fd)| (name, fd)).collect()
+    }
+
+    /// Every name of a task.
+    pub(super) fn tasks(&self) -> Vec<(Box<str>, TaskId)> {
+        let tasks = self.tasks.iter();
+        tasks.map(|(name, task)| (name.clone(), *task)).collect()
+    }
+
     /// The same for a process.
     pub(super) fn name_pid(&self, pid: i64) -> Num {
         let task = i32::try_from(pid).ok().and_then(TaskId::from_pid);

@@ -54,7 +54,7 @@ pub use header::{Confusion, Header, Law, Unseen};
 pub use library::{Entry, library};
 pub use needs::Need;
 pub use parallel::{Planned, Prepared, Program, Sleep};
-pub use run::{Counts, Failure, Options, Outcome, Run};
+pub use run::{Counts, Failure, Options, Outcome, Run, Scene};
 pub use soak::{Fresh, Sighting, Soak, distance};
 pub use span::{Position, Span};
 pub use transcript::{Passage, View};

@@ -8,9 +8,9 @@
 
 use std::collections::HashMap;
 
-use crate::abi::{Answer, Errno, Out, SigInfo, TaskId};
+use crate::abi::{Answer, Errno, Fd, Out, SigInfo, TaskId};
 use crate::backend::{Backend, LabError};
-use crate::trace::{State, Trace};
+use crate::trace::{Frame, State, Trace};
 
 use super::answer::{Fill, Part, Verdict, filled, judge};
 use super::ast::{
@@ -41,8 +41,26 @@ pub struct Run {
     pub failures: Vec<Failure>,
     /// How much was compared.
     pub counts: Counts,
+    /// Every step of every line, in the order in which they were taken; in a loop those of every round.
+    /// Empty unless the kernel takes pictures.
+    pub film: Vec<Scene>,
     /// Why the rest was not run, if it was not.
     pub stopped: Option<ScenarioError>,
+}
+
+/// The steps that one line set off.
+#[derive(Clone, Debug)]
+pub struct Scene {
+    /// The number of the line in the file.
+    pub line: usize,
+    /// In which rounds of the loops around it, counted from 1, outermost first.
+    pub rounds: Vec<u64>,
+    /// Names of descriptors after it.
+    pub fds: Vec<(Box<str>, Fd)>,
+    /// Names of tasks.
+    pub tasks: Vec<(Box<str>, TaskId)>,
+    /// The steps.
+    pub frames: Vec<Frame>,
 }
 
 impl Run {
@@ -151,6 +169,7 @@ impl<'s, 'b> Runner<'s, 'b> {
             outcomes: Vec::new(),
             failures: Vec::new(),
             counts: Counts::default(),
+            film: Vec::new(),
             stopped: None,
         };
         Runner {
@@ -548,6 +567,7 @@ impl<'s, 'b> Runner<'s, 'b> {
     fn keep_trace(&mut self, line: &Line) {
         // Taken in every round: the kernel would pile it up.
         let trace = self.backend.take_trace();
+        self.keep_film(line);
         let Ok(index) = self.find(line) else {
             return;
         };
@@ -557,6 +577,19 @@ impl<'s, 'b> Runner<'s, 'b> {
             if self.options.states {
                 outcome.state = self.backend.state();
             }
+        }
+    }
+
+    fn keep_film(&mut self, line: &Line) {
+        let frames = self.backend.take_film();
+        if !frames.is_empty() {
+            self.run.film.push(Scene {
+                line: line.number,
+                rounds: self.rounds.clone(),
+                fds: self.env.fds(),
+                tasks: self.env.tasks(),
+                frames,
+            });
         }
     }
 

@@ -5,10 +5,14 @@
 //! or a file by the descriptor number under which it was created, an item by the number it was added as.
 
 mod event;
+mod film;
 mod observer;
 mod picture;
 mod state;
+mod steps;
 
 pub use event::{EpRef, FileRef, ItemRef, Place, QueueRef, SignalFate, Trace, Verdict};
+pub use film::{Film, Frame, Move};
 pub use observer::{Observer, Recorder};
 pub use state::{EpollState, FileState, NodeState, State, TaskState, WaiterState};
+pub use steps::meaning;

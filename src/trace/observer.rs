@@ -1,6 +1,7 @@
 //! Who listens to the model.
 
-use super::Trace;
+use super::{Frame, Move, State, Trace};
+use crate::abi::Answer;
 
 /// Receives each internal step as it happens.
 ///
@@ -9,11 +10,29 @@ pub trait Observer {
     /// Whether it listens at all. Where it does not, the values are not even made.
     const ACTIVE: bool = true;
 
-    /// One step happened.
+    /// Whether it wants every call to be made one step at a time, and to be told of each.
+    const STEPS: bool = false;
+
+    /// Something happened.
     fn on(&mut self, trace: Trace);
 
     /// Hands out what was kept since the last time, if this observer keeps anything.
     fn take(&mut self) -> Vec<Trace> {
+        Vec::new()
+    }
+
+    /// Whether something happened since the last [`Observer::step`].
+    fn has_news(&self) -> bool {
+        false
+    }
+
+    /// A step is over; `state` tells how everything stands after it. Never called where [`Observer::STEPS`] is not set.
+    fn step(&mut self, what: Move, answer: Option<Answer>, state: impl FnOnce() -> State) {
+        let _ = (what, answer, state);
+    }
+
+    /// Hands out the pictures taken since the last time, if this observer takes any.
+    fn take_film(&mut self) -> Vec<Frame> {
         Vec::new()
     }
 }

@@ -17,7 +17,7 @@
 
 use std::fmt;
 
-use super::{EpollState, FileState, ItemRef, State, WaiterState};
+use super::{EpollState, FileState, ItemRef, NodeState, State, WaiterState};
 
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -47,7 +47,13 @@ impl fmt::Display for EpollState {
         if self.tree.is_empty() {
             writeln!(f, "  rbr        empty")?;
         } else {
-            self.fmt_node(f, 0, "  rbr        ", "             ")?;
+            for (i, (before, node)) in self.branches().into_iter().enumerate() {
+                let margin = if i == 0 { "  rbr        " } else { "             " };
+                match node {
+                    Some(node) => writeln!(f, "{margin}{before}{}", self.tree[node])?,
+                    None => writeln!(f, "{margin}{before}-")?,
+                }
+            }
         }
         writeln!(f, "  rdllist    {}", Items(&self.rdllist))?;
         if self.ovflist.is_some() {
@@ -63,38 +69,50 @@ impl fmt::Display for EpollState {
 }
 
 impl EpollState {
-    /// A node and what hangs below it. `first` stands before its own line, `rest` before all others.
-    fn fmt_node(
+    /// The tree from top to bottom: the branches in front of each node, and its index in
+    /// [`EpollState::tree`]; none for the child that is missing beside one that is there.
+    pub fn branches(&self) -> Vec<(String, Option<usize>)> {
+        let mut lines = Vec::new();
+        if !self.tree.is_empty() {
+            self.grow(0, String::new(), "", &mut lines);
+        }
+        lines
+    }
+
+    /// A node and what hangs below it. `before` stands in front of the node, `below` of all others.
+    fn grow(
         &self,
-        f: &mut fmt::Formatter<'_>,
         index: usize,
-        first: &str,
-        rest: &str,
-    ) -> fmt::Result {
+        before: String,
+        below: &str,
+        lines: &mut Vec<(String, Option<usize>)>,
+    ) {
+        lines.push((before, Some(index)));
         let node = &self.tree[index];
-        let colour = if node.red { '○' } else { '●' };
-        let (tfd, interest, data) = (node.item.tfd, node.interest, node.data);
-        write!(f, "{first}{tfd} {colour} {interest}  data {data}")?;
+        if node.left.is_none() && node.right.is_none() {
+            return;
+        }
+        for (child, corner, edge) in [(node.left, "├─ ", "│  "), (node.right, "└─ ", "   ")] {
+            let before = format!("{below}{corner}");
+            match child {
+                Some(child) => self.grow(child, before, &format!("{below}{edge}"), lines),
+                None => lines.push((before, None)),
+            }
+        }
+    }
+}
+
+/// `4 ● EPOLLIN|EPOLLERR|EPOLLHUP  data 4`
+impl fmt::Display for NodeState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let colour = if self.red { '○' } else { '●' };
+        let (tfd, interest, data) = (self.item.tfd, self.interest, self.data);
+        write!(f, "{tfd} {colour} {interest}  data {data}")?;
         // The number may mean another file by now.
-        if node.file.0 != tfd {
-            write!(f, "  ({})", node.file)?;
+        if self.file.0 != tfd {
+            write!(f, "  ({})", self.file)?;
         }
-        writeln!(f)?;
-        match (node.left, node.right) {
-            (None, None) => Ok(()),
-            (Some(left), Some(right)) => {
-                self.fmt_node(f, left, &format!("{rest}├─ "), &format!("{rest}│  "))?;
-                self.fmt_node(f, right, &format!("{rest}└─ "), &format!("{rest}   "))
-            }
-            (Some(left), None) => {
-                self.fmt_node(f, left, &format!("{rest}├─ "), &format!("{rest}│  "))?;
-                writeln!(f, "{rest}└─ -")
-            }
-            (None, Some(right)) => {
-                writeln!(f, "{rest}├─ -")?;
-                self.fmt_node(f, right, &format!("{rest}└─ "), &format!("{rest}   "))
-            }
-        }
+        Ok(())
     }
 }
 
@@ -137,23 +155,30 @@ impl fmt::Display for Waiters<'_> {
         }
         for (i, waiter) in self.0.iter().enumerate() {
             f.write_str(if i == 0 { "" } else { " → " })?;
-            let exclusive = match waiter {
-                WaiterState::Task { task, exclusive } => {
-                    write!(f, "task {}", task.0)?;
-                    exclusive
-                }
-                WaiterState::Hook { item, exclusive } => {
-                    write!(f, "{item}")?;
-                    exclusive
-                }
-                WaiterState::Relay { queue } => {
-                    write!(f, "{queue}")?;
-                    &false
-                }
-            };
-            if *exclusive {
-                f.write_str(" (exclusive)")?;
+            waiter.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for WaiterState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let exclusive = match self {
+            WaiterState::Task { task, exclusive } => {
+                write!(f, "task {}", task.0)?;
+                exclusive
             }
+            WaiterState::Hook { item, exclusive } => {
+                write!(f, "{item}")?;
+                exclusive
+            }
+            WaiterState::Relay { queue } => {
+                write!(f, "{queue}")?;
+                &false
+            }
+        };
+        if *exclusive {
+            f.write_str(" (exclusive)")?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The internal state as plain data: what a picture of the kernel needs, and nothing of how it is kept.
 
 use super::{EpRef, FileRef, ItemRef, QueueRef};
-use crate::abi::{EventMask, Fd, TaskId};
+use crate::abi::{EpollEvent, EventMask, Fd, TaskId};
 
 /// Everything that can be drawn.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -104,6 +104,18 @@ pub enum WaiterState {
 pub struct TaskState {
     /// Which.
     pub task: TaskId,
-    /// The call in flight and the step it stands at, `epoll_wait: Sleep`.
+    /// The call in flight and the step it stands at, `ep_poll: Sleep`.
     pub call: Option<String>,
+    /// It sleeps, and nobody has woken it.
+    pub asleep: bool,
+    /// When the timer fires that it sleeps with, in virtual nanoseconds.
+    pub deadline: Option<u64>,
+    /// The epolls whose `mtx` it holds.
+    pub locks: Vec<EpRef>,
+    /// An item that its scan has taken off every list.
+    pub in_hand: Option<ItemRef>,
+    /// The events that it has stored so far.
+    pub stored: Vec<EpollEvent>,
+    /// The wait queues that it walks, the outermost first, each with the entry that comes next.
+    pub walks: Vec<(QueueRef, Option<WaiterState>)>,
 }

@@ -77,6 +77,11 @@ pub(crate) struct Found {
 }
 
 impl EpollWait {
+    /// The events stored so far.
+    pub(crate) fn stored(&self) -> &[EpollEvent] {
+        &self.events
+    }
+
     pub(super) fn fail(&mut self, errno: Errno) -> Flow {
         self.result = Err(errno);
         Flow::Done

@@ -1,0 +1,190 @@
+//! What each step of a call does, in a sentence without its subject.
+
+/// The step with this name, as [`TaskState::call`](super::TaskState::call) and [`Move`](super::Move) give
+/// it: `ep_poll: Look` "looks at the ready list and the overflow list, without a lock".
+pub fn meaning(step: &str) -> Option<&'static str> {
+    // Some say where in an array they stand: `do_poll: Ask(0)`.
+    let name = step.split('(').next().unwrap_or(step);
+    let found = MEANINGS.iter().find(|(known, _)| *known == name);
+    found.map(|(_, meaning)| *meaning)
+}
+
+const MEANINGS: &[(&str, &str)] = &[
+    // epoll_wait(2)
+    (
+        "ep_poll: Look",
+        "looks at the ready list and the overflow list, without a lock",
+    ),
+    (
+        "ep_poll: StartScan",
+        "takes ep->mtx, and moves the ready list to a list of the scan's own; from here on wake-ups go to \
+         the overflow list",
+    ),
+    (
+        "ep_poll: PollItem",
+        "takes the next item off the scan's list and asks its file what is ready now; goes on to the end of \
+         the scan if no item is left or the array is full",
+    ),
+    (
+        "ep_poll: PutEvent",
+        "stores the event in the caller's array, and sends the item where its kind belongs: nowhere, to \
+         rest disarmed, or to the tail of the ready list",
+    ),
+    (
+        "ep_poll: DoneScan",
+        "puts what overflowed and what was left over on the ready list, closes the overflow list, and gives \
+         ep->mtx back",
+    ),
+    (
+        "ep_poll: Idle",
+        "has found nothing: sees whether the time is up or a signal is pending",
+    ),
+    (
+        "ep_poll: Enqueue",
+        "looks once more, now under ep->lock, and if there still is nothing stands in front of all others \
+         on ep->wq",
+    ),
+    (
+        "ep_poll: Sleep",
+        "runs again, off the queue, and looks why it was woken",
+    ),
+    // epoll_ctl(2)
+    (
+        "do_epoll_ctl: LockFind",
+        "takes ep->mtx, and looks for the file and the number in the tree, to add, change or remove",
+    ),
+    (
+        "do_epoll_ctl: Hook",
+        "hooks the new item onto each wait queue of its file",
+    ),
+    ("do_epoll_ctl: Poll", "asks the file what is ready now"),
+    (
+        "do_epoll_ctl: Queue",
+        "puts the item on the ready list if its file was ready, and wakes one who waits",
+    ),
+    (
+        "do_epoll_ctl: PollWake",
+        "tells the next of those who watch this epoll",
+    ),
+    (
+        "do_epoll_ctl: Unhook",
+        "takes the item off its file's wait queues, then off everything else",
+    ),
+    // read(2), write(2)
+    (
+        "vfs_read: Change",
+        "takes out what there is, under the file's lock",
+    ),
+    (
+        "vfs_read: Wake",
+        "is done, and calls the next entry on the wait queue that it wakes",
+    ),
+    (
+        "vfs_read: WakeFirst",
+        "calls the next entry on the wait queue that it wakes, before it sleeps",
+    ),
+    (
+        "vfs_read: Look",
+        "looks whether there is a reason to sleep at all",
+    ),
+    (
+        "vfs_read: Enqueue",
+        "stands on the file's wait queue",
+    ),
+    (
+        "vfs_read: LookAgain",
+        "stands on the queue and looks once more, so that no wake-up is missed",
+    ),
+    ("vfs_read: Sleep", "runs again, and looks why"),
+    ("vfs_read: Leave", "leaves the wait queue"),
+    (
+        "vfs_write: Change",
+        "puts in what there is room for, under the file's lock",
+    ),
+    (
+        "vfs_write: Wake",
+        "is done, and calls the next entry on the wait queue that it wakes",
+    ),
+    (
+        "vfs_write: WakeFirst",
+        "calls the next entry on the wait queue that it wakes, before it sleeps",
+    ),
+    (
+        "vfs_write: Look",
+        "looks whether there is a reason to sleep at all",
+    ),
+    (
+        "vfs_write: Enqueue",
+        "stands on the file's wait queue",
+    ),
+    (
+        "vfs_write: LookAgain",
+        "stands on the queue and looks once more, so that no wake-up is missed",
+    ),
+    ("vfs_write: Sleep", "runs again, and looks why"),
+    ("vfs_write: Leave", "leaves the wait queue"),
+    (
+        "pipe_set_size",
+        "gives the pipe another size, and wakes those who wait for room",
+    ),
+    // poll(2), select(2)
+    (
+        "do_poll: Ask",
+        "stands on the wait queues of the next file, unless one was ready before, and asks it",
+    ),
+    (
+        "do_poll: Nested",
+        "asks an epoll file, which asks its own files in turn",
+    ),
+    (
+        "do_poll: Decide",
+        "has asked every file: returns, or goes to sleep",
+    ),
+    ("do_poll: Sleep", "runs again, and asks every file anew"),
+    ("do_poll: Unhook", "leaves every wait queue"),
+    // close(2), and whatever drops a last reference
+    ("__fput: Next", "takes on the next file without a reference"),
+    (
+        "__fput: Items",
+        "takes the file out of one epoll that watches it",
+    ),
+    ("__fput: Fops", "lets the kind of file clean up"),
+    (
+        "__fput: Wake",
+        "calls the next entry on the wait queue that this wakes",
+    ),
+    ("ep_clear_and_put: Lock", "takes the mtx of the closed epoll"),
+    (
+        "ep_clear_and_put: Unhook",
+        "takes the next item off its file's wait queues",
+    ),
+    (
+        "ep_clear_and_put: Remove",
+        "removes the next item, or gives the mtx back after the last",
+    ),
+    ("ep_show_fdinfo", "takes ep->mtx and lists the items"),
+    // processes, signals, time
+    ("do_exit: Begin", "tells the other threads to die"),
+    (
+        "do_exit: Files",
+        "closes the descriptors, if nobody else uses the table",
+    ),
+    ("do_exit: Wake", "tells the parent"),
+    ("do_wait", "looks for a child that has ended, or sleeps"),
+    (
+        "get_signal",
+        "takes the next pending signal and does what its action says",
+    ),
+    (
+        "do_notify_parent_cldstop",
+        "tells the parent that the process has stopped or goes on",
+    ),
+    ("do_signal_stop", "has been stopped, and goes on"),
+    ("user mode: Handler", "runs the signal handler to its end"),
+    ("do_nanosleep: Begin", "sets the timer and falls asleep"),
+    ("do_nanosleep: Sleep", "runs again: the time is up, or a signal came"),
+    ("pause: Begin", "falls asleep"),
+    ("pause: Sleep", "runs again, for a signal"),
+    ("sigsuspend: Begin", "falls asleep with another mask"),
+    ("sigsuspend: Sleep", "runs again, for a signal"),
+];
