@@ -14,6 +14,7 @@ pub mod needs;
 mod report;
 mod run;
 mod soak;
+mod step;
 mod terminal;
 pub mod variants;
 
@@ -32,6 +33,7 @@ use clap::{Parser, Subcommand};
     after_help = "Examples:\n  \
         epoll-lab check                      every built-in scenario on both kernels\n  \
         epoll-lab run my.strace --trace      one scenario, with what happens inside\n  \
+        epoll-lab step my.strace             the same step by step, forward and back\n  \
         echo 'epoll_create1(0)' | epoll-lab run --record -\n\n\
         Exit status: 0 agreement, 1 a difference, 2 a mistake in the input.\n\
         NO_COLOR switches colours off."
@@ -46,6 +48,7 @@ enum Command {
     Run(run::Arguments),
     Check(check::Arguments),
     Explore(explore::Arguments),
+    Step(step::Arguments),
     Laws(laws::Arguments),
     Variants(variants::Arguments),
     Fmt(fmt::Arguments),
@@ -78,6 +81,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Explore(arguments) => explore::explore(&arguments),
+        Command::Step(arguments) => step::step(&arguments),
         Command::Laws(arguments) => laws::laws(&arguments),
         Command::Variants(arguments) => variants::variants(&arguments),
         Command::Fmt(arguments) => fmt::fmt(&arguments),

@@ -18,6 +18,11 @@ pub(super) fn styled(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
+/// Whether standard output is to have colours.
+pub(super) fn has_colour() -> bool {
+    anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never
+}
+
 /// Writes to standard output. Whoever closed the pipe has seen enough: the program ends as if SIGPIPE
 /// had ended it, without a word.
 pub(super) fn print(text: Arguments<'_>) {

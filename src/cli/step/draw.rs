@@ -1,0 +1,309 @@
+//! A page as lines of text: pure, so that it can be tested without a terminal.
+//!
+//! ```text
+//! an-edge-wakes-one            step 12 of 57   call 5 of 9    where we are
+//! 8  [A] epoll_wait(ep, ..., 8, -1 <unfinished ...>           the line at hand
+//! ──────────────────────────────────────────────────────
+//! task 1 [A], ep_poll: Look: looks at the ready list ...      the step: what and why
+//! ──────────────────────────────────────────────────────
+//! * task 1 [A]: ep_poll: Idle          was ep_poll: Look      everything after it, with marks
+//!   epoll 3 (ep), mtx free
+//! ```
+
+use anstyle::{AnsiColor, Style};
+
+use super::super::terminal::{BAD, BOLD, FAINT};
+use super::fold::{Shown, fitted, unfolded};
+use super::picture::{Mark, picture};
+use super::reel::{Names, Reel, Shot};
+use crate::abi::Answer;
+use crate::trace::{Move, meaning};
+
+/// How a page is to look.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    pub(super) width: usize,
+    /// The lines that there are; none where a page may be as long as it likes.
+    pub(super) height: Option<usize>,
+    pub(super) colour: bool,
+    /// Leave nothing out.
+    pub(super) unfolded: bool,
+    /// The first row of the picture; none for the one that shows what has changed.
+    pub(super) scroll: Option<usize>,
+}
+
+/// A page, and where in it the picture begins.
+#[derive(Clone, Debug)]
+pub(super) struct Page {
+    pub(super) lines: Vec<String>,
+    /// The first row of the picture that is shown.
+    pub(super) first_row: usize,
+    /// How far it can be scrolled.
+    pub(super) last_first_row: usize,
+}
+
+/// How many lines the text above the picture may take where the height is limited.
+const MOST_WRITTEN: usize = 3;
+const MOST_TOLD: usize = 6;
+
+/// From this height on there is room for the lines before and after the one at hand.
+const TALL: usize = 32;
+
+/// The page with this number.
+pub(super) fn page(reel: &Reel<'_>, number: usize, look: &Look) -> Page {
+    let shot = reel.shot(number);
+    let names = Names::of(shot.map(|shot| shot.scene));
+    let mut lines = Lines {
+        look,
+        lines: Vec::new(),
+    };
+    lines.styled(BOLD, &title(reel, number, shot, look.width));
+    match shot {
+        Some(shot) => {
+            lines.written(reel, shot);
+            lines.rule();
+            lines.told(shot, &names);
+        }
+        None => lines.introduction(reel),
+    }
+    if number == reel.last() {
+        lines.ending(reel);
+    }
+    lines.rule();
+
+    let before = reel.state(number.saturating_sub(1));
+    let now = reel.state(number);
+    let blocks = picture(&now, &before, &names, &reel.calls(number));
+    let room = look.height.map(|height| height.saturating_sub(lines.lines.len()));
+    let rows = match room {
+        Some(room) if !look.unfolded => fitted(&blocks, room),
+        _ => unfolded(&blocks),
+    };
+    let room = room.unwrap_or(rows.len());
+    let last_first_row = rows.len().saturating_sub(room);
+    let touched = rows.iter().position(|row| row.mark != Mark::Same);
+    let first_row = look.scroll.unwrap_or_else(|| around(&rows, touched, room));
+    let first_row = first_row.min(last_first_row);
+    for row in rows.iter().skip(first_row).take(room) {
+        lines.row(row);
+    }
+    Page {
+        lines: lines.lines,
+        first_row,
+        last_first_row,
+    }
+}
+
+/// Where to begin so that the changed row is seen, together with the heading that it stands under.
+fn around(rows: &[Shown], touched: Option<usize>, room: usize) -> usize {
+    match touched {
+        Some(touched) if touched >= room => {
+            let heading = rows[..=touched].iter().rposition(|row| row.is_heading);
+            let heading = heading.unwrap_or(touched);
+            if touched - heading < room { heading } else { touched }
+        }
+        _ => 0,
+    }
+}
+
+fn title(reel: &Reel<'_>, number: usize, shot: Option<Shot<'_>>, width: usize) -> String {
+    let call = shot.map_or(0, |shot| shot.number);
+    let place = format!(
+        "step {number} of {}   call {call} of {}",
+        reel.last(),
+        reel.scenes()
+    );
+    let room = width.saturating_sub(place.chars().count() + 2);
+    let name = cut(&reel.name, room);
+    format!("{name:room$}  {place}")
+}
+
+struct Lines<'l> {
+    look: &'l Look,
+    lines: Vec<String>,
+}
+
+impl Lines<'_> {
+    /// One line, cut to the width.
+    fn styled(&mut self, style: Style, text: &str) {
+        let text = cut(text, self.look.width);
+        self.lines.push(if self.look.colour {
+            format!("{style}{text}{style:#}")
+        } else {
+            text
+        });
+    }
+
+    fn rule(&mut self) {
+        self.styled(FAINT, &"─".repeat(self.look.width));
+    }
+
+    /// Text in as many lines as it takes, or as it may.
+    fn wrapped(&mut self, style: Style, margin: &str, text: &str, most: usize) {
+        let mut lines = wrap(text, self.look.width.saturating_sub(margin.chars().count()));
+        if self.look.height.is_some() && lines.len() > most {
+            lines.truncate(most);
+            if let Some(last) = lines.last_mut() {
+                last.push_str(" …");
+            }
+        }
+        let blank = " ".repeat(margin.chars().count());
+        for (index, line) in lines.iter().enumerate() {
+            let margin = if index == 0 { margin } else { &blank };
+            self.styled(style, &format!("{margin}{line}"));
+        }
+    }
+
+    /// The line of the scenario.
+    fn written(&mut self, reel: &Reel<'_>, shot: Shot<'_>) {
+        let scene = shot.scene;
+        let mut text = reel.text(scene);
+        if !scene.rounds.is_empty() {
+            let rounds: Vec<String> = scene.rounds.iter().map(u64::to_string).collect();
+            text.push_str(&format!("   (round {})", rounds.join(".")));
+        }
+        let margin = format!("line {}  ", scene.line);
+        let around = if self.look.height >= Some(TALL) { 3 } else { 0 };
+        for number in scene.line.saturating_sub(around).max(1)..scene.line {
+            self.context(reel, number);
+        }
+        self.wrapped(Style::new(), &margin, &text, MOST_WRITTEN);
+        for number in scene.line + 1..=scene.line + around {
+            self.context(reel, number);
+        }
+        if let Some(message) = reel.contradicted(scene) {
+            self.wrapped(BAD, "! ", message, MOST_WRITTEN);
+        }
+    }
+
+    /// A line of the file near the one at hand.
+    fn context(&mut self, reel: &Reel<'_>, number: usize) {
+        let text = reel.text.get(number - 1).copied().unwrap_or_default();
+        self.styled(FAINT, &format!("     {number}  {text}"));
+    }
+
+    /// What the step did, and why.
+    fn told(&mut self, shot: Shot<'_>, names: &Names<'_>) {
+        let frame = shot.frame;
+        let (head, about) = match &frame.what {
+            Move::Call { task, call } => (
+                format!("{}, {}", names.task(*task), call.name()),
+                match frame.answer {
+                    None => "enters the kernel; the arguments are in order".to_owned(),
+                    Some(Answer::Failed(..)) => "is refused when its arguments are checked".to_owned(),
+                    Some(_) => "is over at once: nothing can come in between".to_owned(),
+                },
+            ),
+            Move::Step { task, at } => (
+                format!("{}, {at}", names.task(*task)),
+                meaning(at).unwrap_or_default().to_owned(),
+            ),
+            Move::Stuck { task, at } => (
+                format!("{}, {at}", names.task(*task)),
+                "cannot go on".to_owned(),
+            ),
+            Move::Time => ("time passes".to_owned(), String::new()),
+        };
+        let text = if about.is_empty() { head } else { format!("{head}: {about}") };
+        self.wrapped(BOLD, "", &text, MOST_WRITTEN);
+        let mut told: Vec<String> = frame.trace.iter().map(ToString::to_string).collect();
+        told.extend(frame.answer.as_ref().and_then(ending));
+        let most = match self.look.height {
+            Some(_) if told.len() > MOST_TOLD => MOST_TOLD - 1,
+            _ => told.len(),
+        };
+        for text in &told[..most] {
+            self.wrapped(Style::new(), "  - ", text, MOST_WRITTEN);
+        }
+        if most < told.len() {
+            self.styled(FAINT, &format!("  - … and {} more", told.len() - most));
+        }
+    }
+
+    /// What the scenario says about itself.
+    fn introduction(&mut self, reel: &Reel<'_>) {
+        let header = reel.scenario.header();
+        for law in &header.laws {
+            let text = format!("law {}: {}", law.id, law.sentence);
+            self.wrapped(BOLD, "", &text, MOST_WRITTEN);
+        }
+        for confusion in &header.confusions {
+            self.wrapped(Style::new(), "", &confusion.sentence, MOST_WRITTEN);
+        }
+        for text in &header.prose {
+            self.wrapped(FAINT, "", text, MOST_WRITTEN);
+        }
+        self.styled(FAINT, "Nothing has happened yet.");
+    }
+
+    /// Why this is the end.
+    fn ending(&mut self, reel: &Reel<'_>) {
+        match reel.stopped() {
+            Some(reason) => self.wrapped(BAD, "! the run ends here: ", &reason, MOST_WRITTEN),
+            None => self.styled(FAINT, "This was the last step."),
+        }
+    }
+
+    fn row(&mut self, row: &Shown) {
+        let (mark, style) = match row.mark {
+            Mark::Same if row.is_heading => (' ', BOLD),
+            Mark::Same => (' ', Style::new()),
+            Mark::Changed => ('*', AnsiColor::Yellow.on_default()),
+            Mark::New => ('+', AnsiColor::Green.on_default()),
+            Mark::Gone => ('-', AnsiColor::Red.on_default()),
+        };
+        let mut text = format!("{mark} {}", row.text);
+        if !row.was.is_empty() {
+            text.push_str(&format!("   (was {})", row.was));
+        }
+        self.styled(style, &text);
+    }
+}
+
+/// How the call came back.
+fn ending(answer: &Answer) -> Option<String> {
+    match answer {
+        Answer::Done(value, _) => Some(format!("the call returns {value}")),
+        Answer::Failed(errno, _) => Some(format!("the call fails: {errno}")),
+        Answer::Gone => Some("the task is gone".to_owned()),
+        Answer::Blocked => None,
+    }
+}
+
+/// A text in lines of this width, broken between words where that is possible.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(8);
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in text.split_inclusive([' ', '|']) {
+        let length = word.trim_end().chars().count();
+        if used > 0 && used + length > width {
+            lines.push(String::new());
+            used = 0;
+        }
+        for char in word.chars() {
+            if used >= width && char != ' ' {
+                lines.push(String::new());
+                used = 0;
+            }
+            used += 1;
+            if let Some(line) = lines.last_mut() {
+                line.push(char);
+            }
+        }
+    }
+    for line in &mut lines {
+        line.truncate(line.trim_end().len());
+    }
+    lines
+}
+
+/// A text cut to this width.
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut text: String = text.chars().take(width.saturating_sub(1)).collect();
+    text.push('…');
+    text
+}
