@@ -137,9 +137,7 @@ impl Machine {
 
     fn view_queue(&self, head: HeadId) -> Vec<WaiterState> {
         let entries = self.heads[head].entries.iter(&self.waits);
-        entries
-            .map(|id| self.view_entry(id))
-            .collect()
+        entries.map(|id| self.view_entry(id)).collect()
     }
 
     fn view_entry(&self, id: WaitId) -> WaiterState {
@@ -161,12 +159,7 @@ impl Machine {
         }
     }
 
-    fn view_file(
-        &self,
-        id: FileId,
-        fds: Vec<(TaskId, Fd)>,
-        asked: &mut Machine,
-    ) -> FileState {
+    fn view_file(&self, id: FileId, fds: Vec<(TaskId, Fd)>, asked: &mut Machine) -> FileState {
         let file = &self.files[id];
         let queue = |head: HeadId| (self.heads[head].label, self.view_queue(head));
         let (kind, content) = file.kind.describe(self);
@@ -209,7 +202,11 @@ impl Machine {
             call: call.map(Call::at),
             asleep: held.may_sleep && self.is_asleep(task),
             deadline: call.and_then(Call::deadline),
-            locks: held.mutexes.iter().map(|ep| self.epolls[*ep].label).collect(),
+            locks: held
+                .mutexes
+                .iter()
+                .map(|ep| self.epolls[*ep].label)
+                .collect(),
             in_hand: held.in_hand.map(|item| self.item_name(item)),
             stored: match call {
                 Some(Call::EpollWait(call)) => call.stored().to_vec(),

@@ -48,7 +48,11 @@ impl fmt::Display for EpollState {
             writeln!(f, "  rbr        empty")?;
         } else {
             for (i, (before, node)) in self.branches().into_iter().enumerate() {
-                let margin = if i == 0 { "  rbr        " } else { "             " };
+                let margin = if i == 0 {
+                    "  rbr        "
+                } else {
+                    "             "
+                };
                 match node {
                     Some(node) => writeln!(f, "{margin}{before}{}", self.tree[node])?,
                     None => writeln!(f, "{margin}{before}-")?,
@@ -92,7 +96,8 @@ impl EpollState {
         if node.left.is_none() && node.right.is_none() {
             return;
         }
-        for (child, corner, edge) in [(node.left, "├─ ", "│  "), (node.right, "└─ ", "   ")] {
+        for (child, corner, edge) in [(node.left, "├─ ", "│  "), (node.right, "└─ ", "   ")]
+        {
             let before = format!("{below}{corner}");
             match child {
                 Some(child) => self.grow(child, before, &format!("{below}{edge}"), lines),

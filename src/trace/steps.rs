@@ -27,8 +27,8 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     (
         "ep_poll: PutEvent",
-        "stores the event in the caller's array, and sends the item where its kind belongs: nowhere, to \
-         rest disarmed, or to the tail of the ready list",
+        "stores the event in the caller's array; then a one-shot item is disarmed, a level-triggered one \
+         goes to the tail of the ready list, and an edge-triggered one to no list",
     ),
     (
         "ep_poll: DoneScan",
@@ -52,6 +52,18 @@ const MEANINGS: &[(&str, &str)] = &[
     (
         "do_epoll_ctl: LockFind",
         "takes ep->mtx, and looks for the file and the number in the tree, to add, change or remove",
+    ),
+    (
+        "do_epoll_ctl: LockNested",
+        "takes the mutex that all share who nest epolls, since this may close a loop",
+    ),
+    (
+        "do_epoll_ctl: LoopCheck",
+        "goes through the epolls below, in search of a loop or of too long a chain",
+    ),
+    (
+        "do_epoll_ctl: Insert",
+        "puts the new item into the tree, once nobody works on the epoll that it watches",
     ),
     (
         "do_epoll_ctl: Hook",
@@ -87,10 +99,7 @@ const MEANINGS: &[(&str, &str)] = &[
         "vfs_read: Look",
         "looks whether there is a reason to sleep at all",
     ),
-    (
-        "vfs_read: Enqueue",
-        "stands on the file's wait queue",
-    ),
+    ("vfs_read: Enqueue", "stands on the file's wait queue"),
     (
         "vfs_read: LookAgain",
         "stands on the queue and looks once more, so that no wake-up is missed",
@@ -113,10 +122,7 @@ const MEANINGS: &[(&str, &str)] = &[
         "vfs_write: Look",
         "looks whether there is a reason to sleep at all",
     ),
-    (
-        "vfs_write: Enqueue",
-        "stands on the file's wait queue",
-    ),
+    ("vfs_write: Enqueue", "stands on the file's wait queue"),
     (
         "vfs_write: LookAgain",
         "stands on the queue and looks once more, so that no wake-up is missed",
@@ -153,7 +159,10 @@ const MEANINGS: &[(&str, &str)] = &[
         "__fput: Wake",
         "calls the next entry on the wait queue that this wakes",
     ),
-    ("ep_clear_and_put: Lock", "takes the mtx of the closed epoll"),
+    (
+        "ep_clear_and_put: Lock",
+        "takes the mtx of the closed epoll",
+    ),
     (
         "ep_clear_and_put: Unhook",
         "takes the next item off its file's wait queues",
@@ -182,7 +191,10 @@ const MEANINGS: &[(&str, &str)] = &[
     ("do_signal_stop", "has been stopped, and goes on"),
     ("user mode: Handler", "runs the signal handler to its end"),
     ("do_nanosleep: Begin", "sets the timer and falls asleep"),
-    ("do_nanosleep: Sleep", "runs again: the time is up, or a signal came"),
+    (
+        "do_nanosleep: Sleep",
+        "runs again: the time is up, or a signal came",
+    ),
     ("pause: Begin", "falls asleep"),
     ("pause: Sleep", "runs again, for a signal"),
     ("sigsuspend: Begin", "falls asleep with another mask"),

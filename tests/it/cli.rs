@@ -482,13 +482,13 @@ fn whoever_closes_the_pipe_has_seen_enough() {
 }
 
 /// One call of the program.
-struct Lab {
+pub(crate) struct Lab {
     command: Command,
     input: String,
 }
 
 impl Lab {
-    fn new(arguments: &[&str]) -> Lab {
+    pub(crate) fn new(arguments: &[&str]) -> Lab {
         let mut command = Command::new(env!("CARGO_BIN_EXE_epoll-lab"));
         command.args(arguments);
         for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
@@ -500,7 +500,7 @@ impl Lab {
     }
 
     /// What it reads from standard input.
-    fn input(mut self, text: &str) -> Lab {
+    pub(crate) fn input(mut self, text: &str) -> Lab {
         text.clone_into(&mut self.input);
         self
     }
@@ -518,13 +518,13 @@ impl Lab {
 
     /// What it prints, quietly and with status 0.
     #[track_caller]
-    fn succeeds(self) -> String {
+    pub(crate) fn succeeds(self) -> String {
         self.prints(0)
     }
 
     /// The same with status 1.
     #[track_caller]
-    fn differs(self) -> String {
+    pub(crate) fn differs(self) -> String {
         self.prints(1)
     }
 
@@ -543,7 +543,7 @@ impl Lab {
 
     /// What it says when it exits with status 2, without having printed anything.
     #[track_caller]
-    fn complains(self) -> String {
+    pub(crate) fn complains(self) -> String {
         let output = self.output();
         let (stdout, stderr) = (text(output.stdout), text(output.stderr));
         assert_eq!(output.status.code(), Some(2), "{stdout}{stderr}");

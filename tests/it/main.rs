@@ -6,6 +6,7 @@ mod laws;
 mod races;
 mod readme;
 mod scenarios;
+mod step;
 mod threads;
 mod tidy;
 mod variants;

@@ -97,3 +97,15 @@ fn the_lost_wake_up_is_found() {
     found.push_str(&format!("  by schedule  {}\n", problem.schedule));
     assert_eq!(found, shown);
 }
+
+#[test]
+fn the_page_is_that_of_the_scenario() {
+    let page = block("`epoll-lab step` walks", "text");
+    let (_, number) = README.split_once("This is step ").expect("its number");
+    let (number, _) = number.split_once(',').expect("a comma");
+    let scenario = block("whether an edge is reported twice", "strace");
+    assert_eq!(
+        program(&["step", "-", "--at", number], scenario).trim_end(),
+        page.trim_end()
+    );
+}

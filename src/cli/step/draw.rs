@@ -46,6 +46,9 @@ pub(super) struct Page {
 const MOST_WRITTEN: usize = 3;
 const MOST_TOLD: usize = 6;
 
+/// Below this height the picture needs every line.
+const LOW: usize = 18;
+
 /// From this height on there is room for the lines before and after the one at hand.
 const TALL: usize = 32;
 
@@ -74,7 +77,9 @@ pub(super) fn page(reel: &Reel<'_>, number: usize, look: &Look) -> Page {
     let before = reel.state(number.saturating_sub(1));
     let now = reel.state(number);
     let blocks = picture(&now, &before, &names, &reel.calls(number));
-    let room = look.height.map(|height| height.saturating_sub(lines.lines.len()));
+    let room = look
+        .height
+        .map(|height| height.saturating_sub(lines.lines.len()));
     let rows = match room {
         Some(room) if !look.unfolded => fitted(&blocks, room),
         _ => unfolded(&blocks),
@@ -100,7 +105,11 @@ fn around(rows: &[Shown], touched: Option<usize>, room: usize) -> usize {
         Some(touched) if touched >= room => {
             let heading = rows[..=touched].iter().rposition(|row| row.is_heading);
             let heading = heading.unwrap_or(touched);
-            if touched - heading < room { heading } else { touched }
+            if touched - heading < room {
+                heading
+            } else {
+                touched
+            }
         }
         _ => 0,
     }
@@ -140,11 +149,19 @@ impl Lines<'_> {
 
     /// Text in as many lines as it takes, or as it may.
     fn wrapped(&mut self, style: Style, margin: &str, text: &str, most: usize) {
+        let most = if self.look.height < Some(LOW) {
+            1
+        } else {
+            most
+        };
         let mut lines = wrap(text, self.look.width.saturating_sub(margin.chars().count()));
         if self.look.height.is_some() && lines.len() > most {
             lines.truncate(most);
             if let Some(last) = lines.last_mut() {
-                last.push_str(" …");
+                *last = cut(
+                    &format!("{last} …"),
+                    self.look.width - margin.chars().count(),
+                );
             }
         }
         let blank = " ".repeat(margin.chars().count());
@@ -190,7 +207,9 @@ impl Lines<'_> {
                 format!("{}, {}", names.task(*task), call.name()),
                 match frame.answer {
                     None => "enters the kernel; the arguments are in order".to_owned(),
-                    Some(Answer::Failed(..)) => "is refused when its arguments are checked".to_owned(),
+                    Some(Answer::Failed(..)) => {
+                        "is refused when its arguments are checked".to_owned()
+                    }
                     Some(_) => "is over at once: nothing can come in between".to_owned(),
                 },
             ),
@@ -204,7 +223,11 @@ impl Lines<'_> {
             ),
             Move::Time => ("time passes".to_owned(), String::new()),
         };
-        let text = if about.is_empty() { head } else { format!("{head}: {about}") };
+        let text = if about.is_empty() {
+            head
+        } else {
+            format!("{head}: {about}")
+        };
         self.wrapped(BOLD, "", &text, MOST_WRITTEN);
         let mut told: Vec<String> = frame.trace.iter().map(ToString::to_string).collect();
         told.extend(frame.answer.as_ref().and_then(ending));
@@ -306,4 +329,87 @@ fn cut(text: &str, width: usize) -> String {
     let mut text: String = text.chars().take(width.saturating_sub(1)).collect();
     text.push('…');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reel::film;
+    use super::*;
+    use crate::model::Variants;
+    use crate::scenario::{Scenario, library};
+
+    fn look(width: usize, height: usize) -> Look {
+        Look {
+            width,
+            height: Some(height),
+            colour: false,
+            unfolded: false,
+            scroll: None,
+        }
+    }
+
+    /// Some pages of every scenario that is no marathon.
+    fn some_pages(mut show: impl FnMut(&Reel<'_>, usize)) {
+        for entry in library() {
+            let scenario = Scenario::parse(entry.text).expect("it is well-formed");
+            let run = film(&scenario, Variants::default(), 0..0);
+            let reel = Reel::new(entry.name, entry.text, &scenario, Variants::default(), &run);
+            if reel.last() < 300 {
+                for number in (0..=reel.last()).step_by(5) {
+                    show(&reel, number);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_fits_on_the_screen_and_shows_what_has_changed() {
+        let is_marked =
+            |line: &String| ["* ", "+ ", "- "].iter().any(|mark| line.starts_with(mark));
+        some_pages(|reel, number| {
+            for (width, height) in [(80, 23), (46, 14), (120, 39)] {
+                let page = page(reel, number, &look(width, height));
+                let text = page.lines.join("\n");
+                assert!(page.lines.len() <= height, "{width}x{height}:\n{text}");
+                assert!(
+                    page.lines.iter().all(|line| line.chars().count() <= width),
+                    "{width}x{height}:\n{text}"
+                );
+                let all = Look {
+                    height: None,
+                    ..look(width, height)
+                };
+                let changed = super::page(reel, number, &all).lines.iter().any(is_marked);
+                assert_eq!(changed, page.lines.iter().any(is_marked), "{text}");
+            }
+        });
+    }
+
+    /// Whoever scrolls down line by line has read all of it.
+    #[test]
+    fn a_folded_page_unfolds_and_scrolls_to_its_end() {
+        some_pages(|reel, number| {
+            let small = Look {
+                unfolded: true,
+                scroll: Some(usize::MAX),
+                ..look(80, 16)
+            };
+            let tall = Look {
+                height: None,
+                ..small
+            };
+            let end = page(reel, number, &small);
+            assert_eq!(end.first_row, end.last_first_row);
+            assert_eq!(end.lines.last(), page(reel, number, &tall).lines.last());
+        });
+    }
+
+    #[test]
+    fn text_is_broken_between_words() {
+        assert_eq!(wrap("one two three", 8), ["one two", "three"]);
+        assert_eq!(wrap("EPOLLIN|EPOLLOUT", 10), ["EPOLLIN|", "EPOLLOUT"]);
+        assert_eq!(wrap("abcdefghijkl", 10), ["abcdefghij", "kl"]);
+        assert_eq!(cut("abcdef", 4), "abc…");
+        assert_eq!(cut("abcd", 4), "abcd");
+    }
 }

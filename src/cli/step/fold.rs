@@ -96,7 +96,9 @@ fn tell_nodes(count: &mut usize, shown: &mut Vec<Shown>) {
     match std::mem::take(count) {
         0 => {}
         1 => shown.push(left_out("             … one node as it was".to_owned())),
-        count => shown.push(left_out(format!("             … {count} nodes as they were"))),
+        count => shown.push(left_out(format!(
+            "             … {count} nodes as they were"
+        ))),
     }
 }
 

@@ -19,6 +19,7 @@ use super::input::Source;
 use super::judge::Judged;
 use super::report::show_difference;
 use super::terminal::{complain, has_colour, outln};
+use super::variants::Wrong;
 use super::{Unusable, Verdict, needs};
 
 /// Walk through a scenario, one internal step of the model at a time.
@@ -40,20 +41,30 @@ pub(super) struct Arguments {
     /// Print the pages instead of turning them
     #[arg(long)]
     pages: bool,
+    #[command(flatten)]
+    wrong: Wrong,
 }
 
 pub(super) fn step(arguments: &Arguments) -> Result<Verdict, Unusable> {
     let source = Source::read(&arguments.path)?;
     let scenario = source.parse()?;
     if let Some(reason) = needs::unmet_by_model(scenario.header()) {
-        complain(format_args!("{}: not run on the model: {reason}", source.path));
+        complain(format_args!(
+            "{}: not run on the model: {reason}",
+            source.path
+        ));
         return Err(Unusable);
     }
-    let run = film(&scenario, 0..0);
-    let reel = Reel::new(source.name(), &source.text, &scenario, &run);
+    let variants = arguments.wrong.variants;
+    let run = film(&scenario, variants, 0..0);
+    let reel = Reel::new(source.name(), &source.text, &scenario, variants, &run);
     let first = arguments.at.unwrap_or(0);
     if first > reel.last() {
-        complain(format_args!("{}: the last step is {}", source.path, reel.last()));
+        complain(format_args!(
+            "{}: the last step is {}",
+            source.path,
+            reel.last()
+        ));
         return Err(Unusable);
     }
     if !arguments.pages && stdout().is_terminal() {
@@ -68,6 +79,7 @@ pub(super) fn step(arguments: &Arguments) -> Result<Verdict, Unusable> {
     let judged = Judged {
         model: Some(run),
         kernel: None,
+        explored: None,
         skipped: None,
     };
     if judged.agrees(&scenario) {

@@ -71,7 +71,11 @@ impl Row {
             key: key.into(),
             text,
             // Until it has met itself as it was.
-            mark: if facts.is_empty() { Mark::Same } else { Mark::New },
+            mark: if facts.is_empty() {
+                Mark::Same
+            } else {
+                Mark::New
+            },
             facts,
             was: String::new(),
             rank: Rank::Plain,
@@ -85,7 +89,11 @@ impl Row {
 
     /// The same for a list, of which `-` says that it is empty.
     fn list(label: &str, value: String) -> Row {
-        let rank = if value == "-" { Rank::Empty } else { Rank::Plain };
+        let rank = if value == "-" {
+            Rank::Empty
+        } else {
+            Rank::Plain
+        };
         Row {
             rank,
             ..Row::labelled(label, value)
@@ -214,7 +222,11 @@ fn epoll(epoll: &EpollState, names: &Names<'_>) -> Block {
         let row = match node {
             Some(node) => self::node(epoll, node, &format!("  {label:9}  {branch}")),
             // Which place is free says the row above.
-            None => Row::new(format!("free {index}"), format!("  {label:9}  {branch}-"), vec![]),
+            None => Row::new(
+                format!("free {index}"),
+                format!("  {label:9}  {branch}-"),
+                vec![],
+            ),
         };
         rows.push(Row {
             rank: Rank::Node,
@@ -330,7 +342,13 @@ fn compared(now: Vec<Block>, before: Vec<Block>) -> Vec<Block> {
     let meet = |new: &mut Block, old: Block| {
         let rows = std::mem::take(&mut new.rows);
         let old = old.rows.into_iter().filter(|row| !row.facts.is_empty());
-        new.rows = merged(rows, old.collect(), |a, b| a.key == b.key, Row::meet, Row::gone);
+        new.rows = merged(
+            rows,
+            old.collect(),
+            |a, b| a.key == b.key,
+            Row::meet,
+            Row::gone,
+        );
     };
     merged(now, before, |a, b| a.key == b.key, meet, Block::gone)
 }
@@ -377,7 +395,11 @@ impl Row {
         }
         self.mark = Mark::Changed;
         let now = self.facts.iter().map(Some).chain(std::iter::repeat(None));
-        let changed = old.facts.iter().zip(now).filter(|(old, now)| Some(*old) != *now);
+        let changed = old
+            .facts
+            .iter()
+            .zip(now)
+            .filter(|(old, now)| Some(*old) != *now);
         let was: Vec<&str> = changed.map(|(old, _)| &**old).collect();
         self.was = was.join(", ");
     }

@@ -6,10 +6,10 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use crate::abi::{Fd, TaskId};
-use crate::scenario::{Line, Run, Scenario, Scene};
 use crate::backend::Backend;
-use crate::model::Model;
+use crate::model::{Model, Variants};
 use crate::scenario::Options;
+use crate::scenario::{Line, Run, Scenario, Scene};
 use crate::trace::{FileState, Film, Frame, Move, State};
 
 /// All pages. Number 0 is what stands before the first step.
@@ -19,6 +19,7 @@ pub(super) struct Reel<'r> {
     /// The file, line by line.
     pub(super) text: Vec<&'r str>,
     pub(super) scenario: &'r Scenario,
+    variants: Variants,
     run: &'r Run,
     lines: HashMap<usize, &'r Line>,
     shots: Vec<Shot<'r>>,
@@ -52,6 +53,7 @@ impl<'r> Reel<'r> {
         name: &str,
         text: &'r str,
         scenario: &'r Scenario,
+        variants: Variants,
         run: &'r Run,
     ) -> Reel<'r> {
         let mut shots = Vec::new();
@@ -70,6 +72,7 @@ impl<'r> Reel<'r> {
             name: name.to_owned(),
             text: text.lines().collect(),
             scenario,
+            variants,
             run,
             lines,
             shots,
@@ -107,10 +110,15 @@ impl<'r> Reel<'r> {
     fn develop(&self, first: usize) -> States {
         let mut states = Vec::new();
         if first == 0 {
-            states.extend(Model::new().state().map(Rc::new));
+            states.extend(
+                Model::new()
+                    .with_variants(self.variants)
+                    .state()
+                    .map(Rc::new),
+            );
         }
         let seen = first.saturating_sub(1)..(first + STRETCH).saturating_sub(1);
-        let run = film(self.scenario, seen);
+        let run = film(self.scenario, self.variants, seen);
         let frames = run.film.into_iter().flat_map(|scene| scene.frames);
         states.extend(frames.filter_map(|frame| frame.state).map(Rc::new));
         States { first, states }
@@ -128,7 +136,10 @@ impl<'r> Reel<'r> {
         let Some(before) = self.shot(page.saturating_sub(1)) else {
             return 0;
         };
-        let first = self.shots.iter().position(|shot| shot.number == before.number);
+        let first = self
+            .shots
+            .iter()
+            .position(|shot| shot.number == before.number);
         first.map_or(0, |index| index + 1)
     }
 
@@ -155,8 +166,7 @@ impl<'r> Reel<'r> {
     /// What the scenario says of a scene's line that did something else.
     pub(super) fn contradicted(&self, scene: &Scene) -> Option<&str> {
         let mut failures = self.run.failures.iter();
-        let failure =
-            failures.find(|it| it.line == scene.line && it.rounds == scene.rounds)?;
+        let failure = failures.find(|it| it.line == scene.line && it.rounds == scene.rounds)?;
         Some(&failure.message)
     }
 
@@ -184,8 +194,9 @@ impl<'r> Reel<'r> {
 }
 
 /// Runs the scenario and keeps the states after these steps.
-pub(super) fn film(scenario: &Scenario, seen: Range<usize>) -> Run {
-    scenario.run(&mut Model::observed_by(Film::of(seen)), Options::default())
+pub(super) fn film(scenario: &Scenario, variants: Variants, seen: Range<usize>) -> Run {
+    let mut model = Model::observed_by(Film::of(seen)).with_variants(variants);
+    scenario.run(&mut model, Options::default())
 }
 
 fn collect<'r>(lines: &'r [Line], into: &mut HashMap<usize, &'r Line>) {

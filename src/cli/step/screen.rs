@@ -19,6 +19,9 @@ use crate::cli::terminal::{FAINT, styled};
 /// The keys, in the width of a small terminal.
 const KEYS: &str = "←/→ step  p/n call  g line  Home/End  ↑/↓ scroll  z fold  ? help  q quit";
 
+/// The part of it that tells whether there is more to see.
+const SCROLL: &str = "↑/↓ scroll";
+
 const HELP: &str = "\
 →  l  Space  Enter     one step forward
 ←  h  Backspace        one step back
@@ -39,8 +42,9 @@ Marks in front of a row:
 -  gone
 …  something is left out here, since the screen is too small; z shows it
 
-In a tree ● is a black node and ○ a red one. Lists run from the first to the last, → by →; the overflow
-list begins with its newest item. Wait queues are in the order in which a wake-up walks them.";
+In a tree ● is a black node and ○ a red one. A list runs from its first to its
+last; the overflow list begins with the newest, and a wait queue stands in the
+order in which a wake-up walks it.";
 
 /// Shows pages until the user has seen enough.
 pub(super) fn turn_pages(reel: &Reel<'_>, first: usize, colour: bool) -> io::Result<()> {
@@ -217,8 +221,8 @@ impl Reader<'_> {
                 let page = page(self.reel, self.number, &self.look(width, height));
                 let keys = match mode {
                     Mode::Line(digits) => format!("go to line: {digits}_"),
-                    _ if page.first_row < page.last_first_row => format!("↓ more below   {KEYS}"),
-                    _ if page.first_row > 0 => format!("↑ more above   {KEYS}"),
+                    _ if page.first_row < page.last_first_row => KEYS.replace(SCROLL, "↓ more!"),
+                    _ if page.first_row > 0 => KEYS.replace(SCROLL, "↑ more!"),
                     _ => KEYS.to_owned(),
                 };
                 (page.lines, keys)
@@ -227,12 +231,26 @@ impl Reader<'_> {
         let above = height.saturating_sub(1);
         let blank = std::iter::repeat(String::new());
         for (y, line) in (0..).zip(lines.into_iter().chain(blank).take(above)) {
-            queue!(out, MoveTo(0, y), Print(line), Clear(ClearType::UntilNewLine))?;
+            queue!(
+                out,
+                MoveTo(0, y),
+                Print(line),
+                Clear(ClearType::UntilNewLine)
+            )?;
         }
         let keys: String = keys.chars().take(width).collect();
-        let keys = if self.colour { styled(FAINT, keys) } else { keys };
+        let keys = if self.colour {
+            styled(FAINT, keys)
+        } else {
+            keys
+        };
         let bottom = u16::try_from(above).unwrap_or(u16::MAX);
-        queue!(out, MoveTo(0, bottom), Print(keys), Clear(ClearType::UntilNewLine))?;
+        queue!(
+            out,
+            MoveTo(0, bottom),
+            Print(keys),
+            Clear(ClearType::UntilNewLine)
+        )?;
         queue!(out, EndSynchronizedUpdate)?;
         out.flush()
     }
