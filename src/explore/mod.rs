@@ -64,6 +64,7 @@ mod state;
 mod tests;
 mod visited;
 
+use std::ops::Range;
 use std::time::Duration;
 
 pub use observed::{MANY_RACES, Near, Observation, Observed, Outside};
@@ -73,8 +74,9 @@ pub use report::Table;
 pub use visited::BYTES_A_STATE;
 
 use crate::abi::Fate;
-use crate::model::Variants;
-use crate::scenario::{Prepared, Scenario, ScenarioError};
+use crate::model::{Model, Variants};
+use crate::scenario::{Prepared, Run, Scenario, ScenarioError};
+use crate::trace::Film;
 use search::Search;
 use state::World;
 
@@ -236,6 +238,22 @@ impl Explorer {
             exploration.check_unseen(&scenario.header().unseen)?;
         }
         Ok(exploration)
+    }
+
+    /// Walks along a schedule with a camera: the set-up as it is run, then the turns of the schedule, one
+    /// [`Scene`](crate::scenario::Scene) each. The states of the steps `seen` are kept, counted from 0.
+    ///
+    /// # Errors
+    /// As [`Explorer::replay`].
+    pub fn film(
+        &self,
+        scenario: &Scenario,
+        schedule: &Schedule,
+        seen: Range<usize>,
+    ) -> Result<Result<Run, String>, ScenarioError> {
+        let model = Model::observed_by(Film::of(seen)).with_variants(self.variants);
+        let (world, film) = World::after(scenario, model)?;
+        path::film(world, film, schedule)
     }
 
     /// Walks along a schedule.

@@ -10,9 +10,9 @@
 use std::fmt::{self, Display, Write};
 
 use super::state::{Actor, Answers, State, World};
-use crate::abi::{Fate, TaskId};
-use crate::scenario::ScenarioError;
-use crate::trace::{Recorder, Trace};
+use crate::abi::{Answer, Fate, TaskId};
+use crate::scenario::{Run, ScenarioError, Scene};
+use crate::trace::{Film, Move, Observer, Recorder, Trace};
 
 /// Turns, each with its number of steps.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -171,6 +171,71 @@ pub(super) fn replay(
             .collect(),
         able,
     }))
+}
+
+/// See [`Explorer::film`](super::Explorer::film).
+pub(super) fn film(
+    mut world: World<'_>,
+    mut film: Film,
+    schedule: &Schedule,
+) -> Result<Result<Run, String>, ScenarioError> {
+    let path = match Path::read(schedule, &world) {
+        Ok(path) => path,
+        Err(sentence) => return Ok(Err(sentence)),
+    };
+    let mut answers = Answers::default();
+    let mut state = world.state();
+    let mut scenes: Vec<Scene> = Vec::new();
+    let mut steps = 0;
+    for (actor, count) in &path.0 {
+        for turn in 0..*count {
+            let (at, task) = (state.point(&world, *actor), actor.task());
+            let next = world.next_call(&state, task).map(|(_, call)| call.clone());
+            let begins = next.filter(|_| !actor.is_timer() && !state.machine.is_in_call(task));
+            let before = state.fates(&world, &answers);
+            if !state.advance(&world, &mut answers, *actor, &mut film)? {
+                let name = world.name(task);
+                return Ok(Err(format!(
+                    "behind {steps} steps {name} cannot go on: it stands at {at}"
+                )));
+            }
+            steps += 1;
+            let after = state.fates(&world, &answers);
+            let what = match begins {
+                _ if actor.is_timer() => Move::Time,
+                Some(call) => Move::Call { task, call },
+                None => Move::Step { task, at },
+            };
+            let answer = new_answer(&before, &after);
+            film.step(what, answer, || state.machine.view());
+            // A turn that goes on to the next call is a scene more.
+            let line = world.line(&state, task);
+            match scenes.last_mut() {
+                Some(scene) if turn > 0 && scene.line == line => {
+                    scene.frames.extend(film.take_film());
+                }
+                _ => scenes.push(Scene {
+                    line,
+                    rounds: Vec::new(),
+                    fds: world.prepared.fds(),
+                    tasks: world.prepared.tasks(),
+                    frames: film.take_film(),
+                }),
+            }
+        }
+    }
+    let mut run = std::mem::take(&mut world.prepared.set_up);
+    run.film.extend(scenes);
+    Ok(Ok(run))
+}
+
+/// How a call has ended between two moments, if one has.
+fn new_answer(before: &[Fate], after: &[Fate]) -> Option<Answer> {
+    before.iter().zip(after).find_map(|fates| match fates {
+        (Fate::Ended(_), _) => None,
+        (_, Fate::Ended(answer)) => Some(answer.clone()),
+        _ => None,
+    })
 }
 
 /// The call that has ended between two moments.

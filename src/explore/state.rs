@@ -106,9 +106,16 @@ impl<'s> World<'s> {
         scenario: &'s Scenario,
         variants: Variants,
     ) -> Result<World<'s>, ScenarioError> {
-        let mut model = Model::new().with_variants(variants);
+        World::after(scenario, Model::new().with_variants(variants)).map(|(world, ())| world)
+    }
+
+    /// The same on a fresh model that is watched.
+    pub(super) fn after<O: Observer>(
+        scenario: &'s Scenario,
+        mut model: Model<O>,
+    ) -> Result<(World<'s>, O), ScenarioError> {
         let prepared = scenario.prepare(&mut model, Options::default())?;
-        let start = model.machine().clone();
+        let (start, observer) = model.into_parts();
         let programs = prepared.programs().iter().map(|program| Steps {
             task: program.task,
             calls: program
@@ -133,13 +140,14 @@ impl<'s> World<'s> {
                 "an exploration knows the timers of sleeping tasks only, and here is a timerfd";
             return Err(prepared.refusal(message, "armed"));
         }
-        Ok(World {
+        let world = World {
             calls: prepared.in_block(),
             start,
             programs,
             by_task,
             prepared,
-        })
+        };
+        Ok((world, observer))
     }
 
     pub(super) fn state(&self) -> State {
@@ -155,10 +163,24 @@ impl<'s> World<'s> {
         Some((program, &self.programs[program]))
     }
 
+    /// The place of the call that `task` is in, or has made last.
+    pub(super) fn last_call(&self, state: &State, task: TaskId) -> Option<usize> {
+        let (program, steps) = self.program(task)?;
+        let begun = usize::from(state.begun[program]).checked_sub(1)?;
+        steps.calls.get(begun).map(|(place, _)| *place)
+    }
+
     /// The call that `task` makes next, if it is in none.
     pub(super) fn next_call(&self, state: &State, task: TaskId) -> Option<&(usize, Syscall)> {
         let (program, steps) = self.program(task)?;
         steps.calls.get(usize::from(state.begun[program]))
+    }
+
+    /// The number of the line that `task` is in, or was in last; of one that makes no calls the first.
+    pub(super) fn line(&self, state: &State, task: TaskId) -> usize {
+        let place = self.last_call(state, task).unwrap_or(0);
+        let call = self.prepared.calls().get(place);
+        call.map_or(0, |call| call.line.number())
     }
 
     /// How schedules call a task.

@@ -72,6 +72,11 @@ impl<O: Observer> Model<O> {
         self
     }
 
+    /// The machine as it stands, and who watched it.
+    pub fn into_parts(self) -> (Machine, O) {
+        (self.machine, self.observer)
+    }
+
     /// The machine as a value: to keep, to compare, to hash.
     pub fn machine(&self) -> &Machine {
         &self.machine

@@ -43,7 +43,7 @@ use super::lower::Args;
 use super::run::{Counts, Options, Run, Runner};
 use super::signature::Returns;
 use super::{ScenarioError, Span};
-use crate::abi::{Answer, Fate, Syscall, TaskId};
+use crate::abi::{Answer, Fate, Fd, Syscall, TaskId};
 use crate::backend::{Backend, LabError};
 
 type Result<T> = std::result::Result<T, ScenarioError>;
@@ -497,6 +497,16 @@ impl<'s> Prepared<'s> {
     /// The name of a task, which the first one has not.
     pub fn task_name(&self, task: TaskId) -> Option<&str> {
         self.env.name_task(task)
+    }
+
+    /// Every name of a descriptor.
+    pub fn fds(&self) -> Vec<(Box<str>, Fd)> {
+        self.env.fds()
+    }
+
+    /// Every name of a task.
+    pub fn tasks(&self) -> Vec<(Box<str>, TaskId)> {
+        self.env.tasks()
     }
 
     /// The lab cannot make this call.

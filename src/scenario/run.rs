@@ -30,7 +30,7 @@ pub struct Options {
 }
 
 /// What came of a scenario on one kernel.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Run {
     /// The kernel's name for itself.
     pub backend: String,

@@ -105,6 +105,47 @@ fn all_pages_come_out_of_a_pipe_and_none_is_too_wide() {
     assert_eq!(with_option.input(&text).succeeds(), named);
 }
 
+/// A walk through one interleaving ends where the explorer says that it does.
+#[test]
+fn each_schedule_of_the_explorer_can_be_walked() {
+    let block = "\
+        ep = epoll_create1(0)\n\
+        f = eventfd2(0, EFD_NONBLOCK)\n\
+        epoll_ctl(ep, EPOLL_CTL_ADD, f, {events=EPOLLIN|EPOLLET, data={u32=7, u64=7}}) = 0\n\
+        parallel {\n\
+        [A] a = epoll_wait(ep, ..., 8, -1 <unfinished ...>) = ?\n\
+        [B] b = epoll_wait(ep, ..., 8, -1 <unfinished ...>) = ?\n\
+        write(f, \"\\1\\0\\0\\0\\0\\0\\0\\0\", 8) = 8\n\
+        }\n";
+    let explored = Lab::new(&["explore", "-"]).input(block).succeeds();
+    let mut ends = Vec::new();
+    for line in explored.lines().filter(|line| line.starts_with("outcome ")) {
+        let (_, schedule) = line.split_once("# ").expect("a schedule");
+        let arguments = ["step", "-", "--schedule", schedule];
+        let pages = Lab::new(&arguments).input(block).succeeds();
+        let last = pages.rfind("This was the last step.").expect("a last page");
+        let asleep: Vec<&str> = pages[last..]
+            .lines()
+            .filter(|line| line.contains("ep_poll: Sleep, asleep"))
+            .collect();
+        let [asleep] = asleep[..] else {
+            panic!("{schedule}: {asleep:?} at the end of\n{pages}");
+        };
+        ends.push(if asleep.contains("[A]") { "A" } else { "B" });
+    }
+    ends.sort_unstable();
+    assert_eq!(ends, ["A", "B"], "{explored}");
+
+    let refusal = Lab::new(&["step", "-"]).input(block).complains();
+    assert!(refusal.contains("--schedule takes one"), "{refusal}");
+    let refusal = Lab::new(&["step", "-", "--schedule", "A*50"]);
+    let refusal = refusal.input(block).complains();
+    assert!(
+        refusal.contains("behind 4 steps A cannot go on"),
+        "{refusal}"
+    );
+}
+
 #[test]
 fn mistakes_and_deviations_are_told() {
     let complaint = Lab::new(&[

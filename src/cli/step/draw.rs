@@ -117,8 +117,12 @@ fn around(rows: &[Shown], touched: Option<usize>, room: usize) -> usize {
 
 fn title(reel: &Reel<'_>, number: usize, shot: Option<Shot<'_>>, width: usize) -> String {
     let call = shot.map_or(0, |shot| shot.number);
+    let scene = match reel.take.schedule {
+        Some(_) => "turn",
+        None => "call",
+    };
     let place = format!(
-        "step {number} of {}   call {call} of {}",
+        "step {number} of {}   {scene} {call} of {}",
         reel.last(),
         reel.scenes()
     );
@@ -245,7 +249,7 @@ impl Lines<'_> {
 
     /// What the scenario says about itself.
     fn introduction(&mut self, reel: &Reel<'_>) {
-        let header = reel.scenario.header();
+        let header = reel.take.scenario.header();
         for law in &header.laws {
             let text = format!("law {}: {}", law.id, law.sentence);
             self.wrapped(BOLD, "", &text, MOST_WRITTEN);
@@ -333,7 +337,7 @@ fn cut(text: &str, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::reel::film;
+    use super::super::reel::Take;
     use super::*;
     use crate::model::Variants;
     use crate::scenario::{Scenario, library};
@@ -352,8 +356,16 @@ mod tests {
     fn some_pages(mut show: impl FnMut(&Reel<'_>, usize)) {
         for entry in library() {
             let scenario = Scenario::parse(entry.text).expect("it is well-formed");
-            let run = film(&scenario, Variants::default(), 0..0);
-            let reel = Reel::new(entry.name, entry.text, &scenario, Variants::default(), &run);
+            let take = Take {
+                scenario: &scenario,
+                variants: Variants::default(),
+                schedule: None,
+            };
+            let run = take
+                .film(0..0)
+                .expect("it runs")
+                .expect("without a schedule");
+            let reel = Reel::new(entry.name, entry.text, &take, &run);
             if reel.last() < 300 {
                 for number in (0..=reel.last()).step_by(5) {
                     show(&reel, number);

@@ -13,14 +13,15 @@ use std::io::{IsTerminal, stdout};
 use std::path::PathBuf;
 
 use draw::{Look, page};
-use reel::{Reel, film};
+use reel::{Reel, Take};
 
 use super::input::Source;
 use super::judge::Judged;
 use super::report::show_difference;
-use super::terminal::{complain, has_colour, outln};
+use super::terminal::{complain, has_colour, outln, point_at};
 use super::variants::Wrong;
 use super::{Unusable, Verdict, needs};
+use crate::explore::Schedule;
 
 /// Walk through a scenario, one internal step of the model at a time.
 ///
@@ -31,6 +32,7 @@ use super::{Unusable, Verdict, needs};
 #[command(after_help = "Examples:\n  \
     epoll-lab step my.strace\n  \
     epoll-lab step my.strace --at 12\n  \
+    epoll-lab step my.strace --schedule 'main*4 A*7'\n  \
     printf 'ep = epoll_create1(0)\\nepoll_wait(ep, ..., 1, 0)\\n' | epoll-lab step --pages -")]
 pub(super) struct Arguments {
     /// A file, or - for standard input
@@ -41,6 +43,9 @@ pub(super) struct Arguments {
     /// Print the pages instead of turning them
     #[arg(long)]
     pages: bool,
+    /// Which of all interleavings, as `explore` gives it: main*4 A*7 A!
+    #[arg(long, value_name = "SCHEDULE")]
+    schedule: Option<String>,
     #[command(flatten)]
     wrong: Wrong,
 }
@@ -55,9 +60,27 @@ pub(super) fn step(arguments: &Arguments) -> Result<Verdict, Unusable> {
         ));
         return Err(Unusable);
     }
-    let variants = arguments.wrong.variants;
-    let run = film(&scenario, variants, 0..0);
-    let reel = Reel::new(source.name(), &source.text, &scenario, variants, &run);
+    if scenario.is_parallel() && arguments.schedule.is_none() {
+        complain(format_args!(
+            "{}: a parallel block has many runs; `epoll-lab explore` finds them, and --schedule takes one",
+            source.path
+        ));
+        return Err(Unusable);
+    }
+    let take = Take {
+        scenario: &scenario,
+        variants: arguments.wrong.variants,
+        schedule: arguments.schedule.as_deref().map(Schedule::new),
+    };
+    let filmed = take.film(0..0).map_err(|error| {
+        point_at(&source.path, &source.text, &error);
+        Unusable
+    })?;
+    let run = filmed.map_err(|sentence| {
+        complain(format_args!("the schedule does not fit: {sentence}"));
+        Unusable
+    })?;
+    let reel = Reel::new(source.name(), &source.text, &take, &run);
     let first = arguments.at.unwrap_or(0);
     if first > reel.last() {
         complain(format_args!(
@@ -76,6 +99,7 @@ pub(super) fn step(arguments: &Arguments) -> Result<Verdict, Unusable> {
         let last = arguments.at.unwrap_or(reel.last());
         print_pages(&reel, first, last);
     }
+    // What the lines of a block say holds of all interleavings, and is not judged by one.
     let judged = Judged {
         model: Some(run),
         kernel: None,

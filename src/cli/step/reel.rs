@@ -7,9 +7,9 @@ use std::rc::Rc;
 
 use crate::abi::{Fd, TaskId};
 use crate::backend::Backend;
+use crate::explore::{Explorer, Schedule};
 use crate::model::{Model, Variants};
-use crate::scenario::Options;
-use crate::scenario::{Line, Run, Scenario, Scene};
+use crate::scenario::{Line, Options, Run, Scenario, ScenarioError, Scene};
 use crate::trace::{FileState, Film, Frame, Move, State};
 
 /// All pages. Number 0 is what stands before the first step.
@@ -18,13 +18,36 @@ pub(super) struct Reel<'r> {
     pub(super) name: String,
     /// The file, line by line.
     pub(super) text: Vec<&'r str>,
-    pub(super) scenario: &'r Scenario,
-    variants: Variants,
+    pub(super) take: &'r Take<'r>,
     run: &'r Run,
     lines: HashMap<usize, &'r Line>,
     shots: Vec<Shot<'r>>,
     /// How everything stands on the pages around the one at hand.
     states: RefCell<States>,
+}
+
+/// What is filmed.
+#[derive(Debug)]
+pub(super) struct Take<'r> {
+    pub(super) scenario: &'r Scenario,
+    pub(super) variants: Variants,
+    /// Which interleaving; none for the run that the scenario tells.
+    pub(super) schedule: Option<Schedule>,
+}
+
+impl Take<'_> {
+    /// Runs the scenario and keeps the states after these steps.
+    ///
+    /// # Errors
+    /// A scenario that cannot be interleaved, or a schedule that does not fit it.
+    pub(super) fn film(&self, seen: Range<usize>) -> Result<Result<Run, String>, ScenarioError> {
+        if let Some(schedule) = &self.schedule {
+            let explorer = Explorer::new().variants(self.variants);
+            return explorer.film(self.scenario, schedule, seen);
+        }
+        let mut model = Model::observed_by(Film::of(seen)).with_variants(self.variants);
+        Ok(Ok(self.scenario.run(&mut model, Options::default())))
+    }
 }
 
 /// A stretch of pages. The scenario is run anew for another stretch: the same happens in each run, and a
@@ -49,13 +72,7 @@ pub(super) struct Shot<'r> {
 }
 
 impl<'r> Reel<'r> {
-    pub(super) fn new(
-        name: &str,
-        text: &'r str,
-        scenario: &'r Scenario,
-        variants: Variants,
-        run: &'r Run,
-    ) -> Reel<'r> {
+    pub(super) fn new(name: &str, text: &'r str, take: &'r Take<'r>, run: &'r Run) -> Reel<'r> {
         let mut shots = Vec::new();
         for (index, scene) in run.film.iter().enumerate() {
             let number = index + 1;
@@ -67,12 +84,11 @@ impl<'r> Reel<'r> {
             }));
         }
         let mut lines = HashMap::new();
-        collect(scenario.lines(), &mut lines);
+        collect(take.scenario.lines(), &mut lines);
         Reel {
             name: name.to_owned(),
             text: text.lines().collect(),
-            scenario,
-            variants,
+            take,
             run,
             lines,
             shots,
@@ -112,14 +128,18 @@ impl<'r> Reel<'r> {
         if first == 0 {
             states.extend(
                 Model::new()
-                    .with_variants(self.variants)
+                    .with_variants(self.take.variants)
                     .state()
                     .map(Rc::new),
             );
         }
         let seen = first.saturating_sub(1)..(first + STRETCH).saturating_sub(1);
-        let run = film(self.scenario, self.variants, seen);
-        let frames = run.film.into_iter().flat_map(|scene| scene.frames);
+        // It went well the first time.
+        let run = self.take.film(seen).ok().and_then(Result::ok);
+        let frames = run
+            .into_iter()
+            .flat_map(|run| run.film)
+            .flat_map(|scene| scene.frames);
         states.extend(frames.filter_map(|frame| frame.state).map(Rc::new));
         States { first, states }
     }
@@ -191,12 +211,6 @@ impl<'r> Reel<'r> {
         }
         calls
     }
-}
-
-/// Runs the scenario and keeps the states after these steps.
-pub(super) fn film(scenario: &Scenario, variants: Variants, seen: Range<usize>) -> Run {
-    let mut model = Model::observed_by(Film::of(seen)).with_variants(variants);
-    scenario.run(&mut model, Options::default())
 }
 
 fn collect<'r>(lines: &'r [Line], into: &mut HashMap<usize, &'r Line>) {

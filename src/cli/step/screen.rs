@@ -59,14 +59,12 @@ pub(super) fn turn_pages(reel: &Reel<'_>, first: usize, colour: bool) -> io::Res
     };
     loop {
         reader.draw()?;
-        match read()? {
-            Event::Key(key) if key.kind != KeyEventKind::Release => {
-                if reader.press(key) == Wish::Quit {
-                    return Ok(());
-                }
-            }
-            // A new size draws anew.
-            _ => {}
+        // Whatever else happens, a new size above all, draws anew.
+        if let Event::Key(key) = read()?
+            && key.kind != KeyEventKind::Release
+            && reader.press(key) == Wish::Quit
+        {
+            return Ok(());
         }
     }
 }
