@@ -30,33 +30,36 @@ pub(super) fn unfolded(blocks: &[Block]) -> Vec<Shown> {
 }
 
 /// The steps of folding. Whatever the present step has touched stays.
-const MOST: u8 = 5;
+const MOST: u8 = 7;
 const EMPTY_LISTS: u8 = 1;
 const FILES: u8 = 2;
 const TREES: u8 = 3;
 const EPOLLS: u8 = 4;
-const ALIKE: u8 = 5;
+const FILES_ALIKE: u8 = 5;
+const EPOLLS_ALIKE: u8 = 6;
+const TASKS_ALIKE: u8 = 7;
 
 fn folded(blocks: &[Block], how_much: u8) -> Vec<Shown> {
     let mut shown = Vec::new();
     let mut rest = blocks;
     while let Some((block, more)) = rest.split_first() {
         rest = more;
-        let is_small = match block.what {
-            What::Time | What::Task => false,
-            What::File => how_much >= FILES,
-            What::Epoll => how_much >= EPOLLS,
+        // From where on it is one row, and from where on one row with others of its kind.
+        let (short, alike) = match block.what {
+            What::Time => (u8::MAX, u8::MAX),
+            What::Task => (TASKS_ALIKE, TASKS_ALIKE),
+            What::File => (FILES, FILES_ALIKE),
+            What::Epoll => (EPOLLS, EPOLLS_ALIKE),
         };
-        if block.is_touched() || !is_small && how_much < ALIKE {
+        if block.is_touched() || how_much < short {
             whole(block, how_much, &mut shown);
             continue;
         }
-        let alike = |it: &&Block| it.what == block.what && !it.is_touched();
-        let others = more.iter().take_while(alike).count();
-        if how_much >= ALIKE && others > 0 {
+        let is_alike = |it: &&Block| it.what == block.what && !it.is_touched();
+        let others = more.iter().take_while(is_alike).count();
+        if how_much >= alike && others > 0 {
             let kind = match block.what {
-                What::Time => "times",
-                What::Task => "tasks",
+                What::Time | What::Task => "tasks",
                 What::Epoll => "epolls",
                 What::File => "files",
             };
@@ -70,36 +73,38 @@ fn folded(blocks: &[Block], how_much: u8) -> Vec<Shown> {
 }
 
 fn whole(block: &Block, how_much: u8, shown: &mut Vec<Shown>) {
-    let mut unchanged_nodes = 0;
+    let mut nodes = Vec::new();
     for (index, row) in block.rows.iter().enumerate() {
         let same = row.mark == Mark::Same && index > 0;
-        let is_node = row.rank == Rank::Node && same;
-        if is_node && how_much >= TREES {
-            unchanged_nodes += 1;
-            continue;
-        }
-        tell_nodes(&mut unchanged_nodes, shown);
-        if same && row.rank == Rank::Empty && how_much >= EMPTY_LISTS {
-            continue;
-        }
-        shown.push(Shown {
+        let rank = row.rank;
+        let row = Shown {
             mark: row.mark,
             text: row.text.clone(),
             was: row.was.clone(),
             is_heading: index == 0,
-        });
+        };
+        if rank == Rank::Node && same && how_much >= TREES {
+            nodes.push(row);
+            continue;
+        }
+        fold_nodes(&mut nodes, shown);
+        if !(rank == Rank::Empty && same && how_much >= EMPTY_LISTS) {
+            shown.push(row);
+        }
     }
-    tell_nodes(&mut unchanged_nodes, shown);
+    fold_nodes(&mut nodes, shown);
 }
 
-fn tell_nodes(count: &mut usize, shown: &mut Vec<Shown>) {
-    match std::mem::take(count) {
-        0 => {}
-        1 => shown.push(left_out("             … one node as it was".to_owned())),
-        count => shown.push(left_out(format!(
+/// Nodes that stand one below the other in one row, unless it is one only.
+fn fold_nodes(nodes: &mut Vec<Shown>, shown: &mut Vec<Shown>) {
+    if nodes.len() > 1 {
+        let count = nodes.len();
+        nodes.clear();
+        shown.push(left_out(format!(
             "             … {count} nodes as they were"
-        ))),
+        )));
     }
+    shown.append(nodes);
 }
 
 fn left_out(text: String) -> Shown {
