@@ -148,6 +148,8 @@ impl<O: Observer> Model<O> {
         let answer = self.machine.begin(task, call, &mut self.observer)?;
         let ended = (answer != Answer::Blocked).then(|| answer.clone());
         self.picture(what, ended);
+        // A timer set to a time that has passed: the interrupt comes before the caller can look.
+        self.jump(self.machine.now);
         if answer != Answer::Blocked {
             return Ok(answer);
         }

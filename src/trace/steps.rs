@@ -5,9 +5,40 @@
 pub fn meaning(step: &str) -> Option<&'static str> {
     // Some say where in an array they stand: `do_poll: Ask(0)`.
     let name = step.split('(').next().unwrap_or(step);
-    let found = MEANINGS.iter().find(|(known, _)| *known == name);
-    found.map(|(_, meaning)| *meaning)
+    let find = |table: &[(&str, &'static str)], name: &str| {
+        let found = table.iter().find(|(known, _)| *known == name);
+        found.map(|(_, meaning)| *meaning)
+    };
+    find(MEANINGS, name).or_else(|| {
+        let (function, step) = name.split_once(": ")?;
+        find(MEANINGS, &format!("{function}: Change"))?;
+        find(TRANSFER, step)
+    })
 }
+
+/// Steps of every call that moves data, and may sleep until there is some, or room for it.
+const TRANSFER: &[(&str, &str)] = &[
+    (
+        "Wake",
+        "is done, and calls the next entry on the wait queue that it wakes",
+    ),
+    (
+        "WakeFirst",
+        "calls the next entry on the wait queue that it wakes, before it sleeps",
+    ),
+    (
+        "WakeMore",
+        "calls the next entry on the wait queue that it wakes, before it goes on with the rest",
+    ),
+    ("Look", "looks whether there is a reason to sleep at all"),
+    ("Enqueue", "stands on the wait queue"),
+    (
+        "LookAgain",
+        "stands on the queue and looks once more, so that no wake-up is missed",
+    ),
+    ("Sleep", "runs again, and looks why"),
+    ("Leave", "leaves the wait queue"),
+];
 
 const MEANINGS: &[(&str, &str)] = &[
     // epoll_wait(2)
@@ -82,57 +113,37 @@ const MEANINGS: &[(&str, &str)] = &[
         "do_epoll_ctl: Unhook",
         "takes the item off its file's wait queues, then off everything else",
     ),
-    // read(2), write(2)
+    // read(2), write(2) and their like, see `TRANSFER` for the steps that they share
     (
         "vfs_read: Change",
         "takes out what there is, under the file's lock",
     ),
     (
-        "vfs_read: Wake",
-        "is done, and calls the next entry on the wait queue that it wakes",
-    ),
-    (
-        "vfs_read: WakeFirst",
-        "calls the next entry on the wait queue that it wakes, before it sleeps",
-    ),
-    (
-        "vfs_read: Look",
-        "looks whether there is a reason to sleep at all",
-    ),
-    ("vfs_read: Enqueue", "stands on the file's wait queue"),
-    (
-        "vfs_read: LookAgain",
-        "stands on the queue and looks once more, so that no wake-up is missed",
-    ),
-    ("vfs_read: Sleep", "runs again, and looks why"),
-    ("vfs_read: Leave", "leaves the wait queue"),
-    (
         "vfs_write: Change",
         "puts in what there is room for, under the file's lock",
     ),
     (
-        "vfs_write: Wake",
-        "is done, and calls the next entry on the wait queue that it wakes",
+        "sock_recvmsg: Change",
+        "takes out what there is, under the socket's lock",
     ),
     (
-        "vfs_write: WakeFirst",
-        "calls the next entry on the wait queue that it wakes, before it sleeps",
+        "sock_sendmsg: Change",
+        "gives the other side what it has room for",
     ),
+    ("do_accept: Change", "takes the first connection that waits"),
     (
-        "vfs_write: Look",
-        "looks whether there is a reason to sleep at all",
+        "__sys_connect: Change",
+        "stands among the connections that wait for an accept",
     ),
-    ("vfs_write: Enqueue", "stands on the file's wait queue"),
-    (
-        "vfs_write: LookAgain",
-        "stands on the queue and looks once more, so that no wake-up is missed",
-    ),
-    ("vfs_write: Sleep", "runs again, and looks why"),
-    ("vfs_write: Leave", "leaves the wait queue"),
     (
         "pipe_set_size",
         "gives the pipe another size, and wakes those who wait for room",
     ),
+    (
+        "timerfd_ioctl",
+        "sets how often the timer has fired, and wakes those who wait for it",
+    ),
+    ("sock_def_wakeup", "wakes everybody who waits at the socket"),
     // poll(2), select(2)
     (
         "do_poll: Ask",
