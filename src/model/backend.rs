@@ -194,8 +194,7 @@ impl<O: Observer> Model<O> {
         if !self.machine.is_taking_signals(task) {
             return Err(unfit);
         }
-        let mut kernel = self.kernel();
-        while kernel.step(task) == Stepped::Moved {}
+        while self.step(task) == Stepped::Moved {}
         self.machine.check_fit(task)
     }
 
