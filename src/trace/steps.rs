@@ -167,6 +167,10 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     ("__fput: Fops", "lets the kind of file clean up"),
     (
+        "__fput: WakeMore",
+        "calls the next entry on the wait queue that this wakes, before the file cleans up further",
+    ),
+    (
         "__fput: Wake",
         "calls the next entry on the wait queue that this wakes",
     ),
