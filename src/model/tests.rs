@@ -1258,3 +1258,36 @@ fn a_watch_costs_about_a_hundred_bytes() {
     let bytes = model.bytes_per_watch();
     assert!((100.0..150.0).contains(&bytes), "{bytes}");
 }
+
+#[test]
+fn a_signal_to_a_thread_that_is_ending_ends_with_it() {
+    let mut machine = Machine::new();
+    let thread = machine.new_thread(TaskId::MAIN);
+    let Answer::Done(pid, _) = make(&mut machine, Syscall::Fork) else {
+        panic!("no child");
+    };
+    let child = TaskId::from_pid(i32::try_from(pid).unwrap()).unwrap();
+    // The new program has one thread, so this one goes, and no signal is the reason.
+    machine
+        .begin(TaskId::MAIN, Syscall::Execve, &mut ())
+        .unwrap();
+    assert_eq!(machine.step(thread, &mut ()), Stepped::Moved);
+    let kill = Syscall::Tkill {
+        tid: thread.pid(),
+        sig: Signal::SIGUSR1,
+    };
+    let mut quiet = machine.clone();
+    assert_eq!(make_as(child, &mut machine, kill.clone()), Answer::ret(0));
+    assert_ne!(machine, quiet);
+    for machine in [&mut machine, &mut quiet] {
+        while machine.step(thread, &mut ()) == Stepped::Moved {
+            machine.check().unwrap();
+        }
+        assert_eq!(machine.take_answer(thread), Some(Answer::Gone));
+    }
+    assert_eq!(machine, quiet);
+    assert_eq!(
+        make_as(child, &mut machine, kill),
+        Answer::err(Errno::ESRCH)
+    );
+}

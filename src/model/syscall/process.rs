@@ -181,7 +181,10 @@ impl<O: Observer> Kernel<'_, O> {
             Flow::Done => {}
             more => return more,
         }
-        self.m.task_mut(task).life = Life::Dead;
+        let state = self.m.task_mut(task);
+        state.life = Life::Dead;
+        // What has come to it since it let go of its descriptors ends with it.
+        state.signals = ThreadSignals::default();
         let id = self.m.task(task).process;
         if self.m.threads(id).next().is_some() {
             return Flow::Done;
