@@ -6,8 +6,8 @@ use std::fmt;
 
 use bitflags::bitflags;
 
-use super::Bytes;
 use super::fd::write_flags;
+use super::{Bytes, Fd};
 
 /// `AF_UNIX`
 pub const AF_UNIX: i32 = 1;
@@ -71,6 +71,33 @@ const MSG_NAMES: &[(u32, &str)] = &[
 impl fmt::Display for MsgFlags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_flags(f, MSG_NAMES, self.bits(), "0")
+    }
+}
+
+/// What sendmsg(2) sends (`struct msghdr`): one buffer, and descriptors beside it (`SCM_RIGHTS`).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Message {
+    /// The data (`msg_iov`).
+    pub bytes: Bytes,
+    /// The descriptors (`msg_control`).
+    pub fds: Vec<Fd>,
+}
+
+impl Message {
+    /// Bytes of a control message in front of its data (`CMSG_LEN(0)`).
+    pub const HEADER: usize = 16;
+
+    /// `cmsg_len` with this many descriptors.
+    pub fn control_len(fds: usize) -> usize {
+        Message::HEADER + 4 * fds
+    }
+
+    /// `msg_controllen` with this many descriptors: whole words, or nothing at all.
+    pub fn control_space(fds: usize) -> usize {
+        match fds {
+            0 => 0,
+            fds => Message::control_len(fds).next_multiple_of(8),
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::{
     Bytes, CtlOp, EpollCreateFlags, EpollEvent, EpollParams, Fd, FdFlags, FdSet, Itimerspec,
-    MsgFlags, OpenFlags, OutPtr, PollFd, Ptr, Rlimit, SigAction, SigSet, SigmaskHow, Signal,
-    SockAddr, Timeout, Timespec, Timeval,
+    Message, MsgFlags, OpenFlags, OutPtr, PollFd, Ptr, Rlimit, SigAction, SigSet, SigmaskHow,
+    Signal, SockAddr, Timeout, Timespec, Timeval,
 };
 
 /// A system call with its arguments, named as in the manual pages (section 2).
@@ -135,6 +135,12 @@ pub enum Syscall {
         size: u64,
         flags: MsgFlags,
         dest_addr: Option<Box<SockAddr>>,
+    },
+    /// sendmsg(2) without an address
+    Sendmsg {
+        sockfd: Fd,
+        msg: Box<Message>,
+        flags: MsgFlags,
     },
     /// recvfrom(2) without an address
     Recvfrom {
@@ -346,6 +352,7 @@ impl Syscall {
             Syscall::Connect { .. } => "connect",
             Syscall::Shutdown { .. } => "shutdown",
             Syscall::Sendto { .. } => "sendto",
+            Syscall::Sendmsg { .. } => "sendmsg",
             Syscall::Recvfrom { .. } => "recvfrom",
             Syscall::Setsockopt { .. } => "setsockopt",
             Syscall::Getsockopt { .. } => "getsockopt",

@@ -7,9 +7,9 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use crate::abi::{
-    Bytes, EpollEvent, EpollParams, FcntlCmd, IoctlArg, Itimerspec, OutPtr, PollFd, Ptr, Rlimit,
-    Room, SaFlags, Select, SigAction, SigHandler, SigSet, SigmaskHow, Signal, SockAddr, Syscall,
-    Timespec,
+    Bytes, EpollEvent, EpollParams, FcntlCmd, IoctlArg, Itimerspec, Message, OutPtr, PollFd, Ptr,
+    Rlimit, Room, SaFlags, Select, SigAction, SigHandler, SigSet, SigmaskHow, Signal, SockAddr,
+    Syscall, Timespec,
 };
 use crate::backend::LabError;
 
@@ -371,6 +371,13 @@ impl Encoder<'_> {
                 let args = [int(sockfd.0), buf, size, flags, addr, len];
                 plain(libc::SYS_sendto, args)
             }
+            Syscall::Sendmsg { sockfd, msg, flags } => {
+                let msg = self.message(&msg)?;
+                plain(
+                    libc::SYS_sendmsg,
+                    words([int(sockfd.0), msg, flags.bits().into()]),
+                )
+            }
             Syscall::Recvfrom {
                 sockfd,
                 buf,
@@ -536,6 +543,31 @@ impl Encoder<'_> {
 
     fn put(&mut self, bytes: &[u8]) -> Result<u64, LabError> {
         self.memory.put(bytes)
+    }
+
+    /// `struct msghdr` and what it leads to.
+    fn message(&mut self, msg: &Message) -> Result<u64, LabError> {
+        let data = self.put(&msg.bytes)?;
+        let iov = [data, msg.bytes.len() as u64].map(u64::to_ne_bytes);
+        let iov = self.put(&iov.concat())?;
+        let mut control = Vec::new();
+        if !msg.fds.is_empty() {
+            let length = Message::control_len(msg.fds.len()) as u64;
+            control.extend(length.to_ne_bytes());
+            control.extend(libc::SOL_SOCKET.to_ne_bytes());
+            control.extend(libc::SCM_RIGHTS.to_ne_bytes());
+            control.extend(msg.fds.iter().flat_map(|fd| fd.0.to_ne_bytes()));
+            control.resize(Message::control_space(msg.fds.len()), 0);
+        }
+        let controllen = control.len() as u64;
+        let control = if control.is_empty() {
+            0
+        } else {
+            self.put(&control)?
+        };
+        // Name and its length; the one buffer; the control message; flags.
+        let msghdr = [0, 0, iov, 1, control, controllen, 0].map(u64::to_ne_bytes);
+        self.put(&msghdr.concat())
     }
 
     /// `struct sockaddr_un`: where it is, and its length.

@@ -354,6 +354,7 @@ fn may_sleep(call: &Syscall) -> bool {
         | Syscall::Read { .. }
         | Syscall::Write { .. }
         | Syscall::Sendto { .. }
+        | Syscall::Sendmsg { .. }
         | Syscall::Recvfrom { .. }
         | Syscall::Accept4 { .. }
         | Syscall::Connect { .. }

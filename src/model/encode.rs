@@ -277,6 +277,7 @@ impl Encoder<'_> {
                 self.meet_file(*file);
             }
         }
+        self.meet_unix_sockets();
         self.met.len().encode(self);
         for number in 0..self.met.len() {
             let file = &machine.files[self.met[number]];
@@ -286,23 +287,21 @@ impl Encoder<'_> {
             }
         }
         self.none();
-        self.unix_sockets();
+        for number in 0..self.met_unix.len() {
+            machine.unix[self.met_unix[number]].encode(self);
+        }
         // What stands on lists and queues can be named only now.
         for number in 0..self.met.len() {
             machine.files[self.met[number]].encode(self);
         }
     }
 
-    /// Unix sockets lead to each other, in rings even: all of them get their numbers before any is written.
-    fn unix_sockets(&mut self) {
+    /// Unix sockets lead to each other, in rings even, and to files that are on their way in a message: all of
+    /// them get their numbers before any is written.
+    fn meet_unix_sockets(&mut self) {
         let machine = self.machine;
         if machine.unix.places() == 0 {
             return;
-        }
-        for number in 0..self.met.len() {
-            if let Some(sock) = machine.unix_of(self.met[number]) {
-                self.meet_unix(sock);
-            }
         }
         let mut held = Vec::new();
         for call in machine.tasks.iter().filter_map(|task| task.call.as_ref()) {
@@ -311,20 +310,26 @@ impl Encoder<'_> {
         for sock in held {
             self.meet_unix(sock);
         }
-        let mut number = 0;
-        while let Some(sock) = self.met_unix.get(number) {
-            let sock = &machine.unix[*sock];
-            for other in sock
-                .peer
-                .into_iter()
-                .chain(sock.queue.iter().map(|skb| skb.from))
-            {
-                self.meet_unix(other);
+        let (mut file, mut sock) = (0, 0);
+        loop {
+            if let Some(met) = self.met.get(file) {
+                if let Some(sock) = machine.unix_of(*met) {
+                    self.meet_unix(sock);
+                }
+                file += 1;
+            } else if let Some(met) = self.met_unix.get(sock) {
+                let met = &machine.unix[*met];
+                let senders = met.queue.iter().map(|skb| skb.from);
+                for other in met.peer.into_iter().chain(senders) {
+                    self.meet_unix(other);
+                }
+                for right in met.queue.iter().flat_map(|skb| &skb.rights) {
+                    self.meet_file(*right);
+                }
+                sock += 1;
+            } else {
+                return;
             }
-            number += 1;
-        }
-        for number in 0..self.met_unix.len() {
-            machine.unix[self.met_unix[number]].encode(self);
         }
     }
 

@@ -505,6 +505,11 @@ fn references(s: &Survey<'_>) -> Result<(), String> {
             refs[file.index()] += 1;
         }
     }
+    for sock in s.m.unix.live() {
+        for file in s.m.unix[sock].queue.iter().flat_map(|skb| &skb.rights) {
+            refs[file.index()] += 1;
+        }
+    }
     for file in s.m.files.live() {
         ensure_eq(file, s.m.files[file].refs, refs[file.index()])?;
     }

@@ -6,9 +6,9 @@ use super::task::Life;
 use super::{Kernel, Machine, Model, Pace, Timer, Variant};
 use crate::abi::{
     Answer, Bytes, CtlOp, EpollCreateFlags, EpollEvent, Errno, EventMask, FcntlCmd, Fd, IoctlArg,
-    Itimerspec, MsgFlags, OpenFlags, Out, OutPtr, PollFd, Ptr, Room, SaFlags, Select, SigAction,
-    SigHandler, SigSet, SigmaskHow, Signal, SockAddr, Syscall, TaskId, Timeout, Timespec, request,
-    socket,
+    Itimerspec, Message, MsgFlags, OpenFlags, Out, OutPtr, PollFd, Ptr, Room, SaFlags, Select,
+    SigAction, SigHandler, SigSet, SigmaskHow, Signal, SockAddr, Syscall, TaskId, Timeout,
+    Timespec, request, socket,
 };
 use crate::backend::{Backend, Thaw};
 
@@ -166,7 +166,15 @@ fn socket_call(chance: &mut Chance) -> Syscall {
         MsgFlags::OOB,
         MsgFlags::PEEK,
     ]);
-    match chance.below(12) {
+    match chance.below(13) {
+        12 => Syscall::Sendmsg {
+            sockfd,
+            msg: Box::new(Message {
+                bytes: vec![1; 20].into(),
+                fds: vec![fd(chance)],
+            }),
+            flags: flags | MsgFlags::NOSIGNAL,
+        },
         0 => Syscall::Socket {
             domain: socket::AF_UNIX,
             r#type: socket_type(chance),

@@ -232,6 +232,8 @@ pub(super) enum Value {
     /// The last argument of pselect6: a mask, or the address of one, and its size.
     SigPack(Ptr<SigSet>, u64),
     SockAddr(SockAddr),
+    /// What sendmsg(2) sends: data and descriptors.
+    Msg(Text, Vec<Num>),
     /// Seconds and what remains of them.
     Time(Num, Num),
     PollFds(Vec<PollEntry>),

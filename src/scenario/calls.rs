@@ -11,7 +11,7 @@ use crate::abi::{
 
 use super::signature::Kind::{
     Argv, Buffer, Bytes, Choice, Event, Events, Fd, FdSet, Flags, Ignored, Int, IntIn, IntLen,
-    IntLenPtr, IntOut, ItimerspecIn, ItimerspecOut, Len, Long, Mode, Null, Only, ParamsIn,
+    IntLenPtr, IntOut, ItimerspecIn, ItimerspecOut, Len, Long, Mode, Msg, Null, Only, ParamsIn,
     ParamsOut, Path, Pid, Pipe, PollFds, Program, RlimitIn, RlimitOut, Same, SigAction,
     SigActionOut, SigPack, SigSet, SigSetOut, Size, Slot, SockAddr, Status, TicksIn, Timespec,
     TimespecOut, Timeval, Uint, Zero,
@@ -250,6 +250,11 @@ static CALLS: &[Signature] = calls! {
             flags: MsgFlags::from_bits_retain(a.bits(3)),
             dest_addr: a.optional_sockaddr(4),
         };
+    sendmsg(sockfd: Fd, msg: Msg, flags: Flags(&words::MSG_FLAGS)) -> Int => |a| Syscall::Sendmsg {
+        sockfd: a.fd(0)?,
+        msg: a.message(1)?,
+        flags: MsgFlags::from_bits_retain(a.bits(2)),
+    };
     recvfrom(sockfd: Fd, buf: Bytes, size: Size, flags: Flags(&words::MSG_FLAGS), src_addr: Null,
         addrlen: Null) -> Int => |a| Syscall::Recvfrom {
             sockfd: a.fd(0)?,

@@ -279,6 +279,7 @@ impl Checker {
             Value::Event(event) => self.event(event),
             Value::Time(sec, rest) => self.num(sec).and_then(|()| self.num(rest)),
             Value::PollFds(entries) => entries.iter().try_for_each(|entry| self.num(&entry.fd)),
+            Value::Msg(_, fds) => fds.iter().try_for_each(|fd| self.num(fd)),
             Value::FdSet(fds) => fds.iter().try_for_each(|fd| self.num(fd)),
             Value::Slot { efd, tfd, toff } => [efd, tfd, toff]
                 .into_iter()

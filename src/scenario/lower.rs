@@ -1,8 +1,8 @@
 //! From the arguments of a line to those of a [`Syscall`](crate::abi::Syscall): names become numbers.
 
 use crate::abi::{
-    Bytes, EpollEvent, EpollParams, EventMask, Fd, FdSet, Itimerspec, OutPtr, PollFd, Ptr, Rlimit,
-    Room, SigAction, SigSet, Signal, SockAddr, Timespec, Timeval,
+    Bytes, EpollEvent, EpollParams, EventMask, Fd, FdSet, Itimerspec, Message, OutPtr, PollFd, Ptr,
+    Rlimit, Room, SigAction, SigSet, Signal, SockAddr, Timespec, Timeval,
 };
 
 use super::ScenarioError;
@@ -173,6 +173,19 @@ impl Args<'_> {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let repeated: Vec<u8> = bytes.iter().copied().cycle().take(count).collect();
         Ok(Ptr::To(Bytes::from(repeated)))
+    }
+
+    pub(super) fn message(&self, place: usize) -> Result<Box<Message>, ScenarioError> {
+        match &self.args[place].value {
+            Value::Msg(text, fds) => Ok(Box::new(Message {
+                bytes: Bytes::from(text.bytes.as_slice()),
+                fds: fds
+                    .iter()
+                    .map(|fd| self.env.fd(fd))
+                    .collect::<Result<_, _>>()?,
+            })),
+            other => wrong(place, other),
+        }
     }
 
     pub(super) fn sockaddr(&self, place: usize) -> Result<Box<SockAddr>, ScenarioError> {

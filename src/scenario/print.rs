@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 use std::time::Duration;
 
-use crate::abi::{Bytes, EpollEvent, EventMask, Ptr};
+use crate::abi::{Bytes, EpollEvent, EventMask, Message, Ptr};
 use crate::backend::Thaw;
 
 use super::ast::{
@@ -198,6 +198,7 @@ fn write_arg(f: &mut fmt::Formatter<'_>, arg: &Arg, kind: Kind, call: &Call) -> 
             write!(f, ", sigsetsize={size}}}")
         }
         Value::SockAddr(addr) => addr.fmt(f),
+        Value::Msg(text, fds) => write_message(f, text, fds),
         Value::Time(sec, rest) => {
             let field = if matches!(kind, Kind::Timeval) {
                 "tv_usec"
@@ -224,6 +225,24 @@ fn write_arg(f: &mut fmt::Formatter<'_>, arg: &Arg, kind: Kind, call: &Call) -> 
         }),
         Value::Out(output) => write_output(f, output, call.form),
     }
+}
+
+fn write_message(f: &mut fmt::Formatter<'_>, text: &Text, fds: &[Num]) -> fmt::Result {
+    f.write_str("{msg_name=NULL, msg_namelen=0, msg_iov=[{iov_base=")?;
+    write_text(f, text)?;
+    write!(f, ", iov_len={}}}], msg_iovlen=1, ", text.bytes.len())?;
+    if !fds.is_empty() {
+        let length = Message::control_len(fds.len());
+        write!(
+            f,
+            "msg_control=[{{cmsg_len={length}, cmsg_level=SOL_SOCKET, "
+        )?;
+        f.write_str("cmsg_type=SCM_RIGHTS, cmsg_data=")?;
+        write_list(f, fds, ", ", |f, fd| fd.fmt(f))?;
+        f.write_str("}], ")?;
+    }
+    let space = Message::control_space(fds.len());
+    write!(f, "msg_controllen={space}, msg_flags=0}}")
 }
 
 fn write_num(f: &mut fmt::Formatter<'_>, num: &Num, kind: Kind) -> fmt::Result {

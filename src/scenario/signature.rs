@@ -89,6 +89,8 @@ pub(super) enum Kind {
     FdSet,
     /// What write(2) gives.
     Buffer,
+    /// `struct msghdr` of sendmsg(2).
+    Msg,
     /// A socket's address, or `NULL` where none need be given.
     SockAddr,
     /// `sizeof(int)`, beside an int that is passed.

@@ -41,12 +41,14 @@ pub(crate) enum What {
         count: u64,
         flags: MsgFlags,
     },
-    /// sendto(2)
+    /// sendto(2), sendmsg(2)
     Send {
         buf: Ptr<Bytes>,
         count: u64,
         flags: MsgFlags,
         to: Option<Box<[u8]>>,
+        /// Descriptors to send along (`SCM_RIGHTS`).
+        rights: Vec<Fd>,
     },
     /// accept4(2), with the number that it has set aside
     Accept { flags: OpenFlags, fd: Fd },
@@ -89,6 +91,8 @@ pub(crate) struct Wakes {
     owed: SmallVec<[Wake; 2]>,
     /// Sockets whose queues these are, of which it has references: others may close them meanwhile.
     pub(super) holds: Vec<UnixId>,
+    /// Files whose last reference was in a message that is gone.
+    pub(super) dropped: Vec<FileId>,
 }
 
 impl Wakes {
@@ -100,6 +104,11 @@ impl Wakes {
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Wake> {
         (!self.owed.is_empty()).then(|| self.owed.remove(0))
+    }
+
+    /// Takes the files that have to be released.
+    pub(crate) fn dropped(&mut self) -> Vec<FileId> {
+        std::mem::take(&mut self.dropped)
     }
 
     /// The sockets that it keeps.
@@ -137,6 +146,8 @@ pub(crate) struct Io {
     pub(crate) wakes: Wakes,
     /// The wake-up that is being made.
     pub(crate) walks: Walks,
+    /// Files that the next message takes along, with a reference of each.
+    pub(crate) rights: Vec<FileId>,
     /// Bytes written so far, by a write of several rounds.
     pub(crate) written: usize,
     /// The call has slept at least once.
@@ -183,6 +194,12 @@ impl Transfer {
             waiter: None,
             result: Ok(0),
         }
+    }
+
+    /// With files to send along.
+    pub(crate) fn with_rights(mut self, files: Vec<FileId>) -> Transfer {
+        self.io.rights = files;
+        self
     }
 
     /// What the call was made with.
@@ -435,9 +452,17 @@ impl Steps for Transfer {
     #[inline]
     fn step<O: Observer>(&mut self, kernel: &mut Kernel<'_, O>, task: TaskId) -> Flow {
         let flow = self.step_at(kernel, task);
-        if let (Flow::Done, What::Accept { fd, .. }) = (flow, &self.what) {
-            // It has a meaning now, or is free again.
-            kernel.m.fds_mut(task).unreserve(*fd);
+        if flow == Flow::Done {
+            if let What::Accept { fd, .. } = &self.what {
+                // It has a meaning now, or is free again.
+                kernel.m.fds_mut(task).unreserve(*fd);
+            }
+            // No message has taken them.
+            for file in std::mem::take(&mut self.io.rights) {
+                if kernel.m.put_file(file) {
+                    self.io.wakes.dropped.push(file);
+                }
+            }
         }
         flow
     }
@@ -453,6 +478,19 @@ impl Steps for Transfer {
 
     fn sockets(&self, sockets: &mut Vec<UnixId>) {
         sockets.extend(self.io.wakes.holds());
+    }
+
+    fn holds(&self, files: &mut Vec<FileId>) {
+        files.extend(&self.io.rights);
+    }
+
+    fn releasing(&self) -> &[FileId] {
+        &self.io.wakes.dropped
+    }
+
+    #[inline]
+    fn released(&mut self) -> Vec<FileId> {
+        self.io.wakes.dropped()
     }
 
     fn held(&self, held: &mut Held) {
@@ -502,11 +540,13 @@ impl Encode for Transfer {
             bytes,
             wakes,
             walks,
+            rights,
             written,
             slept,
         } = io;
         wakes.encode(to);
         walks.encode(to);
+        rights.encode(to);
         if *at == At::Wake {
             // Only the answer is left.
             what.receives().encode(to);
@@ -547,8 +587,10 @@ impl Encode for What {
                 count,
                 flags,
                 to: receiver,
+                rights,
             } => {
                 to.byte(3);
+                rights.encode(to);
                 buf.encode(to);
                 count.encode(to);
                 flags.bits().encode(to);
@@ -569,11 +611,16 @@ impl Encode for What {
 
 impl Encode for Wakes {
     fn encode(&self, to: &mut Encoder<'_>) {
-        let Wakes { owed, holds } = self;
+        let Wakes {
+            owed,
+            holds,
+            dropped,
+        } = self;
         for wake in owed {
             encode_option(&Some(*wake), to);
         }
         to.none();
         holds.encode(to);
+        dropped.encode(to);
     }
 }

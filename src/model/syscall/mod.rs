@@ -225,6 +225,10 @@ impl<O: Observer> Kernel<'_, O> {
                 let begun = self.sendto(task, sockfd, (buf, size), flags, dest_addr.as_deref());
                 self.go(task, begun)?
             }
+            Syscall::Sendmsg { sockfd, msg, flags } => {
+                let begun = self.sendmsg(task, sockfd, *msg, flags);
+                self.go(task, begun)?
+            }
             Syscall::Recvfrom {
                 sockfd,
                 buf,

@@ -94,6 +94,10 @@ impl<O: Observer> Kernel<'_, O> {
                     Released::Done(wakes) => (wakes, At::Wake),
                 };
                 call.wakes = wakes;
+                // What nobody but its messages referred to comes next.
+                let dropped = call.wakes.dropped();
+                let here = call.files.len() - 1;
+                call.files.splice(here..here, dropped);
                 if self.wake_next(&mut call.walks, &mut call.wakes) {
                     call.at = at;
                 } else if at == At::Wake {

@@ -10,7 +10,8 @@ use crate::abi::socket::{
     SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, SOCK_TYPE_MASK, SOL_SOCKET,
 };
 use crate::abi::{
-    Answer, Bytes, Errno, Fd, MsgFlags, OpenFlags, Out, OutPtr, Ptr, Room, SockAddr, TaskId,
+    Answer, Bytes, Errno, Fd, Message, MsgFlags, OpenFlags, Out, OutPtr, Ptr, Room, SockAddr,
+    TaskId,
 };
 use crate::model::arena::{FileId, UnixId};
 use crate::trace::{FileRef, Observer};
@@ -196,8 +197,48 @@ impl<O: Observer> Kernel<'_, O> {
             count,
             flags,
             to,
+            rights: Vec::new(),
         };
         Ok(Transfer::new(fd, file, what))
+    }
+
+    /// sendmsg(2)
+    pub(super) fn sendmsg(
+        &mut self,
+        task: TaskId,
+        fd: Fd,
+        msg: Message,
+        flags: MsgFlags,
+    ) -> Result<Transfer, Errno> {
+        let (file, _) = self.sockfd_lookup(task, fd)?;
+        let what = What::Send {
+            count: u64::try_from(msg.bytes.len()).unwrap_or(u64::MAX),
+            buf: Ptr::To(msg.bytes),
+            flags,
+            to: None,
+            rights: msg.fds,
+        };
+        self.begin_send(task, fd, file, what)
+    }
+
+    /// Looks up the files that are to go along, and takes a reference of each (`scm_fp_copy`).
+    fn begin_send(
+        &mut self,
+        task: TaskId,
+        fd: Fd,
+        file: FileId,
+        what: What,
+    ) -> Result<Transfer, Errno> {
+        let mut files = Vec::new();
+        if let What::Send { rights, .. } = &what {
+            for right in rights {
+                files.push(self.m.fget_any(task, *right).ok_or(Errno::EBADF)?);
+            }
+        }
+        for file in &files {
+            self.m.files[*file].refs += 1;
+        }
+        Ok(Transfer::new(fd, file, what).with_rights(files))
     }
 
     /// recvfrom(2)
@@ -223,7 +264,7 @@ impl<O: Observer> Kernel<'_, O> {
             return self.accept4(task, fd, flags);
         }
         let (file, _) = self.sockfd_lookup(task, fd)?;
-        Ok(Transfer::new(fd, file, what))
+        self.begin_send(task, fd, file, what)
     }
 
     /// setsockopt(2) of the options of a socket's own level (`sock_setsockopt`).

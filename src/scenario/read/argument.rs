@@ -10,8 +10,8 @@ use super::number::{
 use super::output::read_output;
 use super::signal::{read_sigaction, read_sigpack, read_sigset};
 use super::structure::{
-    Torn, read_event, read_fd_list, read_int_cell, read_itimerspec, read_params, read_poll_entries,
-    read_rlimit, read_slot, read_sockaddr, read_time,
+    Torn, read_event, read_fd_list, read_int_cell, read_itimerspec, read_message, read_params,
+    read_poll_entries, read_rlimit, read_slot, read_sockaddr, read_time,
 };
 use super::text::{read_argv, read_path, read_program, read_text};
 
@@ -104,6 +104,7 @@ pub(super) fn read_pointer(c: &mut Cursor<'_>, kind: Kind) -> Result<Value> {
         Kind::Timespec => read_time(c, "tv_nsec"),
         Kind::Timeval => read_time(c, "tv_usec"),
         Kind::FdSet => read_fd_list(c).map(Value::FdSet),
+        Kind::Msg => read_message(c),
         Kind::SockAddr => read_sockaddr(c).map(Value::SockAddr),
         Kind::Buffer => read_text(c).map(Value::Text),
         Kind::IntIn => read_int_cell(c, Kind::Int).map(Value::Int),

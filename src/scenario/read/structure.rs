@@ -1,6 +1,6 @@
 //! What pointers lead to: structures, arrays and sets.
 
-use crate::abi::{EpollParams, Itimerspec, Rlimit, SockAddr, Timespec, socket};
+use crate::abi::{EpollParams, Itimerspec, Message, Rlimit, SockAddr, Timespec, socket};
 use crate::scenario::ScenarioError;
 use crate::scenario::ast::{Event, Num, PollEntry, Value};
 use crate::scenario::cursor::Cursor;
@@ -9,6 +9,7 @@ use crate::scenario::signature::Kind;
 use crate::scenario::words;
 
 use super::number::{expect_field, named_num, read_bits, read_flags, read_num};
+use super::text::read_text;
 
 type Result<T> = std::result::Result<T, ScenarioError>;
 
@@ -248,6 +249,77 @@ pub(super) fn read_limit(c: &mut Cursor<'_>, field: &str) -> Result<u64> {
         if !c.eat("*") {
             return Ok(product);
         }
+    }
+}
+
+/// `{msg_name=NULL, ..}`: data in one buffer, and descriptors in one control message, or none.
+pub(super) fn read_message(c: &mut Cursor<'_>) -> Result<Value> {
+    c.expect("{")?;
+    expect_field(c, "msg_name")?;
+    c.expect("NULL")?;
+    c.expect(",")?;
+    read_length(c, "msg_namelen", 0)?;
+    c.expect(",")?;
+    expect_field(c, "msg_iov")?;
+    c.expect("[{")?;
+    expect_field(c, "iov_base")?;
+    let text = read_text(c)?;
+    c.expect(",")?;
+    read_length(c, "iov_len", text.bytes.len())?;
+    c.expect("}]")?;
+    c.expect(",")?;
+    read_length(c, "msg_iovlen", 1)?;
+    c.expect(",")?;
+    let mut fds = Vec::new();
+    if c.eat_word("msg_control") {
+        c.expect("=")?;
+        c.expect("[{")?;
+        c.skip_space();
+        let start = c.at();
+        expect_field(c, "cmsg_len")?;
+        let length = c.number()?;
+        c.expect(",")?;
+        expect_field(c, "cmsg_level")?;
+        c.expect("SOL_SOCKET")?;
+        c.expect(",")?;
+        expect_field(c, "cmsg_type")?;
+        c.expect("SCM_RIGHTS")?;
+        c.expect(",")?;
+        expect_field(c, "cmsg_data")?;
+        fds = read_list(c, |c| read_num(c, Kind::Fd, "a descriptor to send"))?;
+        let right = Message::control_len(fds.len());
+        if length.map(|(number, _)| number) != i128::try_from(right).ok() {
+            let message = format!("`cmsg_len` is {right} for {} descriptors", fds.len());
+            return Err(ScenarioError::new(
+                c.since(start),
+                message,
+                "another length",
+            ));
+        }
+        c.expect("}]")?;
+        c.expect(",")?;
+    }
+    read_length(c, "msg_controllen", Message::control_space(fds.len()))?;
+    c.expect(",")?;
+    read_length(c, "msg_flags", 0)?;
+    c.expect("}")?;
+    Ok(Value::Msg(text, fds))
+}
+
+/// A field that follows from others.
+fn read_length(c: &mut Cursor<'_>, field: &str, right: usize) -> Result<()> {
+    expect_field(c, field)?;
+    match c.number()? {
+        Some((number, _)) if Some(number) == i128::try_from(right).ok() => Ok(()),
+        Some((number, span)) => {
+            let message = format!("`{field}` is {number}, and must be {right} here");
+            Err(ScenarioError::new(
+                span,
+                message,
+                format!("must be {right}"),
+            ))
+        }
+        None => Err(c.unexpected("a number")),
     }
 }
 

@@ -114,6 +114,7 @@ impl<O: Observer> Kernel<'_, O> {
             consumed: 0,
             truesize: CONNECTION,
             urgent: false,
+            rights: Vec::new(),
             connection: true,
         };
         self.m.unix_queue(other, connection);

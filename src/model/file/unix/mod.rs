@@ -107,6 +107,8 @@ pub(crate) struct Skb {
     pub(crate) truesize: u64,
     /// It is the urgent byte (`oob_skb`), read or not.
     pub(crate) urgent: bool,
+    /// Files that it takes along, with a reference of each (`UNIXCB(skb).fp`).
+    pub(crate) rights: Vec<FileId>,
     /// It is a connection: `from` is the socket that accept(2) will give.
     pub(crate) connection: bool,
 }
@@ -323,6 +325,11 @@ impl Machine {
 
     /// A message is used up, and its sender has more room (`sock_wfree`).
     fn unix_free_skb(&mut self, skb: &Skb, wakes: &mut Wakes) {
+        for file in &skb.rights {
+            if self.put_file(*file) {
+                wakes.dropped.push(*file);
+            }
+        }
         // The last byte of it is given back behind the wake-up: it counts 1 until then.
         self.unix[skb.from].wmem -= skb.truesize - 1;
         self.unix_write_space(skb.from, wakes);
@@ -737,8 +744,10 @@ impl Encode for Skb {
             consumed,
             truesize,
             urgent,
+            rights,
             connection,
         } = self;
+        rights.encode(to);
         let flags = u64::from(*urgent) << 1 | u64::from(*connection);
         to.numbers([from.number(to), flags, *truesize]);
         // What has been read is gone.

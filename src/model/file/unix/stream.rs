@@ -86,6 +86,7 @@ impl<O: Observer> Kernel<'_, O> {
             consumed: 0,
             truesize: memory::stream_truesize(length),
             urgent: is_urgent,
+            rights: std::mem::take(&mut io.rights),
             connection: false,
         };
         if is_urgent {
@@ -155,9 +156,15 @@ impl<O: Observer> Kernel<'_, O> {
         if !skb.unread().is_empty() {
             return io.read();
         }
+        // What came with descriptors is not joined with what follows, though nobody asked for these.
+        let alone = !skb.rights.is_empty();
         self.unix_pop(id, io);
         let full = io.bytes.len() == wanted;
-        if full { io.read() } else { Attempt::More }
+        if full || alone {
+            io.read()
+        } else {
+            Attempt::More
+        }
     }
 
     /// The first piece is used up: it goes, and its sender hears of it.
