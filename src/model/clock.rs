@@ -126,8 +126,8 @@ impl Machine {
         true
     }
 
-    /// What the machine's clock shows.
-    pub(crate) fn now(&self) -> u64 {
+    /// What the machine's clock shows: virtual `CLOCK_MONOTONIC` in nanoseconds.
+    pub fn now(&self) -> u64 {
         self.now
     }
 
@@ -137,7 +137,7 @@ impl Machine {
     }
 
     /// Lets time pass up to this moment, and lets every timer fire that is due by then.
-    pub(crate) fn run_until<O: Observer>(&mut self, moment: u64, observer: &mut O) {
+    pub fn run_until<O: Observer>(&mut self, moment: u64, observer: &mut O) {
         let mut kernel = Kernel::new(self, observer, Pace::Stepwise);
         while kernel.jump(moment) {}
         // One that a lock is in the way of holds the clock.
