@@ -16,7 +16,7 @@ pub(crate) use ops::{Caller, FileOps, Kind, PollHeads, Released};
 pub(crate) use pipe::{Pipe, PipeEnd, PipeResize};
 pub(crate) use plain::Plain;
 pub(crate) use timerfd::{SetTicks, TimerFd};
-pub(crate) use transfer::{Transfer, Wakes, What};
+pub(crate) use transfer::{Sending, Transfer, Wakes, What};
 pub(crate) use unix::{UnixSock, UnixState, UnixType};
 
 use super::Machine;

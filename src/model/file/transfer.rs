@@ -2,7 +2,7 @@
 //! sleep until there is a point in trying again.
 
 use super::ops::{Awaited, Caller, FileOps};
-use smallvec::SmallVec;
+use std::collections::VecDeque;
 
 use crate::abi::{Answer, Bytes, Errno, Fd, MsgFlags, OpenFlags, Out, OutPtr, Ptr, TaskId};
 use crate::model::arena::{FileId, UnixId, WaitId};
@@ -42,21 +42,30 @@ pub(crate) enum What {
         flags: MsgFlags,
     },
     /// sendto(2), sendmsg(2)
-    Send {
-        buf: Ptr<Bytes>,
-        count: u64,
-        flags: MsgFlags,
-        to: Option<Box<[u8]>>,
-        /// Descriptors to send along (`SCM_RIGHTS`).
-        rights: Vec<Fd>,
-    },
+    Send(Box<Sending>),
     /// accept4(2), with the number that it has set aside
     Accept { flags: OpenFlags, fd: Fd },
     /// connect(2)
     Connect { to: Box<[u8]> },
 }
 
+/// The arguments of sendto(2) and sendmsg(2); on their own, so that read(2) and write(2) stay short.
+#[derive(Clone, Debug)]
+pub(crate) struct Sending {
+    pub(crate) buf: Ptr<Bytes>,
+    pub(crate) flags: MsgFlags,
+    pub(crate) to: Option<Box<[u8]>>,
+    /// Descriptors to send along (`SCM_RIGHTS`).
+    pub(crate) rights: Vec<Fd>,
+}
+
 impl What {
+    /// Whether it has set a number aside.
+    #[inline]
+    fn reserves(&self) -> bool {
+        matches!(self, What::Accept { .. })
+    }
+
     /// Whether it stores bytes.
     fn receives(&self) -> bool {
         matches!(self, What::Read { .. } | What::Recv { .. })
@@ -88,32 +97,69 @@ enum At {
 /// Wake-ups that an operation owes, in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wakes {
-    owed: SmallVec<[Wake; 2]>,
-    /// Sockets whose queues these are, of which it has references: others may close them meanwhile.
+    owed: [Option<Wake>; 2],
+    /// What only calls on sockets have in their hands.
+    sockets: Option<Box<Sockets>>,
+}
+
+/// References that a call on a socket has.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sockets {
+    /// Wake-ups for which there was no place among the others, which come before them.
+    more: VecDeque<Wake>,
+    /// The sockets whose queues it owes wake-ups: others may close them meanwhile.
     pub(super) holds: Vec<UnixId>,
     /// Files whose last reference was in a message that is gone.
     pub(super) dropped: Vec<FileId>,
+    /// Files that the next message takes along.
+    pub(super) rights: Vec<FileId>,
 }
 
 impl Wakes {
     pub(crate) fn push(&mut self, wake: Wake) {
-        self.owed.push(wake);
+        match self.owed.iter_mut().find(|place| place.is_none()) {
+            Some(place) => *place = Some(wake),
+            None => self.sockets().more.push_back(wake),
+        }
     }
 
     /// Takes the next one to make.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Wake> {
-        (!self.owed.is_empty()).then(|| self.owed.remove(0))
+        // Mostly there is none, and nothing to move up.
+        self.owed[0]?;
+        let first = self.owed[0].take();
+        let more = self.sockets.as_mut();
+        self.owed = [self.owed[1], more.and_then(|it| it.more.pop_front())];
+        first
+    }
+
+    /// What it has of sockets, from now on.
+    pub(super) fn sockets(&mut self) -> &mut Sockets {
+        self.sockets.get_or_insert_default()
     }
 
     /// Takes the files that have to be released.
     pub(crate) fn dropped(&mut self) -> Vec<FileId> {
-        std::mem::take(&mut self.dropped)
+        match &mut self.sockets {
+            Some(sockets) => std::mem::take(&mut sockets.dropped),
+            None => Vec::new(),
+        }
     }
 
     /// The sockets that it keeps.
     pub(crate) fn holds(&self) -> &[UnixId] {
-        &self.holds
+        self.sockets.as_ref().map_or(&[], |sockets| &sockets.holds)
+    }
+
+    fn releasing(&self) -> &[FileId] {
+        self.sockets
+            .as_ref()
+            .map_or(&[], |sockets| &sockets.dropped)
+    }
+
+    fn rights(&self) -> &[FileId] {
+        self.sockets.as_ref().map_or(&[], |sockets| &sockets.rights)
     }
 }
 
@@ -146,8 +192,6 @@ pub(crate) struct Io {
     pub(crate) wakes: Wakes,
     /// The wake-up that is being made.
     pub(crate) walks: Walks,
-    /// Files that the next message takes along, with a reference of each.
-    pub(crate) rights: Vec<FileId>,
     /// Bytes written so far, by a write of several rounds.
     pub(crate) written: usize,
     /// The call has slept at least once.
@@ -198,7 +242,9 @@ impl Transfer {
 
     /// With files to send along.
     pub(crate) fn with_rights(mut self, files: Vec<FileId>) -> Transfer {
-        self.io.rights = files;
+        if !files.is_empty() {
+            self.io.wakes.sockets().rights = files;
+        }
         self
     }
 
@@ -238,8 +284,8 @@ impl<O: Observer> Kernel<'_, O> {
             self.wake_up(walks, wake);
         }
         let more = walks.outer.is_some();
-        if !more && !wakes.holds.is_empty() {
-            self.m.put_unix_all(std::mem::take(&mut wakes.holds));
+        if !more && let Some(sockets) = &mut wakes.sockets {
+            self.m.put_unix_all(std::mem::take(&mut sockets.holds));
         }
         more
     }
@@ -452,15 +498,17 @@ impl Steps for Transfer {
     #[inline]
     fn step<O: Observer>(&mut self, kernel: &mut Kernel<'_, O>, task: TaskId) -> Flow {
         let flow = self.step_at(kernel, task);
-        if flow == Flow::Done {
+        if flow == Flow::Done && (self.io.wakes.sockets.is_some() || self.what.reserves()) {
             if let What::Accept { fd, .. } = &self.what {
                 // It has a meaning now, or is free again.
                 kernel.m.fds_mut(task).unreserve(*fd);
             }
-            // No message has taken them.
-            for file in std::mem::take(&mut self.io.rights) {
-                if kernel.m.put_file(file) {
-                    self.io.wakes.dropped.push(file);
+            if let Some(sockets) = &mut self.io.wakes.sockets {
+                // No message has taken them.
+                for file in std::mem::take(&mut sockets.rights) {
+                    if kernel.m.put_file(file) {
+                        sockets.dropped.push(file);
+                    }
                 }
             }
         }
@@ -481,11 +529,11 @@ impl Steps for Transfer {
     }
 
     fn holds(&self, files: &mut Vec<FileId>) {
-        files.extend(&self.io.rights);
+        files.extend(self.io.wakes.rights());
     }
 
     fn releasing(&self) -> &[FileId] {
-        &self.io.wakes.dropped
+        self.io.wakes.releasing()
     }
 
     #[inline]
@@ -513,7 +561,7 @@ impl Steps for Transfer {
             What::Read { .. } => "vfs_read",
             What::Write { .. } => "vfs_write",
             What::Recv { .. } => "sock_recvmsg",
-            What::Send { .. } => "sock_sendmsg",
+            What::Send(_) => "sock_sendmsg",
             What::Accept { .. } => "do_accept",
             What::Connect { .. } => "__sys_connect",
         };
@@ -540,13 +588,11 @@ impl Encode for Transfer {
             bytes,
             wakes,
             walks,
-            rights,
             written,
             slept,
         } = io;
         wakes.encode(to);
         walks.encode(to);
-        rights.encode(to);
         if *at == At::Wake {
             // Only the answer is left.
             what.receives().encode(to);
@@ -582,17 +628,16 @@ impl Encode for What {
                 count.encode(to);
                 flags.bits().encode(to);
             }
-            What::Send {
-                buf,
-                count,
-                flags,
-                to: receiver,
-                rights,
-            } => {
+            What::Send(sending) => {
+                let Sending {
+                    buf,
+                    flags,
+                    to: receiver,
+                    rights,
+                } = &**sending;
                 to.byte(3);
                 rights.encode(to);
                 buf.encode(to);
-                count.encode(to);
                 flags.bits().encode(to);
                 encode_option(&receiver.as_deref().map(Bytes::from), to);
             }
@@ -611,16 +656,30 @@ impl Encode for What {
 
 impl Encode for Wakes {
     fn encode(&self, to: &mut Encoder<'_>) {
-        let Wakes {
-            owed,
+        let Wakes { owed, sockets } = self;
+        for wake in owed {
+            encode_option(wake, to);
+        }
+        let Some(sockets) = sockets else {
+            return to.none();
+        };
+        let Sockets {
+            more,
             holds,
             dropped,
-        } = self;
-        for wake in owed {
+            rights,
+        } = &**sockets;
+        // As good as none, once everything is given back.
+        if holds.is_empty() && dropped.is_empty() && rights.is_empty() {
+            return to.none();
+        }
+        to.byte(1);
+        for wake in more {
             encode_option(&Some(*wake), to);
         }
         to.none();
         holds.encode(to);
         dropped.encode(to);
+        rights.encode(to);
     }
 }

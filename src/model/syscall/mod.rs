@@ -218,11 +218,11 @@ impl<O: Observer> Kernel<'_, O> {
             Syscall::Sendto {
                 sockfd,
                 buf,
-                size,
+                size: _, // that of the buffer
                 flags,
                 dest_addr,
             } => {
-                let begun = self.sendto(task, sockfd, (buf, size), flags, dest_addr.as_deref());
+                let begun = self.sendto(task, sockfd, buf, flags, dest_addr.as_deref());
                 self.go(task, begun)?
             }
             Syscall::Sendmsg { sockfd, msg, flags } => {

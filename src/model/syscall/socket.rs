@@ -3,7 +3,7 @@
 use super::super::Kernel;
 use super::super::call::{Flow, Held, Steps};
 use super::super::encode::{Encode, Encoder};
-use super::super::file::{File, Kind, Transfer, UnixState, UnixType, Wakes, What};
+use super::super::file::{File, Kind, Sending, Transfer, UnixState, UnixType, Wakes, What};
 use super::super::wait_queue::{Walked, Walks};
 use crate::abi::socket::{
     AF_UNIX, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_ACCEPTCONN, SO_ERROR, SO_RCVBUF, SO_SNDBUF, SO_TYPE,
@@ -182,7 +182,7 @@ impl<O: Observer> Kernel<'_, O> {
         &mut self,
         task: TaskId,
         fd: Fd,
-        (buf, count): (Ptr<Bytes>, u64),
+        buf: Ptr<Bytes>,
         flags: MsgFlags,
         addr: Option<&SockAddr>,
     ) -> Result<Transfer, Errno> {
@@ -192,13 +192,12 @@ impl<O: Observer> Kernel<'_, O> {
             Some(SockAddr::Unnamed) => return Err(Errno::EINVAL),
             None => None,
         };
-        let what = What::Send {
+        let what = What::Send(Box::new(Sending {
             buf,
-            count,
             flags,
             to,
             rights: Vec::new(),
-        };
+        }));
         Ok(Transfer::new(fd, file, what))
     }
 
@@ -211,13 +210,12 @@ impl<O: Observer> Kernel<'_, O> {
         flags: MsgFlags,
     ) -> Result<Transfer, Errno> {
         let (file, _) = self.sockfd_lookup(task, fd)?;
-        let what = What::Send {
-            count: u64::try_from(msg.bytes.len()).unwrap_or(u64::MAX),
+        let what = What::Send(Box::new(Sending {
             buf: Ptr::To(msg.bytes),
             flags,
             to: None,
             rights: msg.fds,
-        };
+        }));
         self.begin_send(task, fd, file, what)
     }
 
@@ -230,8 +228,8 @@ impl<O: Observer> Kernel<'_, O> {
         what: What,
     ) -> Result<Transfer, Errno> {
         let mut files = Vec::new();
-        if let What::Send { rights, .. } = &what {
-            for right in rights {
+        if let What::Send(sending) = &what {
+            for right in &sending.rights {
                 files.push(self.m.fget_any(task, *right).ok_or(Errno::EBADF)?);
             }
         }

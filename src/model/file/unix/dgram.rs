@@ -97,7 +97,7 @@ impl<O: Observer> Kernel<'_, O> {
             consumed: 0,
             truesize: memory::datagram_truesize(length),
             urgent: false,
-            rights: std::mem::take(&mut io.rights),
+            rights: std::mem::take(&mut io.wakes.sockets().rights),
             connection: false,
         };
         self.m.unix_queue(other, skb);

@@ -27,7 +27,7 @@ mod stream;
 use std::collections::VecDeque;
 
 use super::ops::{Awaited, Caller, FileOps, Kind, PollHeads, Released};
-use super::transfer::{Attempt, Io, Wakes, What};
+use super::transfer::{Attempt, Io, Sending, Wakes, What};
 use crate::abi::{
     Bytes, Errno, EventMask, IoctlArg, MsgFlags, Out, OutPtr, Ptr, Room, TaskId, request,
 };
@@ -255,7 +255,7 @@ impl Machine {
             return;
         }
         sock.refs += 1;
-        wakes.holds.push(id);
+        wakes.sockets().holds.push(id);
         wakes.push(Wake {
             head: sock.wq,
             key,
@@ -284,7 +284,7 @@ impl Machine {
     fn wake_unix_peers(&mut self, id: UnixId, key: EventMask, nr: Nr, wakes: &mut Wakes) {
         let sock = &mut self.unix[id];
         sock.refs += 1;
-        wakes.holds.push(id);
+        wakes.sockets().holds.push(id);
         wakes.push(Wake {
             head: sock.peer_wait,
             key,
@@ -327,7 +327,7 @@ impl Machine {
     fn unix_free_skb(&mut self, skb: &Skb, wakes: &mut Wakes) {
         for file in &skb.rights {
             if self.put_file(*file) {
-                wakes.dropped.push(*file);
+                wakes.sockets().dropped.push(*file);
             }
         }
         // The last byte of it is given back behind the wake-up: it counts 1 until then.
@@ -582,7 +582,8 @@ impl FileOps for UnixId {
             What::Recv { buf, count, flags } => {
                 kernel.unix_recv(caller, self, (*buf, *count), *flags, io)
             }
-            What::Send { buf, flags, to, .. } => {
+            What::Send(sending) => {
+                let Sending { buf, flags, to, .. } = &**sending;
                 kernel.unix_send(caller, self, (buf, *flags), to.as_deref(), io)
             }
             What::Accept { flags, fd } => kernel.unix_accept(caller, self, (*flags, *fd), io),
@@ -622,12 +623,15 @@ impl FileOps for UnixId {
                     },
                 }
             }
-            What::Write { .. } | What::Send { .. } => {
+            What::Write { .. } | What::Send(_) => {
                 if sock.wmem >= sock.sndbuf && !sock.reset && !sock.shut_wr {
                     return own(false);
                 }
                 let to = match what {
-                    What::Send { to: Some(to), .. } => m.unix_named(to),
+                    What::Send(sending) => match &sending.to {
+                        Some(to) => m.unix_named(to),
+                        None => sock.peer,
+                    },
                     _ => sock.peer,
                 };
                 m.unix_waits_for(to.filter(|_| sock.r#type == UnixType::Datagram), own(true))

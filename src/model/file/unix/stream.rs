@@ -86,7 +86,7 @@ impl<O: Observer> Kernel<'_, O> {
             consumed: 0,
             truesize: memory::stream_truesize(length),
             urgent: is_urgent,
-            rights: std::mem::take(&mut io.rights),
+            rights: std::mem::take(&mut io.wakes.sockets().rights),
             connection: false,
         };
         if is_urgent {
