@@ -7,7 +7,8 @@
 //! Of strangers a receiver keeps eleven messages at most. Who polls for `EPOLLOUT` while his receiver is
 //! full leaves an entry on the receiver's `peer_wait`, which passes the wake-up on once there is room.
 
-use super::{Skb, UnixState, UnixType, WRITABLE, memory, room};
+use super::ops::room;
+use super::{Skb, UnixState, UnixType, WRITABLE, memory};
 use crate::abi::{Bytes, Errno, MsgFlags, OutPtr, Ptr};
 use crate::model::arena::UnixId;
 use crate::model::file::ops::Caller;

@@ -8,7 +8,8 @@
 //! read by `MSG_OOB` it leaves an empty piece behind, which is readable and holds nothing until the next
 //! plain read meets it.
 
-use super::{Skb, memory, room};
+use super::ops::room;
+use super::{Skb, memory};
 use crate::abi::{Bytes, Errno, MsgFlags, OutPtr, Ptr};
 use crate::model::Kernel;
 use crate::model::arena::UnixId;
