@@ -10,9 +10,12 @@ pub fn unmet_by_model(header: &Header) -> Option<String> {
     let holds = |need: &Need| match *need {
         Need::LinuxAtLeast(major, minor) => MODELLED >= (major, minor),
         Need::LinuxBelow(major, minor) => MODELLED < (major, minor),
-        Need::Root | Need::Userfaultfd | Need::Kcmp | Need::CheckpointRestore | Need::Sysctl => {
-            true
-        }
+        Need::Root
+        | Need::Userfaultfd
+        | Need::Kcmp
+        | Need::CheckpointRestore
+        | Need::SocketDefaults
+        | Need::Sysctl => true,
     };
     let need = header.needs.iter().find(|need| !holds(need))?;
     let (major, minor) = MODELLED;
@@ -39,6 +42,9 @@ fn reason(need: Need) -> Option<String> {
         }
         Need::Userfaultfd => {
             kernel::userfaultfd_refused().map(|why| format!("needs {need}: {why}"))
+        }
+        Need::SocketDefaults => {
+            kernel::socket_defaults_changed().map(|why| format!("needs {need}: {why}"))
         }
         Need::Kcmp => kernel::kcmp_refused().map(|why| format!("needs {need}: {why}")),
         Need::CheckpointRestore => {

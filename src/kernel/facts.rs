@@ -64,6 +64,21 @@ pub fn kcmp_refused() -> Option<String> {
     Some(format!("kcmp is refused: {error}"))
 }
 
+/// Which size of sockets is not here what Linux makes it, if one is not.
+pub fn socket_defaults_changed() -> Option<String> {
+    const DEFAULTS: [(&str, &str); 3] = [
+        ("net/core/wmem_default", "212992"),
+        ("net/core/rmem_default", "212992"),
+        ("net/unix/max_dgram_qlen", "10"),
+    ];
+    DEFAULTS.iter().find_map(|(name, expected)| {
+        let value = fs::read_to_string(format!("/proc/sys/{name}")).ok()?;
+        let value = value.trim();
+        let name = name.replace('/', ".");
+        (value != *expected).then(|| format!("{name} is {value}, not {expected}"))
+    })
+}
+
 /// Why the ticks of a timerfd cannot be set here, if they cannot.
 pub fn set_ticks_refused() -> Option<String> {
     let mut kernel = OwnProcess::new();

@@ -46,7 +46,8 @@ mod tasks;
 mod tests;
 
 pub use facts::{
-    is_root, kcmp_refused, machine_name, release, set_ticks_refused, userfaultfd_refused,
+    is_root, kcmp_refused, machine_name, release, set_ticks_refused, socket_defaults_changed,
+    userfaultfd_refused,
 };
 pub use own::OwnProcess;
 

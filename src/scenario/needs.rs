@@ -19,6 +19,8 @@ pub enum Need {
     Kcmp,
     /// `CONFIG_CHECKPOINT_RESTORE`, for `TFD_IOC_SET_TICKS`.
     CheckpointRestore,
+    /// The buffers and queues of sockets are as large as Linux makes them if nobody changes that.
+    SocketDefaults,
     /// Writes a machine-wide setting and puts it back; implies [`Need::Root`].
     Sysctl,
 }
@@ -33,6 +35,7 @@ impl fmt::Display for Need {
             Need::Userfaultfd => f.write_str("userfaultfd"),
             Need::Kcmp => f.write_str("kcmp"),
             Need::CheckpointRestore => f.write_str("checkpoint_restore"),
+            Need::SocketDefaults => f.write_str("socket_defaults"),
             Need::Sysctl => f.write_str("sysctl"),
         }
     }
@@ -46,6 +49,7 @@ impl Need {
             "userfaultfd" => return Ok(Need::Userfaultfd),
             "kcmp" => return Ok(Need::Kcmp),
             "checkpoint_restore" => return Ok(Need::CheckpointRestore),
+            "socket_defaults" => return Ok(Need::SocketDefaults),
             "sysctl" => return Ok(Need::Sysctl),
             _ => {}
         }
@@ -63,13 +67,14 @@ impl Need {
             "userfaultfd",
             "kcmp",
             "checkpoint_restore",
+            "socket_defaults",
             "sysctl",
         ];
         Err(match nearest(text, known) {
             Some(need) => format!("did you mean `{need}`?"),
             None => {
-                "known are linux >= X.Y, linux < X.Y, root, userfaultfd, kcmp, checkpoint_restore \
-                     and sysctl"
+                "known are linux >= X.Y, linux < X.Y, root, userfaultfd, kcmp, checkpoint_restore, \
+                     socket_defaults and sysctl"
                     .to_owned()
             }
         })

@@ -245,6 +245,7 @@ impl<O: Observer> Kernel<'_, O> {
                 optname,
                 optval,
             } => {
+                socket::refuse_capped(optname, optval)?;
                 let begun = self.setsockopt(task, sockfd, (level, optname), optval);
                 self.go(task, begun)?
             }

@@ -13,6 +13,7 @@ use crate::abi::{
     Answer, Bytes, Errno, Fd, Message, MsgFlags, OpenFlags, Out, OutPtr, Ptr, Room, SockAddr,
     TaskId,
 };
+use crate::backend::LabError;
 use crate::model::arena::{FileId, UnixId};
 use crate::trace::{FileRef, Observer};
 
@@ -27,6 +28,21 @@ fn socket_type(r#type: i32) -> Result<(i32, OpenFlags), Errno> {
     }
     Ok((r#type & SOCK_TYPE_MASK, flags))
 }
+
+/// How large a buffer may be is for each machine to say (`net.core.wmem_max`), so no scenario can rely on it.
+pub(super) fn refuse_capped(optname: i32, value: Ptr<i32>) -> Result<(), LabError> {
+    match (optname, value) {
+        (SO_SNDBUF | SO_RCVBUF, Ptr::To(bytes)) if bytes.cast_unsigned() > LEAST_MAX => {
+            Err(LabError::new(format!(
+                "the lab sets buffers of at most {LEAST_MAX} bytes: above that machines differ"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `net.core.wmem_max` and `rmem_max`, where nobody has raised them.
+const LEAST_MAX: u32 = 212_992;
 
 /// `unix_create`
 fn unix_type(domain: i32, r#type: i32, protocol: i32) -> Result<UnixType, Errno> {

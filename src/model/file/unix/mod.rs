@@ -213,12 +213,8 @@ impl UnixSock {
     }
 }
 
-/// `net.core.wmem_max`, which machines set as they like.
-const MAX_BUFFER: u32 = 212_992;
-
 fn buffer(bytes: i32, least: u64) -> u64 {
-    let asked = bytes.cast_unsigned().min(MAX_BUFFER);
-    (u64::from(asked) * 2).max(least)
+    (u64::from(bytes.cast_unsigned()) * 2).max(least)
 }
 
 impl Machine {
@@ -250,17 +246,11 @@ impl Machine {
 
     /// A wake-up of those who sleep on a socket or poll it (`sk_wq`), if it has a file through which they can.
     fn wake_unix(&mut self, id: UnixId, key: EventMask, nr: Nr, wakes: &mut Wakes) {
-        let sock = &mut self.unix[id];
-        if sock.dead || sock.embryo {
-            return;
+        let sock = &self.unix[id];
+        if !(sock.dead || sock.embryo) {
+            let head = sock.wq;
+            self.owe_unix(id, Wake { head, key, nr }, wakes);
         }
-        sock.refs += 1;
-        wakes.sockets().holds.push(id);
-        wakes.push(Wake {
-            head: sock.wq,
-            key,
-            nr,
-        });
     }
 
     /// Tells everybody, without saying what (`sk_state_change`).
@@ -282,14 +272,15 @@ impl Machine {
 
     /// A wake-up of those who wait for room on its queue (`peer_wait`).
     fn wake_unix_peers(&mut self, id: UnixId, key: EventMask, nr: Nr, wakes: &mut Wakes) {
-        let sock = &mut self.unix[id];
-        sock.refs += 1;
+        let head = self.unix[id].peer_wait;
+        self.owe_unix(id, Wake { head, key, nr }, wakes);
+    }
+
+    /// Keeps the socket until the wake-up of its queue is made: others may close it meanwhile.
+    fn owe_unix(&mut self, id: UnixId, wake: Wake, wakes: &mut Wakes) {
+        self.unix[id].refs += 1;
         wakes.sockets().holds.push(id);
-        wakes.push(Wake {
-            head: sock.peer_wait,
-            key,
-            nr,
-        });
+        wakes.push(wake);
     }
 
     /// Puts a message where its receiver finds it; from now on it counts against its sender.

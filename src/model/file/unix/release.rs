@@ -35,6 +35,7 @@ impl Machine {
             self.put_unix(peer);
         }
     }
+
     /// The first part of a release: the other end learns of it.
     pub(super) fn unix_orphan(&mut self, id: UnixId, wakes: &mut Wakes) {
         let sock = &mut self.unix[id];
