@@ -267,6 +267,10 @@ impl<O: Observer> Lab<O> {
             MutexGuard::bump(inside);
             inside.check()?;
             if inside.step(task) == Stepped::Blocked {
+                if inside.run_ownerless() {
+                    // It may be what the call waits for.
+                    continue;
+                }
                 inside.come_to_rest(&self.clock);
                 wait_until_told(inside, task);
             } else if let Some(answer) = inside.machine.take_answer(task) {
@@ -347,10 +351,12 @@ impl<O: Observer> Inside<O> {
     }
 
     /// Calls begin by themselves too: a task that is killed exits, and its thread need not be in the machine
-    /// at the time. Whoever is takes the steps.
-    fn run_ownerless(&mut self) {
+    /// at the time. Other work is no task's at all. Whoever is there takes the steps. Says whether there were any.
+    fn run_ownerless(&mut self) -> bool {
+        let mut ever = false;
         let mut any = true;
         while std::mem::take(&mut any) {
+            any = self.work(|machine, observer| machine.work_any(observer));
             for task in self.machine.task_ids() {
                 if self.callers.iter().any(|caller| caller.task == task) {
                     continue;
@@ -361,7 +367,9 @@ impl<O: Observer> Inside<O> {
                 // Nobody asked.
                 let _ = self.machine.take_answer(task);
             }
+            ever |= any;
         }
+        ever
     }
 
     /// Lets those go on who wait for such a reason, unless they still sleep.

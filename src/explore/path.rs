@@ -9,8 +9,9 @@
 
 use std::fmt::{self, Display, Write};
 
-use super::state::{Actor, Answers, State, World};
-use crate::abi::{Answer, Fate, TaskId};
+use super::state::{Actor, Answers, State, Turn, World};
+use crate::abi::{Answer, Fate};
+use crate::model::Work;
 use crate::scenario::{Run, ScenarioError, Scene};
 use crate::trace::{Film, Move, Observer, Recorder, Trace};
 
@@ -45,13 +46,12 @@ impl Path {
     pub(super) fn schedule(&self, world: &World<'_>) -> Schedule {
         let mut text = String::new();
         for (actor, steps) in &self.0 {
-            let name = world.name(actor.task());
+            let name = world.turn_name(*actor);
             let blank = if text.is_empty() { "" } else { " " };
             // Writing to a string never fails.
-            let _ = if actor.is_timer() {
-                write!(text, "{blank}{name}!")
-            } else {
-                write!(text, "{blank}{name}*{steps}")
+            let _ = match actor.stepper() {
+                Some(_) => write!(text, "{blank}{name}*{steps}"),
+                None => write!(text, "{blank}{name}!"),
             };
         }
         Schedule(text)
@@ -67,15 +67,17 @@ impl Path {
                     None => (word, Some("1")),
                 },
             };
-            let Some(task) = world.task_of(name) else {
+            let Some(actor) = world.turn_of(name, steps.is_none()) else {
                 return Err(format!("`{word}`: there is no task `{name}`"));
             };
-            match steps {
-                None => path.0.push((Actor::timer(task), 1)),
-                Some(steps) => match steps.parse() {
-                    Ok(steps) => path.0.push((Actor::step(task), steps)),
-                    Err(_) => return Err(format!("`{word}`: `{steps}` is no number of steps")),
-                },
+            match steps.unwrap_or("1").parse() {
+                Ok(steps) => path.0.push((actor, steps)),
+                Err(_) => {
+                    return Err(format!(
+                        "`{word}`: `{}` is no number of steps",
+                        steps.unwrap_or_default()
+                    ));
+                }
             }
         }
         Ok(path)
@@ -146,7 +148,7 @@ pub(super) fn replay(
             let before = state.fates(world, &answers);
             let mut recorder = Recorder::default();
             if !state.advance(world, &mut answers, *actor, &mut recorder)? {
-                let name = world.name(actor.task());
+                let name = world.turn_name(*actor);
                 return Ok(Err(format!(
                     "behind {} steps {name} cannot go on: it stands at {at}",
                     steps.len()
@@ -154,7 +156,7 @@ pub(super) fn replay(
             }
             let after = state.fates(world, &answers);
             steps.push(Step {
-                task: world.name(actor.task()).to_string(),
+                task: world.turn_name(*actor),
                 at,
                 trace: recorder.0,
                 ended: ended(world, &before, &after),
@@ -189,29 +191,36 @@ pub(super) fn film(
     let mut steps = 0;
     for (actor, count) in &path.0 {
         for turn in 0..*count {
-            let (at, task) = (state.point(&world, *actor), actor.task());
-            let next = world.next_call(&state, task).map(|(_, call)| call.clone());
-            let begins = next.filter(|_| !actor.is_timer() && !state.machine.is_in_call(task));
+            let at = state.point(&world, *actor);
+            let begins = actor.stepper().and_then(|task| {
+                let (_, call) = world.next_call(&state, task)?;
+                (!state.machine.is_in_call(task)).then(|| call.clone())
+            });
             let before = state.fates(&world, &answers);
             if !state.advance(&world, &mut answers, *actor, &mut film)? {
-                let name = world.name(task);
+                let name = world.turn_name(*actor);
                 return Ok(Err(format!(
                     "behind {steps} steps {name} cannot go on: it stands at {at}"
                 )));
             }
             steps += 1;
             let after = state.fates(&world, &answers);
-            let what = match begins {
-                _ if actor.is_timer() => Move::Time,
-                Some(call) => Move::Call { task, call },
-                None => Move::Step { task, at },
+            let what = match (actor.turn(), begins) {
+                (Turn::Timer(_), _) => Move::Time,
+                (Turn::Work(_), _) => Move::Work { at },
+                (Turn::Step(task), Some(call)) => Move::Call { task, call },
+                (Turn::Step(task), None) => Move::Step { task, at },
             };
             let answer = new_answer(&before, &after);
             film.step(what, answer, || state.machine.view());
             // A turn that goes on to the next call is a scene more.
-            let line = world.line(&state, task);
+            let line = match actor.turn() {
+                Turn::Step(task) | Turn::Timer(task) => world.line(&state, task),
+                // It goes on with what a line before has left behind.
+                Turn::Work(_) => scenes.last().map_or(0, |scene| scene.line),
+            };
             match scenes.last_mut() {
-                Some(scene) if turn > 0 && scene.line == line => {
+                Some(scene) if (turn > 0 || actor.stepper().is_none()) && scene.line == line => {
                     scene.frames.extend(film.take_film());
                 }
                 _ => scenes.push(Scene {
@@ -253,7 +262,7 @@ fn able(
     answers: &mut Answers,
 ) -> Result<Vec<String>, ScenarioError> {
     let mut able = Vec::new();
-    for actor in state.candidates(world) {
+    for actor in state.candidates(world)? {
         if state.clone().advance(world, answers, actor, &mut ())? {
             let mut path = Path::default();
             path.push(actor, 1);
@@ -266,10 +275,15 @@ fn able(
 impl State {
     /// Where an actor stands.
     pub(super) fn point(&self, world: &World<'_>, actor: Actor) -> String {
-        let task: TaskId = actor.task();
-        if actor.is_timer() {
-            return "its timer".to_owned();
-        }
+        let task = match actor.turn() {
+            Turn::Step(task) => task,
+            Turn::Timer(_) => return "its timer".to_owned(),
+            Turn::Work(_) => {
+                let mut works = self.machine.works();
+                let work = works.find(|work| Actor::work(work.number()) == Some(actor));
+                return work.map_or("no work", Work::function).to_owned();
+            }
+        };
         match (self.machine.at(task), world.next_call(self, task)) {
             (Some(at), _) => at,
             (None, Some((call, _))) => world.prepared.question(*call),

@@ -47,10 +47,12 @@ impl Reducer {
 
     /// The footprint of what this actor does next.
     pub(super) fn footprint(&self, world: &World<'_>, state: &State, actor: Actor) -> Footprint {
-        let footprint = match state.machine.footprint(actor.task()) {
-            _ if actor.is_timer() => Footprint::EVERYTHING,
+        let Some(task) = actor.stepper() else {
+            return Footprint::EVERYTHING;
+        };
+        let footprint = match state.machine.footprint(task) {
             Some(footprint) => footprint,
-            None => match world.next_call(state, actor.task()) {
+            None => match world.next_call(state, task) {
                 Some((_, syscall)) => beginning(syscall),
                 None => Footprint::EVERYTHING,
             },
@@ -61,7 +63,7 @@ impl Reducer {
     /// Whether the next step of this actor meets nobody.
     pub(super) fn is_local(&self, world: &World<'_>, state: &State, actor: Actor) -> bool {
         self.reduction == Reduction::Full
-            && !actor.is_timer()
+            && actor.stepper().is_some()
             && self.footprint(world, state, actor).is_local()
     }
 

@@ -117,7 +117,7 @@ impl<'w, 's> Search<'w, 's> {
     /// The first state, behind all local steps that can be taken at once.
     fn begin(&mut self) -> Result<(), ScenarioError> {
         let mut state = self.world.state();
-        for actor in state.candidates(self.world) {
+        for actor in state.candidates(self.world)? {
             while self.reducer.is_local(self.world, &state, actor) {
                 if !state.advance(self.world, &mut self.found.answers, actor, &mut ())? {
                     break;
@@ -127,8 +127,7 @@ impl<'w, 's> Search<'w, 's> {
             }
         }
         self.frames.push(Frame::new(state));
-        self.visit();
-        Ok(())
+        self.visit()
     }
 
     /// Tries the next step from the state at the end of the path, or goes back.
@@ -179,13 +178,12 @@ impl<'w, 's> Search<'w, 's> {
         }
         next.asleep = asleep;
         self.found.figures.steps += u64::from(next.steps);
-        self.visit();
-        Ok(())
+        self.visit()
     }
 
     /// Comes to the state in the frame behind the path, and takes it onto the path if there is something
     /// to do.
-    fn visit(&mut self) {
+    fn visit(&mut self) -> Result<(), ScenarioError> {
         let frame = &mut self.frames[self.depth];
         frame.state.encode(&mut self.encoded);
         frame.moved = false;
@@ -193,7 +191,7 @@ impl<'w, 's> Search<'w, 's> {
         match self.visited.visit(&self.encoded, frame.asleep) {
             Visit::Done => {}
             Visit::First => {
-                frame.todo = frame.state.candidates(self.world).without(frame.asleep);
+                frame.todo = frame.state.candidates(self.world)?.without(frame.asleep);
                 self.depth += 1;
                 if self.explorer.checks == Checks::Everywhere {
                     self.check();
@@ -205,6 +203,7 @@ impl<'w, 's> Search<'w, 's> {
                 self.depth += 1;
             }
         }
+        Ok(())
     }
 
     /// Nobody can go on.

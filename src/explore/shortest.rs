@@ -45,7 +45,7 @@ pub(super) fn shortest(
     let mut encoded = Vec::new();
     let mut prefix = Path::default();
     let mut state = world.state();
-    for actor in state.candidates(world) {
+    for actor in state.candidates(world)? {
         while reducer.is_local(world, &state, actor)
             && state.advance(world, answers, actor, &mut ())?
         {
@@ -62,7 +62,7 @@ pub(super) fn shortest(
                 && explorer.checks == Checks::Everywhere
                 && state.machine.check().is_err();
             let mut moved = false;
-            for actor in state.candidates(world) {
+            for actor in state.candidates(world)? {
                 if broken {
                     break;
                 }

@@ -14,9 +14,24 @@ use crate::trace::Observer;
 /// The most tasks that can be told apart.
 pub(super) const MOST_TASKS: u32 = 16;
 
-/// Whose turn it is: a task that takes its next step, or the timer with which it sleeps.
+/// How schedules call work that nobody does, before its number.
+const WORK: &str = "work#";
+
+/// The most pieces of work of different kinds that can wait at the same time.
+const MOST_WORKS: u32 = 16;
+
+/// Whose turn it is: a task that takes its next step, the timer with which it sleeps, or nobody, on whose
+/// behalf Linux does some work.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Actor(u8);
+
+/// Which of these, and which task or work.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Turn {
+    Step(TaskId),
+    Timer(TaskId),
+    Work(u32),
+}
 
 impl Actor {
     pub(super) fn step(task: TaskId) -> Actor {
@@ -27,18 +42,33 @@ impl Actor {
         Actor(u8::try_from(task.0 + MOST_TASKS).unwrap_or(u8::MAX))
     }
 
-    pub(super) fn task(self) -> TaskId {
-        TaskId(u32::from(self.0) % MOST_TASKS)
+    /// The work with this number; `None` if there is more than anybody could follow.
+    pub(super) fn work(number: usize) -> Option<Actor> {
+        let number = u32::try_from(number).ok().filter(|it| *it < MOST_WORKS)?;
+        u8::try_from(number + 2 * MOST_TASKS).ok().map(Actor)
     }
 
-    pub(super) fn is_timer(self) -> bool {
-        u32::from(self.0) >= MOST_TASKS
+    pub(super) fn turn(self) -> Turn {
+        let number = u32::from(self.0);
+        match number / MOST_TASKS {
+            0 => Turn::Step(TaskId(number)),
+            1 => Turn::Timer(TaskId(number - MOST_TASKS)),
+            _ => Turn::Work(number - 2 * MOST_TASKS),
+        }
+    }
+
+    /// Who takes a step.
+    pub(super) fn stepper(self) -> Option<TaskId> {
+        match self.turn() {
+            Turn::Step(task) => Some(task),
+            Turn::Timer(_) | Turn::Work(_) => None,
+        }
     }
 }
 
 /// A set of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Actors(u32);
+pub(super) struct Actors(u64);
 
 impl Actors {
     pub(super) const NONE: Actors = Actors(0);
@@ -77,7 +107,7 @@ impl Iterator for Actors {
     type Item = Actor;
 
     fn next(&mut self) -> Option<Actor> {
-        self.pull(Actor(u8::MAX >> 3))
+        self.pull(Actor::default())
     }
 }
 
@@ -183,12 +213,33 @@ impl<'s> World<'s> {
         call.map_or(0, |call| call.line.number())
     }
 
+    /// How schedules call whoever takes a turn.
+    pub(super) fn turn_name(&self, actor: Actor) -> String {
+        match actor.turn() {
+            Turn::Step(task) | Turn::Timer(task) => self.name(task).to_string(),
+            Turn::Work(number) => format!("{WORK}{number}"),
+        }
+    }
+
+    /// Whose turn a schedule means by a name: a step's, or one that happens by itself.
+    pub(super) fn turn_of(&self, name: &str, by_itself: bool) -> Option<Actor> {
+        if let Some(number) = name.strip_prefix(WORK).filter(|_| by_itself) {
+            return Actor::work(number.parse().ok()?);
+        }
+        let task = self.task_of(name)?;
+        Some(if by_itself {
+            Actor::timer(task)
+        } else {
+            Actor::step(task)
+        })
+    }
+
     /// How schedules call a task.
     pub(super) fn name(&self, task: TaskId) -> TaskName<'_> {
         TaskName(task, self.prepared.task_name(task))
     }
 
-    pub(super) fn task_of(&self, name: &str) -> Option<TaskId> {
+    fn task_of(&self, name: &str) -> Option<TaskId> {
         let mut tasks = self.start.task_ids();
         tasks.find(|task| self.name(*task).to_string() == name)
     }
@@ -271,8 +322,15 @@ impl Clone for State {
 
 impl State {
     /// Everybody who may be able to do something; whether they can is seen by trying.
-    pub(super) fn candidates(&self, world: &World<'_>) -> Actors {
+    pub(super) fn candidates(&self, world: &World<'_>) -> Result<Actors, ScenarioError> {
         let mut actors = Actors::NONE;
+        for work in self.machine.works() {
+            let actor = Actor::work(work.number()).ok_or_else(|| {
+                let message = format!("an exploration knows {MOST_WORKS} flows of work at most");
+                world.prepared.refusal(message, "too many")
+            })?;
+            actors.insert(actor);
+        }
         for task in self.machine.task_ids() {
             if self.machine.is_in_call(task) {
                 actors.insert(Actor::step(task));
@@ -283,7 +341,7 @@ impl State {
                 actors.insert(Actor::step(task));
             }
         }
-        actors
+        Ok(actors)
     }
 
     /// Lets an actor do what it does next: begin a call, take a step, fire. `false` if it cannot do so now;
@@ -295,10 +353,16 @@ impl State {
         actor: Actor,
         observer: &mut O,
     ) -> Result<bool, ScenarioError> {
-        let task = actor.task();
-        if actor.is_timer() {
-            return Ok(self.machine.expire(task, observer));
-        }
+        let task = match actor.turn() {
+            Turn::Step(task) => task,
+            Turn::Timer(task) => return Ok(self.machine.expire(task, observer)),
+            Turn::Work(number) => {
+                let mut works = self.machine.works();
+                let work = works.find(|work| u32::try_from(work.number()) == Ok(number));
+                drop(works);
+                return Ok(work.is_some_and(|work| self.machine.work(work, observer)));
+            }
+        };
         match self.machine.step(task, observer) {
             Stepped::Blocked => return Ok(false),
             Stepped::Moved => {

@@ -203,6 +203,7 @@ impl Commuting<'_> {
             }
             let able: Vec<(Actor, State)> = state
                 .candidates(&self.world)
+                .expect("few enough")
                 .filter_map(|actor| Some((actor, self.after(&state, actor)?)))
                 .collect();
             for (place, (one, behind_one)) in able.iter().enumerate() {

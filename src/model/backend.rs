@@ -157,6 +157,37 @@ impl<O: Observer> Model<O> {
         Ok(self.machine.take_answer(task).unwrap_or(Answer::Blocked))
     }
 
+    /// Does the work that a call has left behind, and goes on with the call if it waited for just that.
+    #[cold]
+    fn catch_up(&mut self, task: TaskId, mut answer: Answer) -> Result<Answer, LabError> {
+        while self.work_all() && answer == Answer::Blocked {
+            while self.step(task) == Stepped::Moved {}
+            if let Some(ended) = self.machine.take_answer(task) {
+                answer = ended;
+            }
+        }
+        Ok(answer)
+    }
+
+    /// Does all work that waits, as far as no lock is in its way.
+    #[cold]
+    fn work_all(&mut self) -> bool {
+        let mut any = false;
+        loop {
+            let mut works = self.machine.works();
+            let Some(work) = works.find(|work| self.machine.may_work(*work)) else {
+                return any;
+            };
+            drop(works);
+            self.machine.work(work, &mut self.observer);
+            if O::STEPS {
+                let at = work.function().to_owned();
+                self.picture(Move::Work { at }, None);
+            }
+            any = true;
+        }
+    }
+
     /// Lets time pass up to the next moment at which timers fire, if it comes by then.
     fn jump(&mut self, no_later_than: u64) -> bool {
         let jumped = self.kernel().jump(no_later_than);
@@ -199,13 +230,13 @@ impl<O: Observer> Model<O> {
     }
 
     fn run_each_once(&mut self, ended: &mut Vec<(TaskId, Answer)>) -> bool {
+        let mut any = self.machine.has_work() && self.work_all();
         // A call can begin by itself: the exit of a task that was killed.
         for task in self.machine.task_ids() {
             if self.machine.task(task).call.is_some() && !self.in_flight.contains(&task) {
                 self.in_flight.push(task);
             }
         }
-        let mut any = false;
         for task in std::mem::take(&mut self.in_flight) {
             let mut moved = false;
             while self.step(task) == Stepped::Moved {
@@ -236,10 +267,15 @@ impl<O: Observer> Backend for Model<O> {
         }
         self.line_up_caller();
         self.caller = Some(task);
-        if O::STEPS {
-            return self.submit_slowly(task, call);
+        let answer = if O::STEPS {
+            self.submit_slowly(task, call)
+        } else {
+            self.kernel().syscall(task, call)
+        };
+        if self.machine.has_work() {
+            return self.catch_up(task, answer?);
         }
-        self.kernel().syscall(task, call)
+        answer
     }
 
     fn settle(&mut self) -> Result<Vec<(TaskId, Answer)>, LabError> {

@@ -376,6 +376,7 @@ impl Machine {
             handled: _, // nobody inside reads it
             inodes: _,
             variants,
+            works: _, // pieces of work are written with the files that have them
         } = self;
         let mut places = 0;
         let mut to = Encoder {

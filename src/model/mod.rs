@@ -46,6 +46,7 @@ mod tests;
 mod variant;
 mod view;
 mod wait_queue;
+mod work;
 
 use arena::{
     Arena, Beside, EpId, FileId, HeadId, Id, ItemId, PipeId, ProcId, TableId, TimerFdId, UnixId,
@@ -64,6 +65,7 @@ use rbtree::RbNodes;
 use task::{Process, Task};
 pub use variant::{Variant, Variants};
 use wait_queue::{WaitEntry, WaitHead};
+pub use work::Work;
 
 use crate::abi::{SigInfo, TaskId};
 use crate::trace::{Observer, Trace};
@@ -82,6 +84,8 @@ pub struct Machine {
     pipes: Arena<PipeId, Pipe>,
     timerfds: Arena<TimerFdId, TimerFd>,
     unix: Arena<UnixId, UnixSock>,
+    /// What waits to be done on behalf of nobody, each once.
+    works: Vec<Work>,
     epolls: Arena<EpId, EventPoll>,
     items: Arena<ItemId, Epitem>,
     items_rest: Beside<ItemId, EpitemRest>,
@@ -126,6 +130,7 @@ impl Machine {
             pipes: Arena::new(),
             timerfds: Arena::new(),
             unix: Arena::new(),
+            works: Vec::new(),
             epolls: Arena::new(),
             items: Arena::new(),
             items_rest: Beside::new(),
@@ -186,6 +191,7 @@ clone_by_field!(Machine {
     pipes,
     timerfds,
     unix,
+    works,
     epolls,
     items,
     items_rest,

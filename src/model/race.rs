@@ -7,7 +7,7 @@
 
 use super::call::Stepped;
 use super::task::Life;
-use super::{Machine, Model, Timer};
+use super::{Machine, Model, Timer, Work};
 use crate::abi::{Answer, Fate, Syscall, TaskId};
 use crate::backend::{Dice, LabError};
 use crate::trace::Observer;
@@ -49,6 +49,9 @@ impl<O: Observer> Model<O> {
             if dice.below(4 * patience) == 0 {
                 self.expire_one(&mut dice);
             }
+            if self.machine.has_work() && dice.below(patience) == 0 {
+                self.work_one(&mut dice);
+            }
             let mut next = last.filter(|_| dice.below(patience) > 0);
             let moved = loop {
                 let Some(task) = next.take().or_else(|| draw(&mut turns, &mut dice)) else {
@@ -59,7 +62,7 @@ impl<O: Observer> Model<O> {
                 }
             };
             last = moved;
-            if moved.is_none() && !self.expire_one(&mut dice) {
+            if moved.is_none() && !self.work_one(&mut dice) && !self.expire_one(&mut dice) {
                 break;
             }
         }
@@ -105,6 +108,17 @@ impl<O: Observer> Model<O> {
             answer => racer.fates.push(Fate::Ended(answer)),
         }
         Ok(true)
+    }
+
+    /// Does a piece of the work that waits, if any.
+    fn work_one(&mut self, dice: &mut Dice) -> bool {
+        let Model {
+            machine, observer, ..
+        } = self;
+        let ready = machine.works().filter(|work| machine.may_work(*work));
+        let ready: Vec<Work> = ready.collect();
+        dice.pick(&ready)
+            .is_some_and(|work| machine.work(*work, observer))
     }
 
     /// Lets one of the timers fire that may, if any.

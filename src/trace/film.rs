@@ -55,6 +55,11 @@ pub enum Move {
         /// The step.
         at: String,
     },
+    /// Linux did something on behalf of nobody.
+    Work {
+        /// The kernel function.
+        at: String,
+    },
     /// Nobody did anything: time passed.
     Time,
 }
@@ -66,7 +71,7 @@ impl Move {
             Move::Call { task, .. } | Move::Step { task, .. } | Move::Stuck { task, .. } => {
                 Some(*task)
             }
-            Move::Time => None,
+            Move::Work { .. } | Move::Time => None,
         }
     }
 }

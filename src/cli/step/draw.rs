@@ -225,6 +225,10 @@ impl Lines<'_> {
                 format!("{}, {at}", names.task(*task)),
                 "cannot go on".to_owned(),
             ),
+            Move::Work { at } => (
+                format!("nobody's task, {at}"),
+                meaning(at).unwrap_or_default().to_owned(),
+            ),
             Move::Time => ("time passes".to_owned(), String::new()),
         };
         let text = if about.is_empty() {

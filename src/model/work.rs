@@ -1,0 +1,98 @@
+//! What Linux does on behalf of nobody: the softirq of the network, and kernel workers.
+//!
+//! A call that sends over loopback, or writes to a terminal, leaves a piece of work behind and returns. Somebody
+//! does it soon, on any processor: mostly before the call is over, but it may come milliseconds later, when the
+//! caller has long made its next call. Pieces of the same [`Work`] are done in their order, those of
+//! different ones in any.
+//!
+//! One piece is one step, as it is one when a timer fires: it changes a file, makes its wake-ups, and has to
+//! wait while a lock is in its way. The plain scheduler does what a call has left behind at the end of that
+//! call, races and the explorer wherever they like.
+
+use super::call::Pace;
+use super::{Kernel, Machine};
+use crate::trace::Observer;
+
+/// Work that is waiting to be done, one piece after the other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Work(Whose);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Whose {}
+
+impl Work {
+    /// The kernel function that does it.
+    pub fn function(self) -> &'static str {
+        match self.0 {}
+    }
+
+    /// Tells it from all others that wait in the same machine.
+    pub fn number(self) -> usize {
+        match self.0 {}
+    }
+}
+
+impl Machine {
+    /// All work that waits, in the order in which it was left behind.
+    pub fn works(&self) -> impl Iterator<Item = Work> + '_ {
+        self.works.iter().copied()
+    }
+
+    /// Whether any does.
+    #[inline]
+    pub(crate) fn has_work(&self) -> bool {
+        !self.works.is_empty()
+    }
+
+    /// Whether the next piece of this work can be done now.
+    pub fn may_work(&self, work: Work) -> bool {
+        self.works.contains(&work) && !self.is_held_up(work.0)
+    }
+
+    /// Whether a lock is in its way.
+    fn is_held_up(&self, whose: Whose) -> bool {
+        match whose {}
+    }
+
+    /// Does the next piece of this work. It is a step like those of [`Machine::step`], but one that nobody
+    /// takes. `false`, and nothing has happened, if there is none, or a lock is in its way.
+    pub fn work<O: Observer>(&mut self, work: Work, observer: &mut O) -> bool {
+        if !self.may_work(work) {
+            return false;
+        }
+        Kernel::new(self, observer, Pace::Stepwise).do_work(work);
+        true
+    }
+
+    /// Does the next piece of the first work whose turn it can be. `false` if there is none.
+    pub fn work_any<O: Observer>(&mut self, observer: &mut O) -> bool {
+        let mut works = self.works.iter().copied();
+        match works.find(|work| self.may_work(*work)) {
+            Some(work) => self.work(work, observer),
+            None => false,
+        }
+    }
+
+    /// Leaves work behind (`queue_work`); if it waits already, this is one more piece of it.
+    #[expect(dead_code, reason = "no file leaves work behind yet")]
+    pub(crate) fn queue_work(&mut self, whose: Whose) {
+        let work = Work(whose);
+        if !self.works.contains(&work) {
+            self.works.push(work);
+        }
+    }
+}
+
+impl<O: Observer> Kernel<'_, O> {
+    /// Preconditions: no lock is in its way.
+    fn do_work(&mut self, work: Work) {
+        if !self.do_piece(work.0) {
+            self.m.works.retain(|other| *other != work);
+        }
+    }
+
+    /// Does one piece. Says whether there is another.
+    fn do_piece(&mut self, whose: Whose) -> bool {
+        match whose {}
+    }
+}
