@@ -12,7 +12,7 @@
 use super::Machine;
 use super::arena::{EpId, FileId, HeadId, Id, PipeId};
 use super::call::Call;
-use super::file::{FileOps, Kind};
+use super::file::{FileOps, Kind, Poller};
 use super::wait_queue::{WakeFn, Walks};
 use crate::abi::TaskId;
 
@@ -222,7 +222,8 @@ impl Machine {
             if self.files[item.file].epoll().is_some() {
                 continue;
             }
-            let mask = machine.file_poll(item.file, item.interest) & item.interest;
+            let requested = item.interest;
+            let mask = machine.file_poll(item.file, Poller { task, requested }) & requested;
             if !mask.is_empty() {
                 let queued = if item.linked {
                     ""

@@ -371,7 +371,7 @@ fn hooks(s: &Survey<'_>) -> Result<(), String> {
     for item in &s.items {
         let mut queues: Vec<_> = s.hooks(*item).map(|hook| s.m.waits[hook].whead).collect();
         let mut should_be: Vec<_> =
-            s.m.poll_heads(s.item(*item).file)
+            s.m.poll_heads(s.item(*item).file, TaskId(0))
                 .into_iter()
                 .filter(Option::is_some)
                 .collect();

@@ -24,7 +24,7 @@ use std::fmt;
 
 use super::arena::{EpId, FileId, ItemId};
 use super::eventpoll::EventPoll;
-use super::file::FileOps;
+use super::file::Poller;
 use super::list::List;
 use super::{Kernel, Machine};
 use crate::abi::{EventMask, Fd, TaskId};
@@ -346,7 +346,7 @@ impl<O: Observer> Kernel<'_, O> {
         for id in self.watching(file) {
             let item = &self.m.items[id];
             let (ep, interest) = (item.ep, item.interest);
-            let state = self.m.files[file].kind.poll(self.m, interest) & interest;
+            let state = self.m.file_poll(file, Poller::nobody(interest)) & interest;
             self.m.items_rest[id].seen &= state;
             let in_scan = self.m.epolls[ep].ovflist.is_open();
             let on_list = self.m.items[id].linked && !in_scan;
@@ -365,7 +365,7 @@ impl<O: Observer> Kernel<'_, O> {
         if !interest.contains(EventMask::ET) || self.m.files[file].epoll().is_some() {
             return false;
         }
-        let state = self.m.files[file].kind.poll(self.m, interest) & interest;
+        let state = self.m.file_poll(file, Poller::nobody(interest)) & interest;
         let seen = &mut self.m.items_rest[id].seen;
         let news = state - *seen;
         *seen |= state;

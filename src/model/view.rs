@@ -4,7 +4,7 @@ use super::Machine;
 use super::arena::{EpId, FileId, HeadId, ItemId, WaitId};
 use super::call::{Call, Held};
 use super::eventpoll::{Ovflist, OvflistNext};
-use super::file::FileOps;
+use super::file::{FileOps, Poller};
 use super::rbtree::Side;
 use super::task::Life;
 use super::wait_queue::WakeFn;
@@ -163,21 +163,24 @@ impl Machine {
         let file = &self.files[id];
         let queue = |head: HeadId| (self.heads[head].label, self.view_queue(head));
         let (kind, content) = file.kind.describe(self);
-        let heads = file.kind.poll_heads(self).into_iter().flatten();
+        // As the first of those who have it would see it.
+        let task = fds.first().map_or(TaskId(0), |(task, _)| *task);
+        let heads = file.kind.poll_heads(self, task).into_iter().flatten();
         FileState {
             file: file.label,
             kind,
             content,
-            ready: asked.answer_to_poll(id),
+            ready: asked.answer_to_poll(id, task),
             fds,
             queues: heads.map(queue).collect(),
         }
     }
 
     /// What a file answers to poll(2): nothing without a poll method.
-    fn answer_to_poll(&mut self, file: FileId) -> EventMask {
+    fn answer_to_poll(&mut self, file: FileId, task: TaskId) -> EventMask {
         if self.files[file].kind.can_poll() {
-            self.file_poll(file, EventMask::all())
+            let requested = EventMask::all();
+            self.file_poll(file, Poller { task, requested })
         } else {
             EventMask::empty()
         }

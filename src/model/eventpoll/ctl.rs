@@ -260,7 +260,7 @@ impl<O: Observer> Kernel<'_, O> {
     #[inline]
     fn ctl_hook(&mut self, task: TaskId, call: &mut EpollCtl) -> Flow {
         let id = call.expect_item();
-        let heads = self.m.poll_heads(call.file);
+        let heads = self.m.poll_heads(call.file, task);
         if heads
             .iter()
             .flatten()
@@ -298,7 +298,7 @@ impl<O: Observer> Kernel<'_, O> {
         let polled = if unasked {
             Polled::Ready(EventMask::empty())
         } else if call.polls.is_empty() {
-            self.ep_item_poll(id, &mut call.polls)
+            self.ep_item_poll(task, id, &mut call.polls)
         } else {
             match self.nested_poll_step(task, &mut call.polls) {
                 Polled::Ready(mask) => {

@@ -1,19 +1,19 @@
 //! The operations of an epoll file itself (`eventpoll_fops`): what one can do with it beside waiting.
 
 use super::EventPoll;
-use crate::abi::{EpollParams, Errno, EventMask, IoctlArg, Out, OutPtr, Ptr, Room};
+use crate::abi::{EpollParams, Errno, EventMask, IoctlArg, Out, OutPtr, Ptr, Room, TaskId};
 use crate::model::Machine;
 use crate::model::arena::EpId;
 use crate::model::encode::{Encode, Encoder};
-use crate::model::file::{Caller, FileOps, PollHeads};
+use crate::model::file::{Caller, FileOps, PollHeads, Poller};
 
 impl FileOps for EpId {
-    fn poll(self, _: &mut Machine, _: EventMask) -> EventMask {
+    fn poll(self, _: &mut Machine, _: Poller) -> EventMask {
         unreachable!("an epoll file is asked by a scan, which takes steps")
     }
 
     #[inline]
-    fn poll_heads(self, m: &Machine) -> PollHeads {
+    fn poll_heads(self, m: &Machine, _: TaskId) -> PollHeads {
         [Some(m.epolls[self].poll_wait), None]
     }
 

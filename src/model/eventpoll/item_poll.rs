@@ -11,6 +11,7 @@ use crate::abi::{EventMask, TaskId};
 use crate::model::arena::{EpId, FileId, ItemId};
 use crate::model::call::Held;
 use crate::model::encode::{Encode, Encoder};
+use crate::model::file::Poller;
 use crate::model::{Kernel, Variant};
 use crate::trace::{Observer, Trace};
 
@@ -65,29 +66,33 @@ impl NestedPolls {
 impl<O: Observer> Kernel<'_, O> {
     /// Asks about an item. An epoll file cannot answer at once: then `polls` has a scan to go on with.
     #[inline]
-    pub(crate) fn ep_item_poll(&mut self, id: ItemId, polls: &mut NestedPolls) -> Polled {
+    pub(crate) fn ep_item_poll(
+        &mut self,
+        task: TaskId,
+        id: ItemId,
+        polls: &mut NestedPolls,
+    ) -> Polled {
         let item = &self.m.items[id];
         let (file, interest) = (item.file, item.interest);
         // A file whose last reference is gone is about to take its items with it.
         if self.m.files[file].refs == 0 {
             return Polled::Ready(EventMask::empty());
         }
-        match self.vfs_poll(file, interest, polls) {
+        let by = Poller {
+            task,
+            requested: interest,
+        };
+        match self.vfs_poll(file, by, polls) {
             Polled::Ready(mask) => Polled::Ready(self.answer(id, mask & interest)),
             more => more,
         }
     }
 
-    /// Asks a file, of whatever kind, for these events and what it says anyway.
+    /// Asks a file, of whatever kind.
     #[inline]
-    pub(crate) fn vfs_poll(
-        &mut self,
-        file: FileId,
-        requested: EventMask,
-        polls: &mut NestedPolls,
-    ) -> Polled {
+    pub(crate) fn vfs_poll(&mut self, file: FileId, by: Poller, polls: &mut NestedPolls) -> Polled {
         match self.m.files[file].epoll() {
-            None => Polled::Ready(self.m.file_poll(file, requested)),
+            None => Polled::Ready(self.m.file_poll(file, by)),
             Some(ep) => {
                 polls.0.push(NestedPoll {
                     ep,
@@ -112,7 +117,7 @@ impl<O: Observer> Kernel<'_, O> {
             }
             At::PollItem => match self.m.epolls[ep].txlist.first() {
                 None => At::DoneScan(EventMask::empty()),
-                Some(item) => match self.ep_item_poll(item, polls) {
+                Some(item) => match self.ep_item_poll(task, item, polls) {
                     Polled::Ready(ready) => self.scan_on(item, ready),
                     _ => At::Inner(item),
                 },

@@ -60,7 +60,7 @@ impl<O: Observer> Kernel<'_, O> {
             };
             self.txlist_del(item);
             call.item = Some(item);
-            self.ep_item_poll(item, &mut call.polls)
+            self.ep_item_poll(task, item, &mut call.polls)
         };
         match polled {
             Polled::Blocked => return Flow::Blocked,

@@ -4,7 +4,7 @@
 //! also when there was room before. The counter changes and the wake-up is made under one lock, that of
 //! the wait queue.
 
-use super::ops::{Awaited, Caller, FileOps, Kind, PollHeads};
+use super::ops::{Awaited, Caller, FileOps, Kind, PollHeads, Poller};
 use super::transfer::{Attempt, Io, What};
 use crate::abi::{Bytes, Errno, EventMask, OutPtr, Ptr, Room, TaskId};
 use crate::model::arena::{FileId, HeadId};
@@ -29,7 +29,7 @@ const WORD: u64 = 8;
 impl FileOps for EventFd {
     /// `eventfd_poll`
     #[inline]
-    fn poll(self, _: &mut Machine, _: EventMask) -> EventMask {
+    fn poll(self, _: &mut Machine, _: Poller) -> EventMask {
         let mut mask = EventMask::empty();
         mask.set(EventMask::IN, self.count > 0);
         // Only the kernel itself can add the last 1.
@@ -39,7 +39,7 @@ impl FileOps for EventFd {
     }
 
     #[inline]
-    fn poll_heads(self, _: &Machine) -> PollHeads {
+    fn queues(self, _: &Machine) -> PollHeads {
         [Some(self.wqh), None]
     }
 
@@ -117,7 +117,7 @@ impl FileOps for EventFd {
     }
 
     /// Readers and writers sleep on one queue, and each wake-up wakes them all.
-    fn awaited(self, _: &Machine, what: &What) -> Awaited {
+    fn awaited(self, _: &Machine, _: Caller, what: &What) -> Awaited {
         let ready = match what {
             What::Write { buf, .. } => match buf {
                 Ptr::To(bytes) => bytes.to_u64().is_some_and(|added| self.has_room(added)),

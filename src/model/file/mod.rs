@@ -12,7 +12,7 @@ mod transfer;
 mod unix;
 
 pub(crate) use eventfd::EventFd;
-pub(crate) use ops::{Caller, FileOps, Kind, PollHeads, Released};
+pub(crate) use ops::{Caller, FileOps, Kind, PollHeads, Poller, Released};
 pub(crate) use pipe::{Pipe, PipeEnd, PipeResize};
 pub(crate) use plain::Plain;
 pub(crate) use timerfd::{SetTicks, TimerFd};
@@ -24,7 +24,7 @@ use super::arena::{EpId, FileId, ItemId};
 use super::encode::{Encode, Encoder, Number};
 use super::eventpoll::Fllink;
 use super::list::List;
-use crate::abi::{EventMask, Fd, OpenFlags};
+use crate::abi::{EventMask, Fd, OpenFlags, TaskId};
 use crate::trace::FileRef;
 
 /// An open file description: what descriptors refer to, also after dup(2) and fork(2).
@@ -85,18 +85,18 @@ const DEFAULT_POLLMASK: EventMask = EventMask::IN
     .union(EventMask::WRNORM);
 
 impl Machine {
-    /// What is true of the file now, as far as it is asked for.
+    /// What is true of the file now.
     ///
     /// Preconditions: it is no epoll file, whose answer takes more than one step.
     #[inline]
-    pub(crate) fn file_poll(&mut self, file: FileId, requested: EventMask) -> EventMask {
-        self.files[file].kind.poll(self, requested)
+    pub(crate) fn file_poll(&mut self, file: FileId, by: Poller) -> EventMask {
+        self.files[file].kind.poll(self, by)
     }
 
-    /// The wait queues on which a poller of it stands.
+    /// The wait queues on which `task` stands when it polls the file.
     #[inline]
-    pub(crate) fn poll_heads(&self, file: FileId) -> PollHeads {
-        self.files[file].kind.poll_heads(self)
+    pub(crate) fn poll_heads(&self, file: FileId, task: TaskId) -> PollHeads {
+        self.files[file].kind.poll_heads(self, task)
     }
 
     /// Frees the file and what it does not share.

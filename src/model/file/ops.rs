@@ -3,7 +3,7 @@
 //! What epoll makes of a file is decided here, without a word about epoll. Three questions matter:
 //!
 //! - **the mask**: what is true now, as a function of the state ([`FileOps::poll`]);
-//! - **the queues**: where somebody stands who wants to hear of changes ([`FileOps::poll_heads`]);
+//! - **the queues**: where somebody stands who wants to hear of changes ([`FileOps::queues`]);
 //! - **the wakes**: which operation wakes which queue, with which key, and how many. An operation pushes
 //!   them onto [`Io::wakes`]; what no operation pushes is no edge, whatever the mask did meanwhile.
 //!
@@ -15,7 +15,7 @@
 //! 1. A file of this folder with the state. A few words of it may stand in the file itself, as an
 //!    eventfd's counter does; what two files share, or what is large, goes into an arena of
 //!    [`Machine`], and the kind holds its id, as a pipe's ends do. A kind has to be `Copy`.
-//! 2. `impl FileOps` beside it. Only `poll`, `poll_heads` and `describe` have to be written; the
+//! 2. `impl FileOps` beside it. Only `poll`, `queues` and `describe` have to be written; the
 //!    others say by default what Linux says where a method is missing.
 //! 3. A variant of [`Kind`], one line in the table at the end of this file.
 //! 4. A system call that makes one (`syscall/create.rs`).
@@ -42,6 +42,24 @@ use crate::trace::{Observer, Place};
 pub(crate) struct Caller {
     pub(crate) task: TaskId,
     pub(crate) file: FileId,
+}
+
+/// Who asks a file what is true of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Poller {
+    /// Most files tell everybody the same, but some look who asks (`current`).
+    #[expect(dead_code, reason = "the kinds so far tell everybody the same")]
+    pub(crate) task: TaskId,
+    /// Where an answer costs something, it is given only if it is asked for (`poll_requested_events`).
+    pub(crate) requested: EventMask,
+}
+
+impl Poller {
+    /// The first task, for looks that nobody takes who could be named.
+    pub(crate) fn nobody(requested: EventMask) -> Poller {
+        let task = TaskId(0);
+        Poller { task, requested }
+    }
 }
 
 /// What a read or write sleeps for.
@@ -77,18 +95,22 @@ pub(crate) type PollHeads = [Option<HeadId>; 2];
 
 /// The operations of a kind.
 pub(crate) trait FileOps: Copy {
-    /// What is true of the file now (`f_op->poll`). Where an answer costs something, it is given only if it
-    /// is `requested` (`poll_requested_events`).
-    fn poll(self, m: &mut Machine, requested: EventMask) -> EventMask;
+    /// What is true of the file now (`f_op->poll`).
+    fn poll(self, m: &mut Machine, by: Poller) -> EventMask;
 
-    /// The queues on which a poller stands (`poll_wait`).
-    fn poll_heads(self, m: &Machine) -> PollHeads;
+    /// Every wait queue that the kind leads to.
+    fn queues(self, m: &Machine) -> PollHeads;
 
     /// What people call it, and what it holds, in a few words.
     fn describe(self, m: &Machine) -> (&'static str, String);
 
     /// Everything of it that a later call could notice.
     fn encode_state(self, to: &mut Encoder<'_>);
+
+    /// Those among them on which `task` stands when it polls (`poll_wait`).
+    fn poll_heads(self, m: &Machine, _task: TaskId) -> PollHeads {
+        self.queues(m)
+    }
 
     /// Whether it has a poll method at all (`file_can_poll`). Without one it is ready for poll(2),
     /// always, and refused by epoll.
@@ -135,7 +157,7 @@ pub(crate) trait FileOps: Copy {
     }
 
     /// What a read or write waits for after [`Attempt::Sleep`].
-    fn awaited(self, _: &Machine, _: &What) -> Awaited {
+    fn awaited(self, _: &Machine, _: Caller, _: &What) -> Awaited {
         unreachable!("this kind never lets a transfer sleep")
     }
 
@@ -163,11 +185,6 @@ pub(crate) trait FileOps: Copy {
 
     /// Frees what the file does not share. Its wake-ups are made: they walked its queues.
     fn free(self, m: &mut Machine);
-
-    /// Every wait queue that the kind leads to.
-    fn queues(self, m: &Machine) -> PollHeads {
-        self.poll_heads(m)
-    }
 }
 
 /// The kinds: the enum, and the way from a file to its kind's operations.
@@ -188,13 +205,18 @@ macro_rules! kinds {
 
         impl FileOps for Kind {
             #[inline]
-            fn poll(self, m: &mut Machine, requested: EventMask) -> EventMask {
-                match self { $(Kind::$variant(kind) => kind.poll(m, requested),)* }
+            fn poll(self, m: &mut Machine, by: Poller) -> EventMask {
+                match self { $(Kind::$variant(kind) => kind.poll(m, by),)* }
             }
 
             #[inline]
-            fn poll_heads(self, m: &Machine) -> PollHeads {
-                match self { $(Kind::$variant(kind) => kind.poll_heads(m),)* }
+            fn queues(self, m: &Machine) -> PollHeads {
+                match self { $(Kind::$variant(kind) => kind.queues(m),)* }
+            }
+
+            #[inline]
+            fn poll_heads(self, m: &Machine, task: TaskId) -> PollHeads {
+                match self { $(Kind::$variant(kind) => kind.poll_heads(m, task),)* }
             }
 
             fn describe(self, m: &Machine) -> (&'static str, String) {
@@ -248,8 +270,8 @@ macro_rules! kinds {
                 match self { $(Kind::$variant(kind) => kind.socket(kernel, caller, what, io),)* }
             }
 
-            fn awaited(self, m: &Machine, what: &What) -> Awaited {
-                match self { $(Kind::$variant(kind) => kind.awaited(m, what),)* }
+            fn awaited(self, m: &Machine, caller: Caller, what: &What) -> Awaited {
+                match self { $(Kind::$variant(kind) => kind.awaited(m, caller, what),)* }
             }
 
             fn ioctl(
@@ -282,10 +304,6 @@ macro_rules! kinds {
 
             fn free(self, m: &mut Machine) {
                 match self { $(Kind::$variant(kind) => kind.free(m),)* }
-            }
-
-            fn queues(self, m: &Machine) -> PollHeads {
-                match self { $(Kind::$variant(kind) => kind.queues(m),)* }
             }
         }
     };

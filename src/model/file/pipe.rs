@@ -14,7 +14,7 @@
 
 use std::collections::VecDeque;
 
-use super::ops::{Awaited, Caller, FileOps, Kind, PollHeads, Released};
+use super::ops::{Awaited, Caller, FileOps, Kind, PollHeads, Poller, Released};
 use super::plain::Plain;
 use super::transfer::{Attempt, Io, Wakes, What};
 use crate::abi::{
@@ -265,12 +265,12 @@ const MAX_SLOTS: usize = (1 << 20) / PAGE_SIZE;
 impl FileOps for PipeEnd {
     /// `pipe_poll`
     #[inline]
-    fn poll(self, m: &mut Machine, _: EventMask) -> EventMask {
+    fn poll(self, m: &mut Machine, _: Poller) -> EventMask {
         m.pipes[self.pipe].poll(self)
     }
 
     #[inline]
-    fn poll_heads(self, m: &Machine) -> PollHeads {
+    fn poll_heads(self, m: &Machine, _: TaskId) -> PollHeads {
         let pipe = &m.pipes[self.pipe];
         [
             self.reads.then_some(pipe.rd_wait),
@@ -419,7 +419,7 @@ impl FileOps for PipeEnd {
         }
     }
 
-    fn awaited(self, m: &Machine, what: &What) -> Awaited {
+    fn awaited(self, m: &Machine, _: Caller, what: &What) -> Awaited {
         let pipe = &m.pipes[self.pipe];
         let (head, ready) = match what {
             What::Write { .. } => (pipe.wr_wait, pipe.writable()),

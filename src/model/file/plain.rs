@@ -2,7 +2,7 @@
 //! poll method and so no place in an epoll; and procfs files, which have one that always says yes.
 
 use super::DEFAULT_POLLMASK;
-use super::ops::{Caller, FileOps, PollHeads};
+use super::ops::{Caller, FileOps, PollHeads, Poller};
 use super::transfer::{Attempt, Io};
 use crate::abi::{Bytes, Errno, EventMask, OutPtr, Ptr, Room};
 use crate::model::arena::FileId;
@@ -98,11 +98,11 @@ impl FileOps for Plain {
         )
     }
 
-    fn poll(self, _: &mut Machine, _: EventMask) -> EventMask {
+    fn poll(self, _: &mut Machine, _: Poller) -> EventMask {
         DEFAULT_POLLMASK
     }
 
-    fn poll_heads(self, _: &Machine) -> PollHeads {
+    fn queues(self, _: &Machine) -> PollHeads {
         [None, None]
     }
 

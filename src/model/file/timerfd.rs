@@ -17,7 +17,7 @@
 //! It fires in an interrupt, at a moment that belongs to no task: see [`clock`](crate::model::clock).
 
 use super::File;
-use super::ops::{Awaited, Caller, FileOps, Kind, PollHeads};
+use super::ops::{Awaited, Caller, FileOps, Kind, PollHeads, Poller};
 use super::transfer::{Attempt, Io, What};
 use crate::abi::{
     Answer, Errno, EventMask, Fd, Itimerspec, OpenFlags, Out, OutPtr, Ptr, Room, TaskId, Timespec,
@@ -118,7 +118,7 @@ impl TimerFd {
 
 impl FileOps for TimerFdId {
     /// `timerfd_poll`
-    fn poll(self, m: &mut Machine, _: EventMask) -> EventMask {
+    fn poll(self, m: &mut Machine, _: Poller) -> EventMask {
         if m.timerfds[self].ticks > 0 {
             EventMask::IN
         } else {
@@ -126,7 +126,7 @@ impl FileOps for TimerFdId {
         }
     }
 
-    fn poll_heads(self, m: &Machine) -> PollHeads {
+    fn queues(self, m: &Machine) -> PollHeads {
         [Some(m.timerfds[self].wqh), None]
     }
 
@@ -206,7 +206,7 @@ impl FileOps for TimerFdId {
     }
 
     /// All readers are woken, and one of them gets the ticks.
-    fn awaited(self, m: &Machine, _: &What) -> Awaited {
+    fn awaited(self, m: &Machine, _: Caller, _: &What) -> Awaited {
         let timer = &m.timerfds[self];
         Awaited {
             head: timer.wqh,

@@ -302,9 +302,10 @@ impl<O: Observer> Kernel<'_, O> {
         }
     }
 
-    fn awaited(&self, call: &Transfer) -> Awaited {
-        let kind = self.m.files[call.file].kind;
-        kind.awaited(self.m, &call.what)
+    fn awaited(&self, task: TaskId, call: &Transfer) -> Awaited {
+        let file = call.file;
+        let kind = self.m.files[file].kind;
+        kind.awaited(self.m, Caller { task, file }, &call.what)
     }
 
     /// Step: the operation itself, as one holder of the file's lock sees it.
@@ -332,7 +333,7 @@ impl<O: Observer> Kernel<'_, O> {
                     call.at = At::WakeMore;
                 }
             }
-            Attempt::Sleep if self.awaited(call).locked => {
+            Attempt::Sleep if self.awaited(task, call).locked => {
                 return self.transfer_sleep_locked(task, call);
             }
             Attempt::Sleep => {
@@ -368,7 +369,7 @@ impl<O: Observer> Kernel<'_, O> {
         if self.m.task(task).sigpending {
             return call.fail(ERESTARTSYS);
         }
-        let awaited = self.awaited(call);
+        let awaited = self.awaited(task, call);
         self.transfer_stand(task, call, awaited);
         self.trace_sleep(task, awaited.head, awaited.place);
         call.at = At::Sleep;
@@ -376,8 +377,8 @@ impl<O: Observer> Kernel<'_, O> {
     }
 
     /// Step: the first look, of which nobody else gets to know.
-    fn transfer_look(&mut self, call: &mut Transfer) -> Flow {
-        call.at = if self.awaited(call).ready {
+    fn transfer_look(&mut self, task: TaskId, call: &mut Transfer) -> Flow {
+        call.at = if self.awaited(task, call).ready {
             At::Change
         } else {
             At::Enqueue
@@ -389,7 +390,7 @@ impl<O: Observer> Kernel<'_, O> {
     /// Step: stand on the queue, at the tail unless there already. From here on a wake-up counts as taken,
     /// even if it turns out that there was no need to sleep.
     fn transfer_enqueue(&mut self, task: TaskId, call: &mut Transfer) -> Flow {
-        let awaited = self.awaited(call);
+        let awaited = self.awaited(task, call);
         if self.walked_by_another(task, awaited.head) {
             return Flow::Blocked;
         }
@@ -437,7 +438,7 @@ impl<O: Observer> Kernel<'_, O> {
     fn transfer_look_again(&mut self, task: TaskId, call: &mut Transfer) -> Flow {
         let Awaited {
             head, ready, place, ..
-        } = self.awaited(call);
+        } = self.awaited(task, call);
         if ready {
             self.m.run_again(task);
             call.at = At::Leave;
@@ -456,7 +457,7 @@ impl<O: Observer> Kernel<'_, O> {
             return Flow::Blocked;
         }
         self.m.run_again(task);
-        call.at = if self.awaited(call).locked {
+        call.at = if self.awaited(task, call).locked {
             At::Leave
         } else {
             At::Enqueue
@@ -485,7 +486,7 @@ impl Transfer {
         match self.at {
             At::Change => kernel.transfer_change(task, self),
             At::Wake | At::WakeFirst | At::WakeMore => kernel.transfer_wake(task, self),
-            At::Look => kernel.transfer_look(self),
+            At::Look => kernel.transfer_look(task, self),
             At::Enqueue => kernel.transfer_enqueue(task, self),
             At::LookAgain => kernel.transfer_look_again(task, self),
             At::Sleep => kernel.transfer_sleep(task, self),

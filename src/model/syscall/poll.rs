@@ -5,6 +5,7 @@ use super::super::Kernel;
 use super::super::call::{Flow, Held, Steps};
 use super::super::encode::{Encode, Encoder, Number, encode_option};
 use super::super::eventpoll::{Deadline, NestedPolls, Polled};
+use super::super::file::Poller;
 use super::super::signal::restart::ERESTARTNOHAND;
 use super::super::task::PollHook;
 use super::super::wait_queue::WakeFn;
@@ -216,7 +217,7 @@ impl<O: Observer> Kernel<'_, O> {
             return call.answered(index, closed);
         };
         if call.hooking {
-            let heads = self.m.poll_heads(file);
+            let heads = self.m.poll_heads(file, task);
             if heads
                 .iter()
                 .flatten()
@@ -236,7 +237,11 @@ impl<O: Observer> Kernel<'_, O> {
             }
         }
         // A file without poll method is always ready (`vfs_poll`).
-        match self.vfs_poll(file, filter, &mut call.polls) {
+        let by = Poller {
+            task,
+            requested: filter,
+        };
+        match self.vfs_poll(file, by, &mut call.polls) {
             Polled::Ready(mask) => call.answered(index, mask & filter),
             Polled::More | Polled::Blocked => {
                 self.m.files[file].refs += 1;

@@ -7,7 +7,7 @@ use crate::abi::{
 };
 use crate::model::arena::{FileId, UnixId};
 use crate::model::encode::{Encode, Encoder};
-use crate::model::file::ops::{Awaited, Caller, FileOps, PollHeads, Released};
+use crate::model::file::ops::{Awaited, Caller, FileOps, PollHeads, Poller, Released};
 use crate::model::file::transfer::{Attempt, Io, Sending, What};
 use crate::model::wait_queue::WakeFn;
 use crate::model::{Kernel, Machine};
@@ -91,20 +91,20 @@ pub(super) fn room(buf: OutPtr, count: u64) -> usize {
 
 impl FileOps for UnixId {
     /// `unix_poll`, `unix_dgram_poll`
-    fn poll(self, m: &mut Machine, requested: EventMask) -> EventMask {
+    fn poll(self, m: &mut Machine, by: Poller) -> EventMask {
         let sock = &m.unix[self];
         let mut mask = sock.mask();
         let writable = match sock.r#type {
             UnixType::Stream => sock.writable(),
             UnixType::Datagram | UnixType::Seqpacket => {
-                requested.intersects(WRITABLE) && sock.writable() && m.unix_peer_has_room(self)
+                by.requested.intersects(WRITABLE) && sock.writable() && m.unix_peer_has_room(self)
             }
         };
         mask.set(WRITABLE, writable);
         mask
     }
 
-    fn poll_heads(self, m: &Machine) -> PollHeads {
+    fn poll_heads(self, m: &Machine, _: TaskId) -> PollHeads {
         [Some(m.unix[self].wq), None]
     }
 
@@ -185,7 +185,7 @@ impl FileOps for UnixId {
         }
     }
 
-    fn awaited(self, m: &Machine, what: &What) -> Awaited {
+    fn awaited(self, m: &Machine, _: Caller, what: &What) -> Awaited {
         let sock = &m.unix[self];
         let own = |ready| Awaited {
             head: sock.wq,
