@@ -43,6 +43,7 @@
 //! - [`trace`]: what the model tells of its inside, as events and as a state to draw.
 //! - [`scenario`]: the language, strace's own: read, print, run, compare.
 //! - `explore`: all interleavings of a scenario's tasks (feature `explore`).
+//! - `fuzz`: random programs, compared with the running kernel (feature `fuzz`).
 //! - `cli`: the program `epoll-lab` (feature `cli`).
 //!
 //! # What it is not
@@ -57,6 +58,8 @@ pub mod backend;
 pub mod cli;
 #[cfg(feature = "explore")]
 pub mod explore;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 #[cfg(all(feature = "kernel", target_os = "linux", target_arch = "x86_64"))]
 pub mod kernel;
 pub mod model;

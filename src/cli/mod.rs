@@ -6,6 +6,7 @@
 mod check;
 mod explore;
 mod fmt;
+mod fuzz;
 mod input;
 mod json;
 mod judge;
@@ -51,6 +52,7 @@ enum Command {
     Step(step::Arguments),
     Laws(laws::Arguments),
     Variants(variants::Arguments),
+    Fuzz(fuzz::Arguments),
     Fmt(fmt::Arguments),
 }
 
@@ -84,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Step(arguments) => step::step(&arguments),
         Command::Laws(arguments) => laws::laws(&arguments),
         Command::Variants(arguments) => variants::variants(&arguments),
+        Command::Fuzz(arguments) => fuzz::fuzz(&arguments),
         Command::Fmt(arguments) => fmt::fmt(&arguments),
     };
     match verdict {

@@ -44,7 +44,7 @@ pub(super) fn hold(
 }
 
 /// Set by the first Ctrl-C; the second ends the program.
-fn interrupted() -> Arc<AtomicBool> {
+pub(super) fn interrupted() -> Arc<AtomicBool> {
     static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
     let flag = FLAG.get_or_init(|| {
         let flag = Arc::new(AtomicBool::new(false));
@@ -58,13 +58,13 @@ fn interrupted() -> Arc<AtomicBool> {
 }
 
 #[cfg(all(feature = "kernel", target_os = "linux", target_arch = "x86_64"))]
-fn running_kernel() -> Result<Box<dyn Backend>, LabError> {
+pub(super) fn running_kernel() -> Result<Box<dyn Backend>, LabError> {
     Ok(Box::new(crate::kernel::Linux::new()?))
 }
 
 #[cfg(not(all(feature = "kernel", target_os = "linux", target_arch = "x86_64")))]
-fn running_kernel() -> Result<Box<dyn Backend>, LabError> {
-    Err(LabError::new("races need Linux on x86-64"))
+pub(super) fn running_kernel() -> Result<Box<dyn Backend>, LabError> {
+    Err(LabError::new("this needs Linux on x86-64"))
 }
 
 #[expect(

@@ -15,4 +15,4 @@ pub use event::{EpRef, FileRef, ItemRef, Place, QueueRef, SignalFate, Trace, Ver
 pub use film::{Film, Frame, Move};
 pub use observer::{Observer, Recorder};
 pub use state::{EpollState, FileState, NodeState, State, TaskState, WaiterState};
-pub use steps::meaning;
+pub use steps::{meaning, names};

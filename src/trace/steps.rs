@@ -16,6 +16,22 @@ pub fn meaning(step: &str) -> Option<&'static str> {
     })
 }
 
+/// Every step that has one.
+pub fn names() -> Vec<String> {
+    let mut names = Vec::new();
+    for (name, _) in MEANINGS {
+        names.push((*name).to_owned());
+        if let Some(function) = name.strip_suffix(": Change") {
+            names.extend(
+                TRANSFER
+                    .iter()
+                    .map(|(step, _)| format!("{function}: {step}")),
+            );
+        }
+    }
+    names
+}
+
 /// Steps of every call that moves data, and may sleep until there is some, or room for it.
 const TRANSFER: &[(&str, &str)] = &[
     (

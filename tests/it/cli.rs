@@ -55,6 +55,29 @@ fn every_command_shows_examples() {
 }
 
 #[test]
+fn fuzz_ends_with_its_counts_and_plays_a_seed_again() {
+    let show = ["fuzz", "--seed", "7", "--count", "2", "--show"];
+    let programs = Lab::new(&show).succeeds();
+    assert_eq!(programs, Lab::new(&show).succeeds());
+    assert!(programs.contains("epoll_create1"), "{programs}");
+
+    if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        let output = Lab::new(&["fuzz", "--seed", "7", "--count", "3", "--files", "eventfd"]);
+        let output = output.succeeds();
+        let last = output.lines().last().unwrap_or_default();
+        let counts = "fuzzed: 3 programs, ";
+        let end = " 0 differ, 0 unjudged, ";
+        assert!(last.starts_with(counts) && last.contains(end), "{output}");
+        assert!(last.ends_with(" programs/min"), "{output}");
+    }
+
+    let error = Lab::new(&["fuzz", "--files", "pipes"]).complains();
+    assert!(error.contains("there is no kind `pipes`"), "{error}");
+    let error = Lab::new(&["fuzz", "--count", "1", "--out", "/nowhere"]).complains();
+    assert!(error.contains("/nowhere: no such folder"), "{error}");
+}
+
+#[test]
 fn the_last_line_of_check_counts_the_scenarios() {
     let output = Lab::new(&["check", "--on", "model"]).succeeds();
     let last = output.lines().last().unwrap_or_default();

@@ -9,7 +9,7 @@ use source::Source;
 
 /// Imports go one way. What stands on the right may be used by what stands on the left, and nothing
 /// else: model, kernel and scenario meet in the trait `Backend` and nowhere else.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 10] = [
     ("abi", &[]),
     ("trace", &["abi"]),
     ("backend", &["abi", "trace"]),
@@ -19,9 +19,13 @@ const MAY_USE: [(&str, &[&str]); 9] = [
     ("threads", &["abi", "trace", "backend", "model"]),
     ("explore", &["abi", "trace", "backend", "model", "scenario"]),
     (
+        "fuzz",
+        &["abi", "trace", "backend", "model", "scenario", "explore"],
+    ),
+    (
         "cli",
         &[
-            "abi", "trace", "backend", "model", "kernel", "scenario", "explore",
+            "abi", "trace", "backend", "model", "kernel", "scenario", "explore", "fuzz",
         ],
     ),
 ];
