@@ -102,6 +102,23 @@ pub enum Syscall {
         flags: OpenFlags,
         mode: u32,
     },
+    /// mknod(2) from a directory; mkfifo(3) is the one with `S_IFIFO`
+    Mknodat {
+        dirfd: Fd,
+        pathname: Box<str>,
+        mode: u32,
+    },
+    /// mkdir(2)
+    Mkdir { pathname: Box<str>, mode: u32 },
+    /// rmdir(2)
+    Rmdir { pathname: Box<str> },
+    /// unlink(2)
+    Unlink { pathname: Box<str> },
+    /// rename(2)
+    Rename {
+        oldpath: Box<str>,
+        newpath: Box<str>,
+    },
     /// ioctl(2)
     Ioctl { fd: Fd, op: u32, arg: IoctlArg },
 
@@ -343,6 +360,11 @@ impl Syscall {
             Syscall::Write { .. } => "write",
             Syscall::Lseek { .. } => "lseek",
             Syscall::Openat { .. } => "openat",
+            Syscall::Mknodat { .. } => "mknodat",
+            Syscall::Mkdir { .. } => "mkdir",
+            Syscall::Rmdir { .. } => "rmdir",
+            Syscall::Unlink { .. } => "unlink",
+            Syscall::Rename { .. } => "rename",
             Syscall::Ioctl { .. } => "ioctl",
             Syscall::Socket { .. } => "socket",
             Syscall::Socketpair { .. } => "socketpair",

@@ -4,12 +4,13 @@
 //! put, how much memory it was given, and how to read what it stored (`decode.rs`). The subject needs no
 //! idea of any of it, and a new call needs a few lines here and nothing else.
 
+use std::path::Path;
 use std::sync::atomic::Ordering::SeqCst;
 
 use crate::abi::{
-    Bytes, EpollEvent, EpollParams, FcntlCmd, IoctlArg, Itimerspec, Message, OutPtr, PollFd, Ptr,
-    Rlimit, Room, SaFlags, Select, SigAction, SigHandler, SigSet, SigmaskHow, Signal, SockAddr,
-    Syscall, Timespec,
+    Bytes, EpollEvent, EpollParams, FcntlCmd, Fd, IoctlArg, Itimerspec, Message, OutPtr, PollFd,
+    Ptr, Rlimit, Room, SaFlags, Select, SigAction, SigHandler, SigSet, SigmaskHow, Signal,
+    SockAddr, Syscall, Timespec,
 };
 use crate::backend::LabError;
 
@@ -53,6 +54,8 @@ pub(super) trait Lookup {
     fn own_tid(&self) -> i32;
     /// A number that no other lab has at the same time.
     fn lab(&self) -> i32;
+    /// The directory in which relative paths begin, if it is not that of the process.
+    fn scratch(&self) -> Result<Option<&Path>, LabError>;
     /// Whether the scenario gave the action for this signal `SA_SIGINFO`.
     fn has_info(&self, signal: Signal) -> bool;
 }
@@ -309,11 +312,37 @@ impl Encoder<'_> {
                 flags,
                 mode,
             } => {
-                let pathname = self.c_string(&pathname)?;
+                let pathname = self.path(dirfd, &pathname)?;
                 plain(
                     libc::SYS_openat,
                     words([int(dirfd.0), pathname, flags.bits().into(), mode.into()]),
                 )
+            }
+            Syscall::Mknodat {
+                dirfd,
+                pathname,
+                mode,
+            } => {
+                let pathname = self.path(dirfd, &pathname)?;
+                let args = words([int(dirfd.0), pathname, mode.into(), 0]);
+                plain(libc::SYS_mknodat, args)
+            }
+            Syscall::Mkdir { pathname, mode } => {
+                let pathname = self.path(Fd::AT_FDCWD, &pathname)?;
+                plain(libc::SYS_mkdir, words([pathname, mode.into()]))
+            }
+            Syscall::Rmdir { pathname } => {
+                let pathname = self.path(Fd::AT_FDCWD, &pathname)?;
+                plain(libc::SYS_rmdir, words([pathname]))
+            }
+            Syscall::Unlink { pathname } => {
+                let pathname = self.path(Fd::AT_FDCWD, &pathname)?;
+                plain(libc::SYS_unlink, words([pathname]))
+            }
+            Syscall::Rename { oldpath, newpath } => {
+                let oldpath = self.path(Fd::AT_FDCWD, &oldpath)?;
+                let newpath = self.path(Fd::AT_FDCWD, &newpath)?;
+                plain(libc::SYS_rename, words([oldpath, newpath]))
             }
             Syscall::Ioctl { fd, op, arg } => {
                 let (arg, stored) = self.ioctl_arg(arg)?;
@@ -713,6 +742,21 @@ impl Encoder<'_> {
 
     fn c_string(&mut self, text: &str) -> Result<u64, LabError> {
         self.put(&[text.as_bytes(), b"\0"].concat())
+    }
+
+    /// A path. A relative one begins in the scenario's own directory: its processes work there, as it were,
+    /// and need not be told to go there before the first of them asks for a name.
+    fn path(&mut self, dirfd: Fd, path: &str) -> Result<u64, LabError> {
+        if dirfd != Fd::AT_FDCWD || path.is_empty() || path.starts_with('/') {
+            return self.c_string(path);
+        }
+        match self.lookup.scratch()? {
+            Some(scratch) => {
+                let scratch = scratch.as_os_str().as_encoded_bytes();
+                self.put(&[scratch, b"/", path.as_bytes(), b"\0"].concat())
+            }
+            None => self.c_string(path),
+        }
     }
 
     fn bytes_to_write(&mut self, buf: Ptr<Bytes>, count: u64) -> Result<u64, LabError> {

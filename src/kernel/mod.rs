@@ -39,6 +39,7 @@ mod freeze;
 mod handler;
 mod own;
 mod race;
+mod scratch;
 mod settle;
 mod sysctl;
 mod tasks;

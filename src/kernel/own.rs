@@ -9,6 +9,7 @@
 //! The price is that the descriptors are those of the whole process. A program that closes numbers at random
 //! closes its standard output too.
 
+use std::path::Path;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -167,6 +168,10 @@ impl Lookup for Own {
 
     fn own_tid(&self) -> i32 {
         ffi::gettid()
+    }
+
+    fn scratch(&self) -> Result<Option<&Path>, LabError> {
+        Ok(None)
     }
 
     fn has_info(&self, _: Signal) -> bool {

@@ -4,9 +4,11 @@
 //! run to run. They meet here, and nowhere else: an argument that names a task becomes its real number
 //! on the way in, and what fork(2) and wait4(2) return becomes the task's on the way out.
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::abi::{SigSet, Signal, TaskId};
@@ -17,6 +19,7 @@ use super::decode::Stored;
 use super::encode::{Effect, Lookup};
 use super::fdinfo::Reader;
 use super::race::Heat;
+use super::scratch::Scratch;
 
 /// A number that is above every limit for process ids, so that Linux answers "no such process".
 pub(super) const NOBODY: i32 = 0x3fff_ffff;
@@ -186,6 +189,8 @@ pub(super) struct Tasks {
     pub(super) tasks: Vec<Task>,
     pub(super) processes: Vec<Process>,
     used: [bool; SLOTS],
+    /// Their directory, once one of them has asked for a name.
+    scratch: OnceCell<Scratch>,
 }
 
 impl Tasks {
@@ -203,6 +208,7 @@ impl Tasks {
             }],
             processes: vec![Process::new(pid)],
             used,
+            scratch: OnceCell::new(),
         }
     }
 
@@ -389,6 +395,14 @@ impl Lookup for SeenBy<'_> {
 
     fn lab(&self) -> i32 {
         self.tasks.get(TaskId::MAIN).map_or(NOBODY, |task| task.tid)
+    }
+
+    fn scratch(&self) -> Result<Option<&Path>, LabError> {
+        if let Some(scratch) = self.tasks.scratch.get() {
+            return Ok(Some(scratch.path()));
+        }
+        let new = Scratch::new()?;
+        Ok(Some(self.tasks.scratch.get_or_init(|| new).path()))
     }
 
     fn has_info(&self, signal: Signal) -> bool {

@@ -79,6 +79,8 @@ ids! {
     TimerFdId;
     /// A Unix socket (`struct unix_sock`).
     UnixId;
+    /// What a name leads to (`struct inode`).
+    InodeId;
     /// The head of a wait queue (`struct wait_queue_head`).
     HeadId;
     /// An entry of a wait queue (`struct wait_queue_entry`).

@@ -11,7 +11,7 @@ use super::encode::Encode;
 use super::eventpoll::{EpollCtl, EpollWait, FdinfoRead};
 use super::file::{PipeResize, SetTicks, Transfer};
 use super::signal::restart::is_restart;
-use super::syscall::{Exit, Poll, Release, Sleep, SocketChange, Wait4};
+use super::syscall::{Exit, Open, Poll, Release, Sleep, SocketChange, Wait4};
 use super::wait_queue::Walk;
 use super::{Footprint, Kernel, Machine, TaskId};
 use crate::abi::Answer;
@@ -186,6 +186,8 @@ calls! {
     EpollCtl(EpollCtl);
     /// read(2) or write(2)
     Transfer(Transfer);
+    /// openat(2)
+    Open(Open);
     /// fcntl(2) with `F_SETPIPE_SZ`.
     PipeResize(PipeResize);
     /// ioctl(2) with `TFD_IOC_SET_TICKS`

@@ -27,7 +27,7 @@ use super::encode::{Encode, Encoder, encode_option, variant_is_number};
 use super::file::{Transfer, What};
 use super::signal::restart::{ERESTARTSYS, is_restart};
 use super::signal::{DefaultAction, Job, SendTo, Stop, Told};
-use super::syscall::{Exit, Poll, Sleep, Wait4};
+use super::syscall::{Exit, Open, Poll, Sleep, Wait4};
 use super::wait_queue::{Nr, Wake, Walked, Walks};
 use crate::abi::{
     Answer, Errno, EventMask, Fd, SaFlags, SiCode, SigAction, SigHandler, SigInfo, SigSet, Signal,
@@ -314,6 +314,7 @@ impl<O: Observer> Kernel<'_, O> {
             // A descriptor that is no socket any more has no such call to make.
             Again::Transfer(fd, what) => self.socket_again(task, fd, what)?.into(),
             Again::Poll(call) => self.poll_again(task, *call)?.into(),
+            Again::Open(call) => (*call).into(),
             Again::Wait4(call) => call.into(),
             Again::Sleep(call) => self.sleep_again(task, call).into(),
         })
@@ -326,6 +327,7 @@ pub(crate) enum Again {
     /// read(2) or write(2)
     Transfer(Fd, What),
     Poll(Box<Poll>),
+    Open(Box<Open>),
     Wait4(Wait4),
     Sleep(Sleep),
 }
@@ -339,6 +341,7 @@ impl Call {
                 Some(Again::Transfer(fd, what))
             }
             Call::Poll(call) => Some(Again::Poll(Box::new(call.rewound()))),
+            Call::Open(call) => Some(Again::Open(Box::new(call.rewound()))),
             Call::Wait4(call) => Some(Again::Wait4(call.rewound())),
             Call::Sleep(call) => Some(Again::Sleep(call.rewound())),
             Call::EpollWait(_)
@@ -394,6 +397,10 @@ impl Encode for Again {
             }
             Again::Poll(call) => {
                 to.byte(2);
+                call.encode(to);
+            }
+            Again::Open(call) => {
+                to.byte(5);
                 call.encode(to);
             }
             Again::Wait4(call) => {

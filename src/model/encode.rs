@@ -38,7 +38,7 @@ use std::hash::{Hash, Hasher};
 use smallvec::SmallVec;
 
 use super::arena::{
-    Arena, EpId, FileId, HeadId, Id, ItemId, PipeId, ProcId, TableId, UnixId, WaitId,
+    Arena, EpId, FileId, HeadId, Id, InodeId, ItemId, PipeId, ProcId, TableId, UnixId, WaitId,
 };
 use super::list::List;
 use super::wait_queue::OnQueue;
@@ -87,6 +87,7 @@ pub(crate) struct Encoder<'a> {
     items: Numbers,
     pipes: Numbers,
     unix: Numbers,
+    inodes: Numbers,
     /// The Unix sockets by number.
     met_unix: SmallVec<[UnixId; 4]>,
     heads: Numbers,
@@ -208,6 +209,16 @@ impl Encoder<'_> {
         if new {
             let machine = self.machine;
             machine.pipes[pipe].encode(self);
+        }
+    }
+
+    /// An inode by its number, and when it is met for the first time all of it.
+    pub(crate) fn inode(&mut self, inode: InodeId) {
+        let new = self.inodes.meet(&mut self.by_place, inode);
+        self.number(self.inodes.get(&self.by_place, inode));
+        if new {
+            let machine = self.machine;
+            machine.fs.inode(inode).encode(self);
         }
     }
 
@@ -362,6 +373,7 @@ impl Machine {
             pipes,
             timerfds: _, // written with their files
             unix,
+            fs,
             epolls: _,
             items,
             items_rest: _, // written with the items
@@ -387,6 +399,7 @@ impl Machine {
             items: Numbers::new(items, &mut places),
             pipes: Numbers::new(pipes, &mut places),
             unix: Numbers::new(unix, &mut places),
+            inodes: Numbers::new(fs.arena(), &mut places),
             met_unix: SmallVec::new(),
             heads: Numbers::new(heads, &mut places),
             tables: Numbers::new(tables, &mut places),
@@ -398,8 +411,13 @@ impl Machine {
         to.watches();
         to.processes_and_files();
         tasks.as_slice().encode(&mut to);
-        if !variants.is_empty() {
+        // Neither is there mostly. A directory that holds nothing is as good as none.
+        let root = fs.root().filter(|root| !fs.is_empty(*root));
+        if !variants.is_empty() || root.is_some() {
             to.number(variants.number());
+        }
+        if let Some(root) = root {
+            to.inode(root);
         }
     }
 
@@ -486,7 +504,8 @@ impl Call {
             Call::Exit(call) => (9, &**call),
             Call::Sleep(call) => (10, &**call),
             Call::Deliver(call) => (11, &**call),
-            Call::SetTicks(call) => (12, &**call),
+            Call::SetTicks(call) => (13, &**call),
+            Call::Open(call) => (14, &**call),
         }
     }
 }

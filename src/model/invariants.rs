@@ -6,10 +6,11 @@
 
 use std::fmt::Debug;
 
-use super::arena::{EpId, FileId, HeadId, Id, ItemId, WaitId};
+use super::arena::{EpId, FileId, HeadId, Id, InodeId, ItemId, WaitId};
 use super::call::{Call, Held};
 use super::eventpoll::{Epitem, EventPoll, Fllink, Ovflist, OvflistNext};
 use super::file::{FileOps, Kind};
+use super::fs::Node;
 use super::list::{List, Nodes};
 use super::rbtree::Key;
 use super::signal::Stop;
@@ -20,7 +21,7 @@ use crate::abi::{EventMask, SigSet, Signal, TaskId};
 
 type Check = fn(&Survey<'_>) -> Result<(), String>;
 
-const INVARIANTS: [(&str, Check); 26] = [
+const INVARIANTS: [(&str, Check); 27] = [
     ("the neighbours on a list point at each other", lists),
     (
         "an item is linked exactly if it is on the ready list or the scan's list of its epoll",
@@ -89,6 +90,10 @@ const INVARIANTS: [(&str, Check); 26] = [
     (
         "a Unix socket is held by its file, by those whose peer it is and by its messages, and counts these",
         unix_sockets,
+    ),
+    (
+        "an inode counts its names and its open files, and has one of them; a FIFO and its pipe name each other",
+        inodes,
     ),
     ("no descriptor below the hint is free", descriptors),
     ("an object that nothing leads to is freed", leftovers),
@@ -589,6 +594,35 @@ fn unix_sockets(s: &Survey<'_>) -> Result<(), String> {
         ensure_eq(*id, sock.wmem, own().map(|skb| skb.truesize).sum())?;
         let urgent = sock.queue.iter().filter(|skb| skb.urgent).count();
         ensure(urgent <= 1, || format!("{id:?} has {urgent} urgent bytes"))?;
+    }
+    Ok(())
+}
+
+fn inodes(s: &Survey<'_>) -> Result<(), String> {
+    let (mut links, mut files) = (Vec::new(), Vec::new());
+    let inodes = s.m.fs.arena().live();
+    for id in &inodes {
+        let inode = s.m.fs.inode(*id);
+        match &inode.node {
+            Node::Directory(entries) => links.extend(entries.values()),
+            Node::Fifo(Some(pipe)) => ensure_eq(pipe, s.m.pipes[*pipe].fifo, Some(*id))?,
+            Node::Regular(_) | Node::Fifo(None) => {}
+        }
+    }
+    for file in s.m.files.live() {
+        let file = &s.m.files[file];
+        files.extend(file.f_inode);
+        if let (Some(fifo), Kind::Pipe(end)) = (file.f_inode, file.kind) {
+            ensure_eq(fifo, s.m.pipes[end.pipe].fifo, Some(fifo))?;
+        }
+    }
+    for id in &inodes {
+        let inode = s.m.fs.inode(*id);
+        let count = |all: &[InodeId]| all.iter().filter(|one| *one == id).count();
+        ensure_eq(*id, usize::try_from(inode.links), Ok(count(&links)))?;
+        ensure_eq(*id, usize::try_from(inode.files), Ok(count(&files)))?;
+        let is_used = inode.links + inode.files > 0 || s.m.fs.root() == Some(*id);
+        ensure(is_used, || format!("{id:?} is left over"))?;
     }
     Ok(())
 }

@@ -32,6 +32,7 @@ mod eventpoll;
 mod fdtable;
 mod file;
 mod footprint;
+mod fs;
 mod invariants;
 
 mod list;
@@ -61,6 +62,7 @@ use eventpoll::{Epitem, EpitemRest, EventPoll};
 use fdtable::FdTable;
 use file::{File, Pipe, TimerFd, UnixSock};
 pub use footprint::{Footprint, Resources};
+use fs::Fs;
 use rbtree::RbNodes;
 use task::{Process, Task};
 pub use variant::{Variant, Variants};
@@ -84,6 +86,8 @@ pub struct Machine {
     pipes: Arena<PipeId, Pipe>,
     timerfds: Arena<TimerFdId, TimerFd>,
     unix: Arena<UnixId, UnixSock>,
+    /// What has a name.
+    fs: Fs,
     /// What waits to be done on behalf of nobody, each once.
     works: Vec<Work>,
     epolls: Arena<EpId, EventPoll>,
@@ -130,6 +134,7 @@ impl Machine {
             pipes: Arena::new(),
             timerfds: Arena::new(),
             unix: Arena::new(),
+            fs: Fs::new(),
             works: Vec::new(),
             epolls: Arena::new(),
             items: Arena::new(),
@@ -191,6 +196,7 @@ clone_by_field!(Machine {
     pipes,
     timerfds,
     unix,
+    fs,
     works,
     epolls,
     items,

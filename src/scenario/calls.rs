@@ -191,6 +191,19 @@ static CALLS: &[Signature] = calls! {
             flags: OpenFlags::from_bits_retain(a.bits(2)),
             mode: if a.has(3) { a.uint(3)? } else { 0 },
         };
+    mknodat(dirfd: Fd, pathname: Path, mode: Flags(&words::NODE_MODE)) -> Int =>
+        |a| Syscall::Mknodat { dirfd: a.fd(0)?, pathname: a.path(1), mode: a.bits(2) };
+    mknod(pathname: Path, mode: Flags(&words::NODE_MODE)) -> Int => |a| Syscall::Mknodat {
+        dirfd: crate::abi::Fd::AT_FDCWD,
+        pathname: a.path(0),
+        mode: a.bits(1),
+    };
+    mkdir(pathname: Path, mode: Mode) -> Int =>
+        |a| Syscall::Mkdir { pathname: a.path(0), mode: a.uint(1)? };
+    rmdir(pathname: Path) -> Int => |a| Syscall::Rmdir { pathname: a.path(0) };
+    unlink(pathname: Path) -> Int => |a| Syscall::Unlink { pathname: a.path(0) };
+    rename(oldpath: Path, newpath: Path) -> Int =>
+        |a| Syscall::Rename { oldpath: a.path(0), newpath: a.path(1) };
     ioctl [1 = request::FIONBIO] (fd: Fd, op: REQUEST, argp: IntIn) -> Int => |a| Syscall::Ioctl {
         fd: a.fd(0)?,
         op: a.bits(1),

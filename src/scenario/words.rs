@@ -176,6 +176,30 @@ flags!(
     ]
 );
 
+/// The sort of a new file, and its permissions in octal.
+pub(super) static NODE_MODE: Words = Words {
+    what: "a mode of mknod",
+    find: |name| find(FORMAT_TABLE, name),
+    print: |bits| {
+        let permissions = bits & !FORMAT;
+        match FORMAT_TABLE.iter().find(|(of, _)| *of == bits & FORMAT) {
+            Some((_, name)) => format!("{name}|0{permissions:o}"),
+            None => format!("0{bits:o}"),
+        }
+    },
+    all: || names(FORMAT_TABLE),
+};
+
+const FORMAT: u32 = 0o170_000;
+const FORMAT_TABLE: &[Word] = &[
+    (0o010_000, "S_IFIFO"),
+    (0o020_000, "S_IFCHR"),
+    (0o040_000, "S_IFDIR"),
+    (0o060_000, "S_IFBLK"),
+    (0o100_000, "S_IFREG"),
+    (0o140_000, "S_IFSOCK"),
+];
+
 choices!(
     CLOCKS,
     "a clock",

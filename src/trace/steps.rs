@@ -151,6 +151,37 @@ const MEANINGS: &[(&str, &str)] = &[
         "__sys_connect: Change",
         "stands among the connections that wait for an accept",
     ),
+    // openat(2), and the way into a FIFO
+    (
+        "path_openat",
+        "follows the path and opens what is there, but for a FIFO",
+    ),
+    (
+        "fifo_open: Count",
+        "takes the pipe's mutex, and is one more reader or writer",
+    ),
+    (
+        "fifo_open: WakeThenWait",
+        "calls the next entry on the readers' queue: here is somebody who was not there before",
+    ),
+    (
+        "fifo_open: Wake",
+        "calls the next entry on the readers' queue: here is somebody who was not there before",
+    ),
+    (
+        "fifo_open: Enqueue",
+        "stands in front of all others on the readers' queue, and gives the mutex back",
+    ),
+    ("fifo_open: Sleep", "runs again, and looks why"),
+    ("fifo_open: Leave", "leaves the wait queue"),
+    (
+        "fifo_open: Look",
+        "takes the mutex again, and looks whether a partner has come",
+    ),
+    (
+        "fifo_open: WakeBack",
+        "has been interrupted, and calls the next entry on the other side's queue: nobody is here any more",
+    ),
     (
         "pipe_set_size",
         "gives the pipe another size, and wakes those who wait for room",

@@ -4,23 +4,27 @@
 //! also tells how to add a kind.
 
 mod eventfd;
+mod fifo;
 mod ops;
 mod pipe;
 mod plain;
+mod regular;
 mod timerfd;
 mod transfer;
 mod unix;
 
 pub(crate) use eventfd::EventFd;
+pub(crate) use fifo::FifoOpen;
 pub(crate) use ops::{Caller, FileOps, Kind, PollHeads, Poller, Released};
 pub(crate) use pipe::{Pipe, PipeEnd, PipeResize};
 pub(crate) use plain::Plain;
+pub(crate) use regular::Regular;
 pub(crate) use timerfd::{SetTicks, TimerFd};
 pub(crate) use transfer::{Sending, Transfer, Wakes, What};
 pub(crate) use unix::{UnixSock, UnixState, UnixType};
 
 use super::Machine;
-use super::arena::{EpId, FileId, ItemId};
+use super::arena::{EpId, FileId, InodeId, ItemId};
 use super::encode::{Encode, Encoder, Number};
 use super::eventpoll::Fllink;
 use super::list::List;
@@ -42,6 +46,8 @@ pub(crate) struct File {
     /// The items that watch it, newest first (`f_ep`).
     pub(crate) f_ep: List<ItemId, Fllink>,
     pub(crate) kind: Kind,
+    /// What it was opened by name, if it was (`f_inode`).
+    pub(crate) f_inode: Option<InodeId>,
     /// As shown by fdinfo; different for different files, but for anonymous ones.
     pub(crate) inode: u32,
     /// The descriptor under which it was created: what people call it, no part of the kernel's state.
@@ -56,6 +62,7 @@ impl File {
             pos: 0,
             f_ep: List::EMPTY,
             kind,
+            f_inode: None,
             inode: ANON_INODE,
             label: FileRef(label),
         }
@@ -101,7 +108,11 @@ impl Machine {
 
     /// Frees the file and what it does not share.
     pub(crate) fn free_file(&mut self, file: FileId) {
-        self.files[file].kind.free(self);
+        let File { kind, f_inode, .. } = self.files[file];
+        kind.free(self);
+        if let Some(inode) = f_inode {
+            self.fs.put(inode);
+        }
         self.files.remove(file);
     }
 
@@ -121,10 +132,15 @@ impl Encode for File {
             pos,
             f_ep: _, // written before, as items get their numbers from it
             kind,
+            f_inode,
             inode: _,
             label: _,
         } = self;
-        to.numbers([kind.number(), flags.number(to), *pos]);
+        let number = kind.number() << 1 | u64::from(f_inode.is_some());
+        to.numbers([number, flags.number(to), *pos]);
         kind.encode_state(to);
+        if let Some(inode) = f_inode {
+            to.inode(*inode);
+        }
     }
 }

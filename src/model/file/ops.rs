@@ -29,6 +29,7 @@
 use super::eventfd::EventFd;
 use super::pipe::PipeEnd;
 use super::plain::Plain;
+use super::regular::Regular;
 use super::transfer::{Attempt, Io, Wakes, What};
 use crate::abi::{Bytes, Errno, EventMask, IoctlArg, Out, OutPtr, Ptr, TaskId};
 use crate::model::arena::{EpId, FileId, HeadId, TimerFdId, UnixId};
@@ -171,7 +172,8 @@ pub(crate) trait FileOps: Copy {
         Ok(0)
     }
 
-    /// What `/proc/self/fd/N` opens. Anonymous files have no way in from outside.
+    /// What `/proc/self/fd/N` opens of a file that was not opened by name. Anonymous files have no way in from
+    /// outside.
     fn reopen(self) -> Result<Plain, Errno> {
         Err(Errno::ENXIO)
     }
@@ -322,4 +324,6 @@ kinds! {
     TimerFd(TimerFdId) = 4;
     /// A Unix socket.
     Unix(UnixId) = 7;
+    /// A file with bytes and a name.
+    Regular(Regular) = 10;
 }

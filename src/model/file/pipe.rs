@@ -15,15 +15,15 @@
 use std::collections::VecDeque;
 
 use super::ops::{Awaited, Caller, FileOps, Kind, PollHeads, Poller, Released};
-use super::plain::Plain;
 use super::transfer::{Attempt, Io, Wakes, What};
 use crate::abi::{
     Answer, Bytes, Errno, EventMask, IoctlArg, OpenFlags, Out, OutPtr, Ptr, Room, TaskId, request,
 };
-use crate::model::arena::{FileId, HeadId, PipeId};
+use crate::model::arena::{FileId, HeadId, InodeId, PipeId};
 use crate::model::call::{Flow, Held, Steps};
 use crate::model::clone::clone_by_field;
 use crate::model::encode::{Encode, Encoder, Number};
+use crate::model::fs::Node;
 use crate::model::signal::restart::ERESTARTSYS;
 use crate::model::wait_queue::{Nr, Wake, WakeFn, Walked, Walks};
 use crate::model::{Kernel, Machine};
@@ -34,12 +34,15 @@ pub(crate) const PAGE_SIZE: usize = 4096;
 /// Slots of a new pipe (`PIPE_DEF_BUFFERS`).
 pub(crate) const DEFAULT_SLOTS: usize = 16;
 
-/// One end of a pipe, as a file refers to it.
+/// One end of a pipe, as a file refers to it. One that was opened by name may be both.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PipeEnd {
     pub(crate) pipe: PipeId,
     pub(crate) reads: bool,
     pub(crate) writes: bool,
+    /// How many writers there had been when a non-blocking reader found none (`f_pipe`): as long as no other
+    /// comes, that none is there is no hang-up.
+    pub(crate) f_pipe: u32,
 }
 
 /// A pipe (`struct pipe_inode_info`).
@@ -53,8 +56,14 @@ pub(crate) struct Pipe {
     pub(crate) readers: u32,
     /// Files open for writing.
     pub(crate) writers: u32,
+    /// How many readers and writers there have been (`r_counter`, `w_counter`): whether one came in between, who
+    /// waits for one tells by that.
+    pub(crate) r_counter: u32,
+    pub(crate) w_counter: u32,
     /// Files that refer to it, those among them whose release is not over (`files`).
     pub(crate) files: u32,
+    /// The FIFO whose pipe it is.
+    pub(crate) fifo: Option<InodeId>,
     /// Somebody has polled it (`poll_usage`): from then on every write wakes.
     pub(crate) poll_usage: bool,
     /// Who makes wake-ups under the mutex (`mutex`). Other holders do all that they do in one step.
@@ -70,7 +79,10 @@ clone_by_field!(Pipe {
     max_usage,
     readers,
     writers,
+    r_counter,
+    w_counter,
     files,
+    fifo,
     poll_usage,
     mutex,
     rd_wait,
@@ -93,13 +105,17 @@ const READABLE: EventMask = EventMask::IN.union(EventMask::RDNORM);
 const WRITABLE: EventMask = EventMask::OUT.union(EventMask::WRNORM);
 
 impl Pipe {
+    /// `alloc_pipe_info`
     pub(crate) fn new(rd_wait: HeadId, wr_wait: HeadId) -> Pipe {
         Pipe {
             bufs: VecDeque::new(),
             max_usage: DEFAULT_SLOTS,
-            readers: 1,
-            writers: 1,
-            files: 2,
+            readers: 0,
+            writers: 0,
+            r_counter: 1,
+            w_counter: 1,
+            files: 0,
+            fifo: None,
             poll_usage: false,
             mutex: None,
             rd_wait,
@@ -136,7 +152,8 @@ impl Pipe {
         let mut mask = EventMask::empty();
         if end.reads {
             mask.set(READABLE, !self.bufs.is_empty());
-            mask.set(EventMask::HUP, self.writers == 0);
+            let left = self.writers == 0 && end.f_pipe != self.w_counter;
+            mask.set(EventMask::HUP, left);
         }
         if end.writes {
             mask.set(WRITABLE, !self.full());
@@ -286,10 +303,13 @@ impl FileOps for PipeEnd {
 
     fn describe(self, m: &Machine) -> (&'static str, String) {
         let pipe = &m.pipes[self.pipe];
-        let name = if self.reads {
-            "pipe, read end"
-        } else {
-            "pipe, write end"
+        let name = match (pipe.fifo, self.reads, self.writes) {
+            (None, _, false) => "pipe, read end",
+            (None, false, true) => "pipe, write end",
+            (None, true, true) => "pipe, both ends",
+            (Some(_), _, false) => "FIFO, read end",
+            (Some(_), false, true) => "FIFO, write end",
+            (Some(_), true, true) => "FIFO, both ends",
         };
         let content = format!(
             "{} bytes in {} of {} slots, {} readers, {} writers",
@@ -307,8 +327,10 @@ impl FileOps for PipeEnd {
             pipe,
             reads,
             writes,
+            f_pipe,
         } = self;
-        let ends = u64::from(reads) | u64::from(writes) << 1;
+        let quiet = f_pipe == to.machine.pipes[pipe].w_counter;
+        let ends = u64::from(reads) | u64::from(writes) << 1 | u64::from(quiet) << 2;
         to.pipe(ends, pipe);
     }
 
@@ -451,10 +473,6 @@ impl FileOps for PipeEnd {
         Err(Errno::ESPIPE)
     }
 
-    fn reopen(self) -> Result<Plain, Errno> {
-        unreachable!("a lab refuses to open a pipe anew")
-    }
-
     /// `pipe_release`, which makes its wake-ups under the mutex.
     fn release(self, m: &mut Machine, task: TaskId) -> Released {
         let pipe = &mut m.pipes[self.pipe];
@@ -471,10 +489,13 @@ impl FileOps for PipeEnd {
         pipe.mutex = None;
         pipe.files -= 1;
         if pipe.files == 0 {
-            let (rd_wait, wr_wait) = (pipe.rd_wait, pipe.wr_wait);
+            let (rd_wait, wr_wait, fifo) = (pipe.rd_wait, pipe.wr_wait, pipe.fifo);
             m.heads.remove(rd_wait);
             m.heads.remove(wr_wait);
             m.pipes.remove(self.pipe);
+            if let Some(fifo) = fifo {
+                m.fs.inode_mut(fifo).node = Node::Fifo(None);
+            }
         }
     }
 }
@@ -584,7 +605,11 @@ impl Encode for Pipe {
             max_usage,
             readers,
             writers,
+            // What matters is whether they are what somebody has noted, and he says so.
+            r_counter: _,
+            w_counter: _,
             files: _, // as many as name it
+            fifo: _,  // its files name it
             poll_usage,
             mutex,
             rd_wait,

@@ -1,10 +1,10 @@
 //! Files that have nothing to wait for: regular files, directories, /dev/null and its kin, which have no
 //! poll method and so no place in an epoll; and procfs files, which have one that always says yes.
 
-use super::DEFAULT_POLLMASK;
 use super::ops::{Caller, FileOps, PollHeads, Poller};
-use super::transfer::{Attempt, Io};
-use crate::abi::{Bytes, Errno, EventMask, OutPtr, Ptr, Room};
+use super::transfer::{Attempt, Io, stored_at_most};
+use super::{DEFAULT_POLLMASK, File};
+use crate::abi::{Bytes, Errno, EventMask, OutPtr, Ptr};
 use crate::model::arena::FileId;
 use crate::model::encode::{Encoder, Number};
 use crate::model::{Kernel, Machine};
@@ -33,6 +33,8 @@ pub(crate) enum Plain {
     MaxUserWatches,
     /// Opened with `O_PATH`: a name.
     Path,
+    /// What is being opened, and is nothing yet.
+    Opening,
 }
 
 /// Which paths lead to which file.
@@ -81,7 +83,7 @@ impl Plain {
     /// How many bytes a read may get from `pos` on; `None` is without end.
     fn length_from(self, pos: u64) -> Option<u64> {
         match self {
-            Plain::Null | Plain::Directory | Plain::Path => Some(0),
+            Plain::Null | Plain::Directory | Plain::Path | Plain::Opening => Some(0),
             Plain::Zero | Plain::Full | Plain::Urandom => None,
             Plain::Regular(size) => Some(u64::from(size).saturating_sub(pos)),
             Plain::ProcAlways | Plain::Version => Some(128_u64.saturating_sub(pos)),
@@ -116,6 +118,7 @@ impl FileOps for Plain {
             Plain::Directory => "directory",
             Plain::ProcAlways | Plain::Version | Plain::MaxUserWatches => "procfs file",
             Plain::Path => "path",
+            Plain::Opening => "file that is being opened",
         };
         (name, String::new())
     }
@@ -138,11 +141,9 @@ impl FileOps for Plain {
             .length_from(kernel.m.files[caller.file].pos)
             .unwrap_or(u64::MAX);
         let count = count.min(available).min(MOST);
-        let count = match buf {
-            _ if count == 0 => 0,
-            OutPtr::Addr(_) => return Attempt::fail(Errno::EFAULT),
-            OutPtr::Memory(Room::Bytes(room)) => count.min(room),
-            OutPtr::Memory(_) => count,
+        let count = match stored_at_most(buf, count) {
+            Ok(count) => count,
+            Err(errno) => return Attempt::fail(errno),
         };
         kernel.m.files[caller.file].pos += count;
         let skip = usize::try_from(kernel.m.files[caller.file].pos - count).unwrap_or(usize::MAX);
@@ -184,9 +185,7 @@ impl FileOps for Plain {
             (Plain::Regular(size), SEEK_END) => i64::from(size),
             _ => return Err(Errno::EINVAL),
         };
-        let pos = base.checked_add(offset).ok_or(Errno::EOVERFLOW)?;
-        file.pos = u64::try_from(pos).map_err(|_| Errno::EINVAL)?;
-        Ok(pos)
+        seek(file, base, offset)
     }
 
     fn reopen(self) -> Result<Plain, Errno> {
@@ -196,9 +195,16 @@ impl FileOps for Plain {
     fn free(self, _: &mut Machine) {}
 }
 
-const SEEK_SET: i32 = 0;
-const SEEK_CUR: i32 = 1;
-const SEEK_END: i32 = 2;
+/// A new position, `offset` from the base (`vfs_setpos`).
+pub(super) fn seek(file: &mut File, base: i64, offset: i64) -> Result<i64, Errno> {
+    let pos = base.checked_add(offset).ok_or(Errno::EOVERFLOW)?;
+    file.pos = u64::try_from(pos).map_err(|_| Errno::EINVAL)?;
+    Ok(pos)
+}
+
+pub(super) const SEEK_SET: i32 = 0;
+pub(super) const SEEK_CUR: i32 = 1;
+pub(super) const SEEK_END: i32 = 2;
 
 /// More than any scenario asks for; keeps a wrong count from taking the memory of the lab.
 const MOST: u64 = 1 << 20;
@@ -215,7 +221,8 @@ impl Number for Plain {
             Plain::MaxUserWatches => 6,
             Plain::Path => 7,
             Plain::Version => 8,
-            Plain::Regular(size) => 9 + u64::from(*size),
+            Plain::Opening => 9,
+            Plain::Regular(size) => 10 + u64::from(*size),
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::ops::{Awaited, Caller, FileOps};
 use std::collections::VecDeque;
 
-use crate::abi::{Answer, Bytes, Errno, Fd, MsgFlags, OpenFlags, Out, OutPtr, Ptr, TaskId};
+use crate::abi::{Answer, Bytes, Errno, Fd, MsgFlags, OpenFlags, Out, OutPtr, Ptr, Room, TaskId};
 use crate::model::arena::{FileId, UnixId, WaitId};
 use crate::model::call::{Flow, Held, Steps};
 use crate::model::encode::{Encode, Encoder, encode_option, variant_is_number};
@@ -180,6 +180,17 @@ impl Attempt {
     #[inline]
     pub(crate) fn fail(errno: Errno) -> Attempt {
         Attempt::Over(Err(errno))
+    }
+}
+
+/// How many of `count` bytes can be stored there, for operations that keep what they could not store. None is
+/// `EFAULT`, unless none had to be.
+pub(super) fn stored_at_most(buf: OutPtr, count: u64) -> Result<u64, Errno> {
+    match buf {
+        _ if count == 0 => Ok(0),
+        OutPtr::Addr(_) | OutPtr::Memory(Room::Bytes(0)) => Err(Errno::EFAULT),
+        OutPtr::Memory(Room::Bytes(room)) => Ok(count.min(room)),
+        OutPtr::Memory(_) => Ok(count),
     }
 }
 

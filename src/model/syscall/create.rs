@@ -1,11 +1,10 @@
-//! Calls that make new files: epoll_create(2), pipe(2), eventfd(2), openat(2).
+//! Calls that make new files: epoll_create(2), pipe(2), eventfd(2).
 
 use super::super::Kernel;
-use super::super::file::{EventFd, File, FileOps, Kind, Pipe, PipeEnd, Plain};
+use super::super::file::{EventFd, File, Kind, PipeEnd};
 use super::super::wait_queue::WaitHead;
 use crate::abi::{EpollCreateFlags, Errno, Fd, OpenFlags, Out, OutPtr, TaskId};
-use crate::backend::LabError;
-use crate::model::arena::{EpId, FileId, Id};
+use crate::model::arena::{EpId, Id};
 use crate::trace::{FileRef, Observer, QueueRef};
 
 /// `EFD_SEMAPHORE`, which is no flag of open(2).
@@ -60,25 +59,19 @@ impl<O: Observer> Kernel<'_, O> {
             return Err(Errno::EFAULT);
         }
 
-        let label = FileRef(read_fd);
-        let rd_wait = self
-            .m
-            .heads
-            .insert(WaitHead::new(QueueRef::PipeRead(label)));
-        let wr_wait = self
-            .m
-            .heads
-            .insert(WaitHead::new(QueueRef::PipeWrite(label)));
-        let pipe = self.m.pipes.insert(Pipe::new(rd_wait, wr_wait));
+        let id = self.new_pipe(FileRef(read_fd));
+        let pipe = &mut self.m.pipes[id];
+        (pipe.readers, pipe.writers, pipe.files) = (1, 1, 2);
         let status = flags & status;
         let inode = self.m.next_inode();
         let end = |reads, mode, fd| File {
             inode,
             ..File::new(
                 Kind::Pipe(PipeEnd {
-                    pipe,
+                    pipe: id,
                     reads,
                     writes: !reads,
+                    f_pipe: 0,
                 }),
                 mode,
                 fd,
@@ -123,72 +116,5 @@ impl<O: Observer> Kernel<'_, O> {
             .insert(File::new(Kind::EventFd(eventfd), status, fd));
         self.fd_install(task, fd, file, flags.contains(OpenFlags::CLOEXEC));
         Ok(fd)
-    }
-
-    /// openat(2) in a file system of a dozen files.
-    pub(super) fn openat(
-        &mut self,
-        task: TaskId,
-        dirfd: Fd,
-        path: &str,
-        flags: OpenFlags,
-    ) -> Result<Result<Fd, Errno>, LabError> {
-        if dirfd != Fd::AT_FDCWD || !path.starts_with('/') {
-            return Err(LabError::new("the model opens absolute paths only"));
-        }
-        if flags.intersects(OpenFlags::CREAT | OpenFlags::TRUNC) {
-            return Err(LabError::new(
-                "the model's files can be neither created nor cut",
-            ));
-        }
-        let reopened = path
-            .strip_prefix("/proc/self/fd/")
-            .and_then(|number| number.parse().ok());
-        if reopened.is_some_and(|fd| matches!(self.kind(task, Fd(fd)), Ok(Kind::Pipe(_)))) {
-            return Err(LabError::new("the model cannot open a pipe anew"));
-        }
-        let fd = match self.unused_fd(task, 0) {
-            Ok(fd) => fd,
-            Err(errno) => return Ok(Err(errno)),
-        };
-        Ok(self.open_file(task, path, flags, fd).map(|file| {
-            self.fd_install(task, fd, file, flags.contains(OpenFlags::CLOEXEC));
-            fd
-        }))
-    }
-
-    fn open_file(
-        &mut self,
-        task: TaskId,
-        path: &str,
-        flags: OpenFlags,
-        fd: Fd,
-    ) -> Result<FileId, Errno> {
-        let plain = match path.strip_prefix("/proc/self/fd/") {
-            Some(number) => {
-                let number = number.parse().map_err(|_| Errno::ENOENT)?;
-                let file = self.m.fget_any(task, Fd(number)).ok_or(Errno::ENOENT)?;
-                self.m.files[file].kind.reopen()?
-            }
-            None => Plain::open(path).ok_or(Errno::ENOENT)?,
-        };
-        let plain = if flags.contains(OpenFlags::PATH) {
-            Plain::Path
-        } else {
-            plain
-        };
-        if plain.is_directory() && flags.writable() {
-            return Err(Errno::EISDIR);
-        }
-        if flags.contains(OpenFlags::DIRECTORY) && !plain.is_directory() && plain != Plain::Path {
-            return Err(Errno::ENOTDIR);
-        }
-        let kept = (flags - OpenFlags::CLOEXEC - OpenFlags::EXCL) | OpenFlags::LARGEFILE;
-        let inode = self.m.next_inode();
-        let file = File {
-            inode,
-            ..File::new(Kind::Plain(plain), kept, fd)
-        };
-        Ok(self.m.files.insert(file))
     }
 }

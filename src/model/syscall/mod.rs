@@ -6,6 +6,8 @@
 
 mod create;
 mod descriptors;
+mod names;
+mod open;
 mod poll;
 mod process;
 mod release;
@@ -13,6 +15,7 @@ mod signal;
 mod sleep;
 mod socket;
 
+pub(crate) use open::Open;
 pub(crate) use poll::Poll;
 pub(crate) use process::{Exit, Wait4};
 pub(crate) use release::Release;
@@ -23,7 +26,7 @@ use super::Kernel;
 use super::arena::FileId;
 use super::call::Steps;
 use super::eventpoll::{Deadline, EpollCtl, EpollWait};
-use super::file::{FileOps, Kind, Transfer};
+use super::file::{FileOps, Transfer};
 use crate::abi::{
     Answer, Bytes, Errno, FcntlCmd, Fd, IoctlArg, Out, OutPtr, Ptr, Room, Syscall, TaskId, Timespec,
 };
@@ -164,8 +167,20 @@ impl<O: Observer> Kernel<'_, O> {
                 dirfd,
                 pathname,
                 flags,
-                ..
-            } => answer_fd(self.openat(task, dirfd, &pathname, flags)?),
+                mode,
+            } => {
+                let mut call = self.begin_openat(task, dirfd, pathname, flags, mode)?;
+                self.run(task, &mut call)?
+            }
+            Syscall::Mknodat {
+                dirfd,
+                pathname,
+                mode,
+            } => answer(self.mknodat(task, dirfd, &pathname, mode)?),
+            Syscall::Mkdir { pathname, mode } => answer(self.mkdir(task, &pathname, mode)?),
+            Syscall::Rmdir { pathname } => answer(self.rmdir(task, &pathname)?),
+            Syscall::Unlink { pathname } => answer(self.unlink(task, &pathname)?),
+            Syscall::Rename { oldpath, newpath } => answer(self.rename(task, &oldpath, &newpath)?),
             Syscall::TimerfdCreate { clockid, flags } => {
                 answer_fd(self.timerfd_create(task, clockid, flags)?)
             }
@@ -412,12 +427,6 @@ impl<O: Observer> Kernel<'_, O> {
                 .m
                 .deadline_after(timeout.nanoseconds().ok_or(Errno::EINVAL)?)),
         }
-    }
-
-    /// Whether the file behind `fd` is of the sort that a call asks for.
-    fn kind(&self, task: TaskId, fd: Fd) -> Result<&Kind, Errno> {
-        let file = self.m.fget(task, fd).ok_or(Errno::EBADF)?;
-        Ok(&self.m.files[file].kind)
     }
 }
 
