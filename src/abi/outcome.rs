@@ -2,7 +2,7 @@
 
 use super::{
     Bytes, EpollParams, Errno, EventMask, Events, Fd, FdSet, Itimerspec, PollFd, Rlimit, SigAction,
-    SigSet, Timespec, WaitStatus,
+    SigSet, SockAddr, SockOpt, Timespec, WaitStatus,
 };
 
 /// What a kernel says when it is given a call.
@@ -38,6 +38,12 @@ pub enum Out {
     FdSets(Box<[Option<FdSet>; 3]>),
     /// An int, as by `FIONREAD`.
     Int(i32),
+    /// By getsockopt(2).
+    SockOpt(SockOpt),
+    /// The address of a socket, by getsockname(2), getpeername(2) and accept4(2).
+    SockAddr(Box<SockAddr>),
+    /// What recvfrom(2) stored: a message, and who sent it, if that has a name.
+    From(Box<(Bytes, Option<Box<SockAddr>>)>),
     /// By `EPIOCGPARAMS`.
     Params(EpollParams),
     /// By wait4(2), if a child was reaped.

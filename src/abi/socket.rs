@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+pub use std::net::{Ipv4Addr, SocketAddrV4};
+
 use bitflags::bitflags;
 
 use super::fd::write_flags;
@@ -11,6 +13,8 @@ use super::{Bytes, Fd};
 
 /// `AF_UNIX`
 pub const AF_UNIX: i32 = 1;
+/// `AF_INET`
+pub const AF_INET: i32 = 2;
 
 /// `SOCK_STREAM`
 pub const SOCK_STREAM: i32 = 1;
@@ -30,6 +34,8 @@ pub const SHUT_RDWR: i32 = 2;
 
 /// `SOL_SOCKET`
 pub const SOL_SOCKET: i32 = 1;
+/// `SO_REUSEADDR`
+pub const SO_REUSEADDR: i32 = 2;
 /// `SO_TYPE`
 pub const SO_TYPE: i32 = 3;
 /// `SO_ERROR`
@@ -38,8 +44,83 @@ pub const SO_ERROR: i32 = 4;
 pub const SO_SNDBUF: i32 = 7;
 /// `SO_RCVBUF`
 pub const SO_RCVBUF: i32 = 8;
+/// `SO_OOBINLINE`
+pub const SO_OOBINLINE: i32 = 10;
+/// `SO_LINGER`
+pub const SO_LINGER: i32 = 13;
+/// `SO_RCVLOWAT`
+pub const SO_RCVLOWAT: i32 = 18;
 /// `SO_ACCEPTCONN`
 pub const SO_ACCEPTCONN: i32 = 30;
+/// `SO_SELECT_ERR_QUEUE`
+pub const SO_SELECT_ERR_QUEUE: i32 = 45;
+
+/// `IPPROTO_IP`, which is also what 0 means as a protocol: the one that goes with the type.
+pub const IPPROTO_IP: i32 = 0;
+/// `IPPROTO_TCP`
+pub const IPPROTO_TCP: i32 = 6;
+/// `IPPROTO_UDP`
+pub const IPPROTO_UDP: i32 = 17;
+/// `IP_RECVERR`, of level [`IPPROTO_IP`]
+pub const IP_RECVERR: i32 = 11;
+/// `TCP_NODELAY`, of level [`IPPROTO_TCP`]
+pub const TCP_NODELAY: i32 = 1;
+
+/// The value of a socket option, as far as the lab knows them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum SockOpt {
+    /// What most of them are.
+    Int(i32),
+    /// `SO_LINGER`
+    Linger(Linger),
+}
+
+/// What close(2) does about data that was not delivered yet (`struct linger`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Linger {
+    /// Whether it does anything special (`l_onoff`).
+    pub onoff: i32,
+    /// How long it waits (`l_linger`); 0 throws the data away.
+    pub seconds: i32,
+}
+
+impl SockOpt {
+    /// What comes first in it, which is all that most options look at.
+    pub fn int(self) -> i32 {
+        match self {
+            SockOpt::Int(value) => value,
+            SockOpt::Linger(linger) => linger.onoff,
+        }
+    }
+
+    /// Its size in bytes.
+    pub fn size(self) -> usize {
+        match self {
+            SockOpt::Int(_) => 4,
+            SockOpt::Linger(_) => 8,
+        }
+    }
+
+    /// How many bytes the value of this option has.
+    pub fn size_of(level: i32, optname: i32) -> usize {
+        match (level, optname) {
+            (SOL_SOCKET, SO_LINGER) => SockOpt::Linger(Linger::default()).size(),
+            _ => SockOpt::Int(0).size(),
+        }
+    }
+}
+
+/// `[1]`, `{l_onoff=1, l_linger=0}`
+impl fmt::Display for SockOpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SockOpt::Int(value) => write!(f, "[{value}]"),
+            SockOpt::Linger(Linger { onoff, seconds }) => {
+                write!(f, "{{l_onoff={onoff}, l_linger={seconds}}}")
+            }
+        }
+    }
+}
 
 bitflags! {
     /// `MSG_*` of send(2) and recv(2).
@@ -53,6 +134,8 @@ bitflags! {
         const TRUNC = 0x20;
         /// `MSG_DONTWAIT`: as if the socket were `O_NONBLOCK`.
         const DONTWAIT = 0x40;
+        /// `MSG_ERRQUEUE`: from the queue of errors.
+        const ERRQUEUE = 0x2000;
         /// `MSG_NOSIGNAL`: no `SIGPIPE`.
         const NOSIGNAL = 0x4000;
         const _ = !0;
@@ -65,6 +148,7 @@ const MSG_NAMES: &[(u32, &str)] = &[
     (0x2, "MSG_PEEK"),
     (0x20, "MSG_TRUNC"),
     (0x40, "MSG_DONTWAIT"),
+    (0x2000, "MSG_ERRQUEUE"),
     (0x4000, "MSG_NOSIGNAL"),
 ];
 
@@ -108,14 +192,20 @@ pub enum SockAddr {
     Abstract(Box<[u8]>),
     /// An `AF_UNIX` address of nothing but its family: in bind(2), "choose a name for me".
     Unnamed,
+    /// `AF_INET`: an address and a port.
+    Inet(SocketAddrV4),
 }
 
 impl SockAddr {
+    /// `sizeof(struct sockaddr_storage)`: room for any.
+    pub const STORAGE: u32 = 128;
+
     /// Its length in bytes, as passed beside it.
     pub fn size(&self) -> usize {
         match self {
             SockAddr::Abstract(name) => 3 + name.len(),
             SockAddr::Unnamed => 2,
+            SockAddr::Inet(_) => 16,
         }
     }
 }
@@ -131,6 +221,12 @@ impl fmt::Display for SockAddr {
                 )
             }
             SockAddr::Unnamed => f.write_str("{sa_family=AF_UNIX}"),
+            SockAddr::Inet(addr) => write!(
+                f,
+                "{{sa_family=AF_INET, sin_port=htons({}), sin_addr=inet_addr(\"{}\")}}",
+                addr.port(),
+                addr.ip()
+            ),
         }
     }
 }

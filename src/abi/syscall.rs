@@ -3,7 +3,7 @@
 use super::{
     Bytes, CtlOp, EpollCreateFlags, EpollEvent, EpollParams, Fd, FdFlags, FdSet, Itimerspec,
     Message, MsgFlags, OpenFlags, OutPtr, PollFd, Ptr, Rlimit, SigAction, SigSet, SigmaskHow,
-    Signal, SockAddr, Timeout, Timespec, Timeval,
+    Signal, SockAddr, SockOpt, Timeout, Timespec, Timeval,
 };
 
 /// A system call with its arguments, named as in the manual pages (section 2).
@@ -139,8 +139,16 @@ pub enum Syscall {
     Bind { sockfd: Fd, addr: Box<SockAddr> },
     /// listen(2)
     Listen { sockfd: Fd, backlog: i32 },
-    /// accept4(2) without an address; accept(2) is the one without flags
-    Accept4 { sockfd: Fd, flags: OpenFlags },
+    /// getsockname(2), with room for any address
+    Getsockname { sockfd: Fd },
+    /// getpeername(2), likewise
+    Getpeername { sockfd: Fd },
+    /// accept4(2), which may ask for the address of who connected; accept(2) is the one without flags
+    Accept4 {
+        sockfd: Fd,
+        addr: bool,
+        flags: OpenFlags,
+    },
     /// connect(2)
     Connect { sockfd: Fd, addr: Box<SockAddr> },
     /// shutdown(2)
@@ -159,21 +167,22 @@ pub enum Syscall {
         msg: Box<Message>,
         flags: MsgFlags,
     },
-    /// recvfrom(2) without an address
+    /// recvfrom(2), which may ask for the sender's address
     Recvfrom {
         sockfd: Fd,
         buf: OutPtr,
         size: u64,
         flags: MsgFlags,
+        addr: bool,
     },
-    /// setsockopt(2) of an int
+    /// setsockopt(2)
     Setsockopt {
         sockfd: Fd,
         level: i32,
         optname: i32,
-        optval: Ptr<i32>,
+        optval: Ptr<SockOpt>,
     },
-    /// getsockopt(2) of an int
+    /// getsockopt(2)
     Getsockopt {
         sockfd: Fd,
         level: i32,
@@ -370,6 +379,8 @@ impl Syscall {
             Syscall::Socketpair { .. } => "socketpair",
             Syscall::Bind { .. } => "bind",
             Syscall::Listen { .. } => "listen",
+            Syscall::Getsockname { .. } => "getsockname",
+            Syscall::Getpeername { .. } => "getpeername",
             Syscall::Accept4 { .. } => "accept4",
             Syscall::Connect { .. } => "connect",
             Syscall::Shutdown { .. } => "shutdown",

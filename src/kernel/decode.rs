@@ -4,9 +4,13 @@
 //! value tells: that the kernel wrote nothing beyond the events it reported, and that a call which failed
 //! in the middle of an entry stored half of it.
 
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use crate::abi::socket::Linger;
 use crate::abi::{
     Answer, Bytes, EpollEvent, EpollParams, Errno, EventMask, Events, Fd, FdSet, Itimerspec, Out,
-    PollFd, Rlimit, SaFlags, SigAction, SigHandler, SigSet, Signal, TaskId, Timespec, WaitStatus,
+    PollFd, Rlimit, SaFlags, SigAction, SigHandler, SigSet, Signal, SockAddr, SockOpt, TaskId,
+    Timespec, WaitStatus,
 };
 use crate::backend::LabError;
 
@@ -40,6 +44,12 @@ pub(super) enum Stored {
     /// Of a datagram, which may be longer than what was stored (`MSG_TRUNC`).
     Message(Place),
     Int(Place),
+    /// An int, or more (`SO_LINGER`).
+    SockOpt(Place),
+    /// The address of a socket.
+    SockAddr(Name),
+    /// A message and the address of who sent it.
+    From(Place, Name),
     Params(Place),
     /// Nothing where `NULL` was given.
     Itimerspec(Place),
@@ -56,6 +66,15 @@ pub(super) enum Stored {
     },
     /// What is left of a sleep, on `EINTR`.
     Left(Place),
+}
+
+/// Where an address of a socket is stored, and its length.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Name {
+    pub(super) addr: u64,
+    pub(super) len: u64,
+    /// The number that this lab's names begin with (`encode.rs`).
+    pub(super) lab: i32,
 }
 
 /// The memory behind an output pointer.
@@ -123,6 +142,26 @@ impl Stored {
             Stored::Message(place) => {
                 let count = (ret as u64).min(place.claimed);
                 Out::Bytes(place.bytes(board, count)?)
+            }
+            Stored::From(place, name) => {
+                let count = (ret as u64).min(place.claimed);
+                let from = name.sockaddr(board)?.map(Box::new);
+                Out::From(Box::new((place.bytes(board, count)?, from)))
+            }
+            Stored::SockAddr(name) => match name.sockaddr(board)? {
+                Some(addr) => Out::SockAddr(Box::new(addr)),
+                None => return Err(LabError::new("a socket's address has no family")),
+            },
+            Stored::SockOpt(place) => {
+                let [first, second] =
+                    [0, 4].map(|at| i32::from_ne_bytes(load(board, place.addr + at)));
+                Out::SockOpt(match place.claimed {
+                    4 => SockOpt::Int(first),
+                    _ => SockOpt::Linger(Linger {
+                        onoff: first,
+                        seconds: second,
+                    }),
+                })
             }
             Stored::Int(place) => Out::Int(i32::from_ne_bytes(load(board, place.addr))),
             Stored::Params(place) => {
@@ -203,6 +242,38 @@ fn timespec(board: Board, addr: u64) -> Timespec {
     Timespec {
         tv_sec: i64::from_ne_bytes(load(board, addr)),
         tv_nsec: i64::from_ne_bytes(load(board, addr + 8)),
+    }
+}
+
+impl Name {
+    /// What was stored; of a sender without a name nothing is.
+    fn sockaddr(self, board: Board) -> Result<Option<SockAddr>, LabError> {
+        let len = u32::from_ne_bytes(load(board, self.len)) as usize;
+        if len == 0 {
+            return Ok(None);
+        }
+        let bytes: [u8; SockAddr::STORAGE as usize] = load(board, self.addr);
+        let strange = || {
+            LabError::new(format!(
+                "the kernel tells an address that the lab does not know: {bytes:?}"
+            ))
+        };
+        let (family, rest) = bytes[..len.min(bytes.len())]
+            .split_at_checked(2)
+            .ok_or_else(strange)?;
+        let family = i32::from(u16::from_ne_bytes([family[0], family[1]]));
+        Ok(Some(match (family, rest) {
+            (libc::AF_UNIX, []) => SockAddr::Unnamed,
+            (libc::AF_UNIX, [0, name @ ..]) => {
+                let own = name.strip_prefix(&self.lab.to_ne_bytes());
+                SockAddr::Abstract(own.unwrap_or(name).into())
+            }
+            (libc::AF_INET, [p, q, a, b, c, d, ..]) => {
+                let port = u16::from_be_bytes([*p, *q]);
+                SockAddr::Inet(SocketAddrV4::new(Ipv4Addr::new(*a, *b, *c, *d), port))
+            }
+            _ => return Err(strange()),
+        }))
     }
 }
 

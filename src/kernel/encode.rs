@@ -10,13 +10,14 @@ use std::sync::atomic::Ordering::SeqCst;
 use crate::abi::{
     Bytes, EpollEvent, EpollParams, FcntlCmd, Fd, IoctlArg, Itimerspec, Message, OutPtr, PollFd,
     Ptr, Rlimit, Room, SaFlags, Select, SigAction, SigHandler, SigSet, SigmaskHow, Signal,
-    SockAddr, Syscall, Timespec,
+    SockAddr, SockOpt, Syscall, Timespec,
 };
 use crate::backend::LabError;
 
 use super::board::{FROZEN, INPUT, OUTPUT};
 use super::decode::{
-    ACTION, Behind, EVENT, PATTERN, Place, SIG_DFL, SIG_IGN, SIGSET, Stored, TIMESPEC, WATCHED,
+    ACTION, Behind, EVENT, Name, PATTERN, Place, SIG_DFL, SIG_IGN, SIGSET, Stored, TIMESPEC,
+    WATCHED,
 };
 use super::ffi::{self, Board};
 use super::tasks::NOBODY;
@@ -141,9 +142,6 @@ pub(super) fn encode(
         stored,
     })
 }
-
-/// What the options that the lab knows take up.
-const SIZE_OF_INT: u64 = 4;
 
 /// An int as the register holds it.
 fn int(value: i32) -> u64 {
@@ -373,10 +371,25 @@ impl Encoder<'_> {
             Syscall::Listen { sockfd, backlog } => {
                 plain(libc::SYS_listen, words([int(sockfd.0), int(backlog)]))
             }
-            Syscall::Accept4 { sockfd, flags } => plain(
+            Syscall::Getsockname { sockfd } => self.getname(libc::SYS_getsockname, sockfd),
+            Syscall::Getpeername { sockfd } => self.getname(libc::SYS_getpeername, sockfd),
+            Syscall::Accept4 {
+                sockfd,
+                addr: false,
+                flags,
+            } => plain(
                 libc::SYS_accept4,
                 words([int(sockfd.0), 0, 0, flags.bits().into()]),
             ),
+            Syscall::Accept4 {
+                sockfd,
+                addr: true,
+                flags,
+            } => {
+                let name = self.name()?;
+                let args = [int(sockfd.0), name.addr, name.len, flags.bits().into()];
+                Ok((libc::SYS_accept4, words(args), Stored::SockAddr(name)))
+            }
             Syscall::Connect { sockfd, addr } => {
                 let [addr, len] = self.sockaddr(&addr)?;
                 plain(libc::SYS_connect, words([int(sockfd.0), addr, len]))
@@ -412,10 +425,16 @@ impl Encoder<'_> {
                 buf,
                 size,
                 flags,
+                addr,
             } => {
                 let place = self.output(buf, size)?;
-                let args = [int(sockfd.0), place.addr, size, flags.bits().into(), 0, 0];
-                Ok((libc::SYS_recvfrom, args, Stored::Message(place)))
+                let mut args = [int(sockfd.0), place.addr, size, flags.bits().into(), 0, 0];
+                if !addr {
+                    return Ok((libc::SYS_recvfrom, args, Stored::Message(place)));
+                }
+                let name = self.name()?;
+                (args[4], args[5]) = (name.addr, name.len);
+                Ok((libc::SYS_recvfrom, args, Stored::From(place, name)))
             }
             Syscall::Setsockopt {
                 sockfd,
@@ -423,8 +442,12 @@ impl Encoder<'_> {
                 optname,
                 optval,
             } => {
-                let optval = self.input(optval, |value| value.to_ne_bytes().to_vec())?;
-                let args = [int(sockfd.0), int(level), int(optname), optval, SIZE_OF_INT];
+                let size = match optval {
+                    Ptr::To(value) => value.size(),
+                    Ptr::Addr(_) => SockOpt::size_of(level, optname),
+                };
+                let optval = self.input(optval, sockopt_bytes)?;
+                let args = [int(sockfd.0), int(level), int(optname), optval, size as u64];
                 plain(libc::SYS_setsockopt, words(args))
             }
             Syscall::Getsockopt {
@@ -433,10 +456,11 @@ impl Encoder<'_> {
                 optname,
                 optval,
             } => {
-                let place = self.output(optval, SIZE_OF_INT)?;
-                let optlen = self.put(&SIZE_OF_INT.to_ne_bytes())?;
+                let size = SockOpt::size_of(level, optname) as u32;
+                let place = self.output(optval, size.into())?;
+                let optlen = self.put(&size.to_ne_bytes())?;
                 let args = [int(sockfd.0), int(level), int(optname), place.addr, optlen];
-                Ok((libc::SYS_getsockopt, words(args), Stored::Int(place)))
+                Ok((libc::SYS_getsockopt, words(args), Stored::SockOpt(place)))
             }
             Syscall::Close { fd } => plain(libc::SYS_close, words([int(fd.0)])),
             Syscall::CloseRange { first, last, flags } => plain(
@@ -599,18 +623,44 @@ impl Encoder<'_> {
         self.put(&msghdr.concat())
     }
 
-    /// `struct sockaddr_un`: where it is, and its length.
+    /// `struct sockaddr_un` or `sockaddr_in`: where it is, and its length.
     ///
     /// Abstract names belong to the whole machine. A lab's begin with a number of its own, so that several
     /// can run the same scenario side by side.
     fn sockaddr(&mut self, addr: &SockAddr) -> Result<[u64; 2], LabError> {
-        let mut bytes = (libc::AF_UNIX as u16).to_ne_bytes().to_vec();
-        if let SockAddr::Abstract(name) = addr {
-            bytes.push(0);
-            bytes.extend_from_slice(&self.lookup.lab().to_ne_bytes());
-            bytes.extend_from_slice(name);
-        }
+        let family = |family: i32| (family as u16).to_ne_bytes().to_vec();
+        let bytes = match addr {
+            SockAddr::Unnamed => family(libc::AF_UNIX),
+            SockAddr::Abstract(name) => {
+                let mut bytes = family(libc::AF_UNIX);
+                bytes.push(0);
+                bytes.extend_from_slice(&self.lookup.lab().to_ne_bytes());
+                bytes.extend_from_slice(name);
+                bytes
+            }
+            SockAddr::Inet(addr) => {
+                let mut bytes = family(libc::AF_INET);
+                bytes.extend_from_slice(&addr.port().to_be_bytes());
+                bytes.extend_from_slice(&addr.ip().octets());
+                bytes.resize(size_of::<libc::sockaddr_in>(), 0);
+                bytes
+            }
+        };
         Ok([self.put(&bytes)?, bytes.len() as u64])
+    }
+
+    /// Room for an address that comes back.
+    fn name(&mut self) -> Result<Name, LabError> {
+        let addr = self.put(&[0; SockAddr::STORAGE as usize])?;
+        let len = self.put(&SockAddr::STORAGE.to_ne_bytes())?;
+        let lab = self.lookup.lab();
+        Ok(Name { addr, len, lab })
+    }
+
+    fn getname(&mut self, nr: i64, sockfd: Fd) -> Result<Parts, LabError> {
+        let name = self.name()?;
+        let args = words([int(sockfd.0), name.addr, name.len]);
+        Ok((nr, args, Stored::SockAddr(name)))
     }
 
     fn input<T>(&mut self, ptr: Ptr<T>, bytes: impl FnOnce(T) -> Vec<u8>) -> Result<u64, LabError> {
@@ -883,6 +933,15 @@ fn event_bytes(event: EpollEvent) -> [u8; EVENT as usize] {
     bytes[..4].copy_from_slice(&event.events.bits().to_ne_bytes());
     bytes[EVENT as usize - 8..].copy_from_slice(&event.data.to_ne_bytes());
     bytes
+}
+
+fn sockopt_bytes(value: SockOpt) -> Vec<u8> {
+    match value {
+        SockOpt::Int(value) => value.to_ne_bytes().to_vec(),
+        SockOpt::Linger(linger) => [linger.onoff, linger.seconds]
+            .map(i32::to_ne_bytes)
+            .concat(),
+    }
 }
 
 fn pair_bytes(first: i64, second: i64) -> [u8; 16] {

@@ -5,11 +5,11 @@
 //! before. A step that cannot be taken, because the lock is held or the sleeper has no reason to wake,
 //! answers [`Flow::Blocked`] *and has changed nothing*.
 
-use super::arena::{EpId, FileId, ItemId, UnixId, WaitId};
+use super::arena::{EpId, FileId, ItemId, WaitId};
 use super::deliver::{Deliver, is_interrupted};
 use super::encode::Encode;
 use super::eventpoll::{EpollCtl, EpollWait, FdinfoRead};
-use super::file::{PipeResize, SetTicks, Transfer};
+use super::file::{PipeResize, SetTicks, Socket, Transfer};
 use super::signal::restart::is_restart;
 use super::syscall::{Exit, Open, Poll, Release, Sleep, SocketChange, Wait4};
 use super::wait_queue::Walk;
@@ -52,8 +52,8 @@ pub(crate) trait Steps: Clone + Into<Call> + Encode {
     /// Files of which it holds a reference of its own, as poll(2) does of those that it stands at.
     fn holds(&self, _: &mut Vec<FileId>) {}
 
-    /// Unix sockets of which it holds references, since it owes wake-ups to their queues.
-    fn sockets(&self, _: &mut Vec<UnixId>) {}
+    /// Sockets of which it holds references, since it owes wake-ups to their queues.
+    fn sockets(&self, _: &mut Vec<Socket>) {}
 
     /// Files whose last reference was such a one, and which have to be released when the call is over.
     #[inline]
@@ -147,7 +147,7 @@ macro_rules! calls {
                 match self { $(Call::$variant(call) => call.holds(files),)* }
             }
 
-            pub(crate) fn sockets(&self, sockets: &mut Vec<UnixId>) {
+            pub(crate) fn sockets(&self, sockets: &mut Vec<Socket>) {
                 match self { $(Call::$variant(call) => call.sockets(sockets),)* }
             }
 

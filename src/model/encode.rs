@@ -40,13 +40,15 @@ use smallvec::SmallVec;
 use super::arena::{
     Arena, EpId, FileId, HeadId, Id, InodeId, ItemId, PipeId, ProcId, TableId, UnixId, WaitId,
 };
+use super::file::{Needs, Socket, SocketOps};
 use super::list::List;
 use super::wait_queue::OnQueue;
 use super::{Call, MAX_USER_WATCHES, Machine};
+use crate::abi::socket::{Linger, SocketAddrV4};
 use crate::abi::{
     Answer, Bytes, EpollEvent, EpollParams, Errno, EventMask, Events, Fd, FdSet, Itimerspec,
-    OpenFlags, Out, OutPtr, PollFd, Ptr, Rlimit, Room, SigAction, SigHandler, TaskId, Timespec,
-    WaitStatus,
+    OpenFlags, Out, OutPtr, PollFd, Ptr, Rlimit, Room, SigAction, SigHandler, SockAddr, SockOpt,
+    TaskId, Timespec, WaitStatus,
 };
 
 /// What takes part in the state of a machine.
@@ -88,8 +90,8 @@ pub(crate) struct Encoder<'a> {
     pipes: Numbers,
     unix: Numbers,
     inodes: Numbers,
-    /// The Unix sockets by number.
-    met_unix: SmallVec<[UnixId; 4]>,
+    /// The sockets of all families, in the order in which they were met.
+    met_sockets: SmallVec<[Socket; 4]>,
     heads: Numbers,
     tables: Numbers,
 }
@@ -288,7 +290,7 @@ impl Encoder<'_> {
                 self.meet_file(*file);
             }
         }
-        self.meet_unix_sockets();
+        self.meet_sockets();
         self.met.len().encode(self);
         for number in 0..self.met.len() {
             let file = &machine.files[self.met[number]];
@@ -298,8 +300,8 @@ impl Encoder<'_> {
             }
         }
         self.none();
-        for number in 0..self.met_unix.len() {
-            machine.unix[self.met_unix[number]].encode(self);
+        for number in 0..self.met_sockets.len() {
+            self.met_sockets[number].encode_socket(self);
         }
         // What stands on lists and queues can be named only now.
         for number in 0..self.met.len() {
@@ -307,46 +309,50 @@ impl Encoder<'_> {
         }
     }
 
-    /// Unix sockets lead to each other, in rings even, and to files that are on their way in a message: all of
+    /// Sockets lead to each other, in rings even, and to files that are on their way in a message: all of
     /// them get their numbers before any is written.
-    fn meet_unix_sockets(&mut self) {
+    fn meet_sockets(&mut self) {
         let machine = self.machine;
-        if machine.unix.places() == 0 {
+        if !machine.has_sockets() {
             return;
         }
         let mut held = Vec::new();
         for call in machine.tasks.iter().filter_map(|task| task.call.as_ref()) {
             call.sockets(&mut held);
         }
-        for sock in held {
-            self.meet_unix(sock);
+        for socket in held {
+            self.meet_socket(socket);
         }
-        let (mut file, mut sock) = (0, 0);
+        let (mut file, mut socket) = (0, 0);
         loop {
             if let Some(met) = self.met.get(file) {
-                if let Some(sock) = machine.unix_of(*met) {
-                    self.meet_unix(sock);
+                if let Some(socket) = machine.socket_of(*met) {
+                    self.meet_socket(socket);
                 }
                 file += 1;
-            } else if let Some(met) = self.met_unix.get(sock) {
-                let met = &machine.unix[*met];
-                let senders = met.queue.iter().map(|skb| skb.from);
-                for other in met.peer.into_iter().chain(senders) {
-                    self.meet_unix(other);
+            } else if let Some(met) = self.met_sockets.get(socket) {
+                let mut needs = Needs::default();
+                met.needs(machine, &mut needs);
+                for other in needs.sockets {
+                    self.meet_socket(other);
                 }
-                for right in met.queue.iter().flat_map(|skb| &skb.rights) {
-                    self.meet_file(*right);
+                for file in needs.files {
+                    self.meet_file(file);
                 }
-                sock += 1;
+                socket += 1;
             } else {
                 return;
             }
         }
     }
 
-    fn meet_unix(&mut self, sock: UnixId) {
-        if self.unix.meet(&mut self.by_place, sock) {
-            self.met_unix.push(sock);
+    fn meet_socket(&mut self, socket: Socket) {
+        let by_place = &mut self.by_place;
+        let new = match socket {
+            Socket::Unix(id) => self.unix.meet(by_place, id),
+        };
+        if new {
+            self.met_sockets.push(socket);
         }
     }
 
@@ -400,7 +406,7 @@ impl Machine {
             pipes: Numbers::new(pipes, &mut places),
             unix: Numbers::new(unix, &mut places),
             inodes: Numbers::new(fs.arena(), &mut places),
-            met_unix: SmallVec::new(),
+            met_sockets: SmallVec::new(),
             heads: Numbers::new(heads, &mut places),
             tables: Numbers::new(tables, &mut places),
             by_place: SmallVec::new(),
@@ -536,6 +542,7 @@ these_are_numbers! {
     Errno, errno => u64::from(errno.0.cast_unsigned());
     // The private bits are the highest: rotated down, the usual masks take one byte or two.
     EventMask, mask => u64::from(mask.bits().rotate_left(4));
+    SocketAddrV4, addr => u64::from(addr.ip().to_bits()) << 16 | u64::from(addr.port());
     OpenFlags, flags => u64::from((flags - OpenFlags::NONBLOCK).bits()) << 1
         | u64::from(flags.contains(OpenFlags::NONBLOCK));
 }
@@ -616,6 +623,33 @@ impl Encode for OutPtr {
             OutPtr::Addr(addr) => [3, *addr],
         };
         to.numbers(numbers);
+    }
+}
+
+impl Encode for Box<SockAddr> {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        match &**self {
+            SockAddr::Abstract(name) => {
+                to.byte(0);
+                to.bytes(name);
+            }
+            SockAddr::Unnamed => to.byte(1),
+            SockAddr::Inet(addr) => {
+                to.byte(2);
+                addr.encode(to);
+            }
+        }
+    }
+}
+
+impl Encode for SockOpt {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        match self {
+            SockOpt::Int(int) => to.numbers([0, int.number(to)]),
+            SockOpt::Linger(Linger { onoff, seconds }) => {
+                to.numbers([1, onoff.number(to), seconds.number(to)]);
+            }
+        }
     }
 }
 
@@ -752,6 +786,13 @@ impl Encode for Out {
                 return sets.iter().for_each(|set| encode_option(set, to));
             }
             Out::Int(int) => (7, int),
+            Out::SockOpt(value) => (16, value),
+            Out::SockAddr(addr) => (17, addr),
+            Out::From(from) => {
+                to.byte(18);
+                from.0.encode(to);
+                return encode_option(&from.1, to);
+            }
             Out::Params(params) => (8, params),
             Out::Status(status) => (9, status),
             Out::Rlimit(limit) => (10, limit),

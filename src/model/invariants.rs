@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use super::arena::{EpId, FileId, HeadId, Id, InodeId, ItemId, WaitId};
 use super::call::{Call, Held};
 use super::eventpoll::{Epitem, EventPoll, Fllink, Ovflist, OvflistNext};
-use super::file::{FileOps, Kind};
+use super::file::{FileOps, Kind, Needs, SocketOps};
 use super::fs::Node;
 use super::list::{List, Nodes};
 use super::rbtree::Key;
@@ -88,8 +88,8 @@ const INVARIANTS: [(&str, Check); 27] = [
         pipes,
     ),
     (
-        "a Unix socket is held by its file, by those whose peer it is and by its messages, and counts these",
-        unix_sockets,
+        "a socket is held by its file, by calls and by other sockets, and what it counts is there",
+        sockets,
     ),
     (
         "an inode counts its names and its open files, and has one of them; a FIFO and its pipe name each other",
@@ -171,8 +171,8 @@ impl<'m> Survey<'m> {
             heads.extend(kind.queues(m).into_iter().flatten());
             epolls.extend(m.files[*file].epoll());
         }
-        for sock in m.unix.live() {
-            heads.extend([m.unix[sock].wq, m.unix[sock].peer_wait]);
+        for socket in m.sockets() {
+            heads.extend(socket.kind().queues(m).into_iter().flatten());
         }
         heads.sort_unstable();
         heads.dedup();
@@ -510,10 +510,12 @@ fn references(s: &Survey<'_>) -> Result<(), String> {
             refs[file.index()] += 1;
         }
     }
-    for sock in s.m.unix.live() {
-        for file in s.m.unix[sock].queue.iter().flat_map(|skb| &skb.rights) {
-            refs[file.index()] += 1;
-        }
+    let mut needs = Needs::default();
+    for socket in s.m.sockets() {
+        socket.needs(s.m, &mut needs);
+    }
+    for file in needs.files {
+        refs[file.index()] += 1;
     }
     for file in s.m.files.live() {
         ensure_eq(file, s.m.files[file].refs, refs[file.index()])?;
@@ -572,28 +574,27 @@ fn pipes(s: &Survey<'_>) -> Result<(), String> {
     Ok(())
 }
 
-fn unix_sockets(s: &Survey<'_>) -> Result<(), String> {
-    let socks = s.m.unix.live();
-    let mut calls = Vec::new();
-    for call in s.m.tasks.iter().filter_map(|task| task.call.as_ref()) {
-        call.sockets(&mut calls);
+fn sockets(s: &Survey<'_>) -> Result<(), String> {
+    let mut needs = Needs::default();
+    for socket in s.m.sockets() {
+        socket.needs(s.m, &mut needs);
     }
-    let messages = || socks.iter().flat_map(|sock| &s.m.unix[*sock].queue);
-    for id in &socks {
-        let sock = &s.m.unix[*id];
-        let files = s.m.files.live().into_iter();
-        let files = files.filter(|file| s.m.unix_of(*file) == Some(*id)).count();
-        let peers = socks
-            .iter()
-            .filter(|other| s.m.unix[**other].peer == Some(*id))
-            .count();
-        let own = || messages().filter(|skb| skb.from == *id);
-        let held = calls.iter().filter(|sock| *sock == id).count();
-        let refs = files + peers + own().count() + held;
-        ensure_eq(*id, usize::try_from(sock.refs), Ok(refs))?;
-        ensure_eq(*id, sock.wmem, own().map(|skb| skb.truesize).sum())?;
-        let urgent = sock.queue.iter().filter(|skb| skb.urgent).count();
-        ensure(urgent <= 1, || format!("{id:?} has {urgent} urgent bytes"))?;
+    for call in s.m.tasks.iter().filter_map(|task| task.call.as_ref()) {
+        call.sockets(&mut needs.sockets);
+    }
+    let files = s.m.files.live().into_iter();
+    needs
+        .sockets
+        .extend(files.filter_map(|file| s.m.socket_of(file)));
+    for socket in s.m.sockets() {
+        let refs = needs.sockets.iter().filter(|other| **other == socket);
+        ensure_eq(
+            socket,
+            usize::try_from(socket.sk(s.m).refs),
+            Ok(refs.count()),
+        )?;
+        let check = socket.check(s.m);
+        check.map_err(|wrong| format!("{socket:?}: {wrong}"))?;
     }
     Ok(())
 }
@@ -663,8 +664,7 @@ fn leftovers(s: &Survey<'_>) -> Result<(), String> {
     ensure_eq("wait queues", &s.m.heads.live(), &s.heads)?;
     let mut entries: Vec<WaitId> = s.items.iter().flat_map(|item| s.hooks(*item)).collect();
     entries.extend(s.held.iter().filter_map(|held| held.waiter));
-    let socks = s.m.unix.live().into_iter();
-    entries.extend(socks.filter_map(|sock| s.m.unix[sock].peer_wake));
+    entries.extend(s.m.sockets().filter_map(|socket| socket.entry(s.m)));
     let pollers = s.m.tasks.iter().flat_map(|task| &task.poll_hooks);
     entries.extend(pollers.map(|hook| hook.entry));
     entries.sort_unstable();

@@ -7,7 +7,7 @@ use super::{Kernel, Machine, Model, Pace, Timer, Variant};
 use crate::abi::{
     Answer, Bytes, CtlOp, EpollCreateFlags, EpollEvent, Errno, EventMask, FcntlCmd, Fd, IoctlArg,
     Itimerspec, Message, MsgFlags, OpenFlags, Out, OutPtr, PollFd, Ptr, Room, SaFlags, Select,
-    SigAction, SigHandler, SigSet, SigmaskHow, Signal, SockAddr, Syscall, TaskId, Timeout,
+    SigAction, SigHandler, SigSet, SigmaskHow, Signal, SockAddr, SockOpt, Syscall, TaskId, Timeout,
     Timespec, request, socket,
 };
 use crate::backend::{Backend, Thaw};
@@ -194,6 +194,7 @@ fn socket_call(chance: &mut Chance) -> Syscall {
         },
         4 => Syscall::Accept4 {
             sockfd,
+            addr: chance.one_in(2),
             flags: chance.of(&[OpenFlags::empty(), NONBLOCK]),
         },
         5 => Syscall::Shutdown {
@@ -204,7 +205,7 @@ fn socket_call(chance: &mut Chance) -> Syscall {
             sockfd,
             level: socket::SOL_SOCKET,
             optname: socket::SO_SNDBUF,
-            optval: Ptr::To(0),
+            optval: Ptr::To(SockOpt::Int(0)),
         },
         7..10 => {
             let bytes: Bytes = vec![1; chance.of(&[0, 1, 300, 9000])].into();
@@ -222,6 +223,7 @@ fn socket_call(chance: &mut Chance) -> Syscall {
             buf: OutPtr::PLENTY,
             size: chance.of(&[1, 400, 20_000]),
             flags,
+            addr: chance.one_in(2),
         },
     }
 }

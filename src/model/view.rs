@@ -154,7 +154,7 @@ impl Machine {
             | WakeFn::Receiver(task)
             | WakeFn::Default(task) => WaiterState::Task { task, exclusive },
             WakeFn::UnixPeerWake(sock) => WaiterState::Relay {
-                queue: self.heads[self.unix[sock].wq].label,
+                queue: self.heads[self.unix[sock].sk.wq].label,
             },
         }
     }

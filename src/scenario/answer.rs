@@ -1,14 +1,17 @@
 //! Holds what came back against what is written, and writes down what came back.
 
-use crate::abi::{Answer, EpollEvent, EventMask, FdSet, FdinfoItem, Out, PollFd, parse_fdinfo};
+use crate::abi::{
+    Answer, EpollEvent, EventMask, FdSet, FdinfoItem, Out, PollFd, SockAddr, SockOpt, parse_fdinfo,
+};
 
 use super::ScenarioError;
 use super::ast::{
-    Call, Detail, Event, Expect, Form, Item, Num, Output, Place, PollEntry, Shown, Text,
+    Addr, Call, Detail, Event, Expect, Form, Item, Num, OptVal, Output, Place, PollEntry, Shown,
+    Text,
 };
 use super::env::Env;
-use super::lower::{epoll_event, fd_set, low_i32, low_u64};
-use super::signature::Returns;
+use super::lower::{epoll_event, fd_set, low_i32, low_u64, sockaddr, sockopt};
+use super::signature::{Kind, Returns};
 
 type Result<T> = std::result::Result<T, ScenarioError>;
 
@@ -51,11 +54,21 @@ pub(super) enum Fill {
 pub(super) fn judge(call: &Call, answer: &Answer, env: &Env) -> Result<Verdict> {
     Ok(Verdict {
         result: judge_result(call, answer, env)?,
-        output: match call.output() {
-            Some(output) => judge_output(output, answer, env)?,
-            None => Part::Agrees,
-        },
+        output: judge_outputs(call, answer, env)?,
     })
+}
+
+/// All that a call stores, which is as wrong as the worst of it.
+fn judge_outputs(call: &Call, answer: &Answer, env: &Env) -> Result<Part> {
+    let mut worst = Part::Agrees;
+    for output in call.outputs() {
+        worst = match (worst, judge_output(output, answer, env)?) {
+            (Part::Differs, _) | (_, Part::Differs) => Part::Differs,
+            (Part::Open, _) | (_, Part::Open) => Part::Open,
+            (Part::Agrees, Part::Agrees) => Part::Agrees,
+        };
+    }
+    Ok(worst)
 }
 
 fn part(agrees: bool) -> Part {
@@ -105,7 +118,11 @@ fn judge_result(call: &Call, answer: &Answer, env: &Env) -> Result<Part> {
 fn binds(call: &Call) -> bool {
     let is_name = |num: &Num| matches!(num, Num::Name(_));
     (call.bind.is_some() && matches!(call.signature.returns, Returns::Fd | Returns::Task))
-        || matches!(call.output(), Some(Output { shown: Shown::Pipe(r, w), .. }) if is_name(r) || is_name(w))
+        || call.outputs().any(|output| match &output.shown {
+            Shown::Pipe(r, w) => is_name(r) || is_name(w),
+            Shown::SockAddr(Addr::Inet { port, .. }) => is_name(port),
+            _ => false,
+        })
 }
 
 fn detail_agrees(detail: &Detail, out: &Out, env: &Env) -> Result<bool> {
@@ -207,6 +224,11 @@ fn stored(shown: &Shown, out: &Out, env: &Env) -> Result<bool> {
             let takes = |num: &Num, fd| matches!(num, Num::Name(_)) || *num == lit(fd);
             takes(read_end, r.0) && takes(write_end, w.0)
         }
+        (shown @ Shown::Bytes(_), Out::From(from)) => {
+            stored(shown, &Out::Bytes(from.0.clone()), env)?
+        }
+        (Shown::SockAddr(expected), out) => holds_addr(expected, out, env)?,
+        (Shown::SockOpt(expected), Out::SockOpt(stored)) => sockopt(expected, env)? == *stored,
         (Shown::Bytes(text), Out::None) => text.bytes.is_empty(),
         (Shown::Bytes(Text { bytes, more: false }), Out::Bytes(stored)) => bytes[..] == stored[..],
         (Shown::Bytes(Text { bytes, more: true }), Out::Bytes(stored)) => stored.starts_with(bytes),
@@ -219,6 +241,40 @@ fn stored(shown: &Shown, out: &Out, env: &Env) -> Result<bool> {
         (Shown::Timespec(expected), Out::Timespec(stored)) => expected == stored,
         (Shown::Itimerspec(expected), Out::Itimerspec(stored)) => *expected == **stored,
         _ => false,
+    })
+}
+
+/// The address in what a call stored.
+pub(super) fn sender(out: &Out) -> Option<&SockAddr> {
+    match out {
+        Out::SockAddr(addr) => Some(addr),
+        Out::From(from) => from.1.as_deref(),
+        _ => None,
+    }
+}
+
+fn holds_addr(expected: &Addr, out: &Out, env: &Env) -> Result<bool> {
+    Ok(match (expected, sender(out)) {
+        // A name that stands for nothing yet takes whatever port comes.
+        (
+            Addr::Inet {
+                port: Num::Name(port),
+                ip,
+            },
+            Some(SockAddr::Inet(stored)),
+        ) if !env.knows(port) => ip == stored.ip(),
+        (expected, stored) => sockaddr(expected, env)?.as_ref() == stored,
+    })
+}
+
+fn actual_addr(addr: Option<&SockAddr>, env: &Env) -> Shown {
+    Shown::SockAddr(match addr {
+        None => Addr::None,
+        Some(SockAddr::Inet(addr)) => Addr::Inet {
+            port: env.name_port(addr.port()),
+            ip: *addr.ip(),
+        },
+        Some(addr) => Addr::Unix(addr.clone()),
     })
 }
 
@@ -276,10 +332,10 @@ pub(super) fn filled(
         Part::Agrees => false,
         part => replaces(part),
     };
-    if let Some(output) = filled.output_mut()
-        && replaces_output
-    {
-        output.shown = actual_output(&output.shown, answer);
+    for (kind, output) in filled.outputs_mut().filter(|_| replaces_output) {
+        if !matches!(output.place, Place::Addr(_)) {
+            output.shown = actual_output(kind, &output.shown, answer, env);
+        }
     }
     filled
 }
@@ -343,7 +399,7 @@ fn actual_item(item: FdinfoItem, env: &Env) -> Item {
     }
 }
 
-fn actual_output(shown: &Shown, answer: &Answer) -> Shown {
+fn actual_output(kind: Kind, shown: &Shown, answer: &Answer, env: &Env) -> Shown {
     let (out, failed) = match answer {
         Answer::Done(_, out) => (out, false),
         Answer::Failed(_, out) => (out, true),
@@ -380,6 +436,13 @@ fn actual_output(shown: &Shown, answer: &Answer) -> Shown {
         },
         Out::Pipe(read_end, write_end) => Shown::Pipe(lit(read_end.0), lit(write_end.0)),
         Out::Bytes(bytes) => Shown::Bytes(shown_bytes(bytes)),
+        Out::From(from) if matches!(kind, Kind::Bytes) => Shown::Bytes(shown_bytes(&from.0)),
+        Out::From(_) | Out::SockAddr(_) => actual_addr(sender(out), env),
+        Out::SockOpt(SockOpt::Int(value)) => Shown::SockOpt(OptVal::Int(lit(*value))),
+        Out::SockOpt(SockOpt::Linger(linger)) => Shown::SockOpt(OptVal::Linger {
+            onoff: lit(linger.onoff),
+            seconds: lit(linger.seconds),
+        }),
         Out::Int(number) => Shown::Int(lit(*number)),
         Out::Params(params) => Shown::Params(*params),
         Out::Status(status) => Shown::Status(*status),

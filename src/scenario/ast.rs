@@ -4,6 +4,7 @@
 //! scenario gives its canonical form, whatever dialect it was written in. Nothing here can be built
 //! from outside: a value of these types has passed the parser and the check.
 
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use crate::abi::{
@@ -146,19 +147,28 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Where its output stands among the arguments.
-    pub(super) fn output(&self) -> Option<&Output> {
-        self.args.iter().find_map(|arg| match &arg.value {
+    /// What it stores, in the order of the arguments.
+    pub(super) fn outputs(&self) -> impl Iterator<Item = &Output> {
+        self.args.iter().filter_map(|arg| match &arg.value {
             Value::Out(output) => Some(output),
             _ => None,
         })
     }
 
-    pub(super) fn output_mut(&mut self) -> Option<&mut Output> {
-        self.args.iter_mut().find_map(|arg| match &mut arg.value {
-            Value::Out(output) => Some(output),
+    /// The same to change, with what it is.
+    pub(super) fn outputs_mut(&mut self) -> impl Iterator<Item = (Kind, &mut Output)> {
+        let args = self.args.iter_mut().zip(self.signature.params);
+        args.filter_map(|(arg, param)| match &mut arg.value {
+            Value::Out(output) => Some((param.kind, output)),
             _ => None,
         })
+    }
+
+    /// Says nothing of what it stores.
+    pub(super) fn leave_open(&mut self) {
+        for (_, output) in self.outputs_mut() {
+            output.shown = Shown::Open;
+        }
     }
 
     /// Whether an argument made of these words has this bit.
@@ -231,7 +241,11 @@ pub(super) enum Value {
     SigAction(SigAction),
     /// The last argument of pselect6: a mask, or the address of one, and its size.
     SigPack(Ptr<SigSet>, u64),
-    SockAddr(SockAddr),
+    SockAddr(Addr),
+    /// The value of a socket option.
+    SockOpt(OptVal),
+    /// The size of an address that comes back, until it was held against that address.
+    Length(Option<u32>),
     /// What sendmsg(2) sends: data and descriptors.
     Msg(Text, Vec<Num>),
     /// Seconds and what remains of them.
@@ -318,6 +332,8 @@ pub(super) enum Shown {
     Pipe(Num, Num),
     Bytes(Text),
     Int(Num),
+    SockOpt(OptVal),
+    SockAddr(Addr),
     Params(EpollParams),
     Status(WaitStatus),
     Rlimit(Rlimit),
@@ -325,6 +341,37 @@ pub(super) enum Shown {
     SigAction(SigAction),
     Timespec(Timespec),
     Itimerspec(Itimerspec),
+}
+
+/// A socket's address.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Addr {
+    /// `{}`: none, as of a sender without a name.
+    None,
+    Unix(SockAddr),
+    /// A port that the kernel chose has a name.
+    Inet {
+        port: Num,
+        ip: Ipv4Addr,
+    },
+}
+
+impl Addr {
+    /// What its length is said to be.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Addr::None => 0,
+            Addr::Unix(addr) => addr.size(),
+            Addr::Inet { ip, .. } => SockAddr::Inet(SocketAddrV4::new(*ip, 0)).size(),
+        }
+    }
+}
+
+/// The value of a socket option.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum OptVal {
+    Int(Num),
+    Linger { onoff: Num, seconds: Num },
 }
 
 /// What the call is said to return.

@@ -5,16 +5,18 @@
 //! value of that earlier one.
 
 use crate::abi::{
-    CtlOp, EpollCreateFlags, FcntlCmd, FdFlags, IoctlArg, MsgFlags, OpenFlags, Select, SigmaskHow,
-    Syscall, Timeout, request,
+    CtlOp, EpollCreateFlags, FcntlCmd, FdFlags, IoctlArg, MsgFlags, OpenFlags, OutPtr, Select,
+    SigmaskHow, Syscall, Timeout, request,
 };
 
+use super::ScenarioError;
+use super::lower::Args;
 use super::signature::Kind::{
-    Argv, Buffer, Bytes, Choice, Event, Events, Fd, FdSet, Flags, Ignored, Int, IntIn, IntLen,
-    IntLenPtr, IntOut, ItimerspecIn, ItimerspecOut, Len, Long, Mode, Msg, Null, Only, ParamsIn,
-    ParamsOut, Path, Pid, Pipe, PollFds, Program, RlimitIn, RlimitOut, Same, SigAction,
-    SigActionOut, SigPack, SigSet, SigSetOut, Size, Slot, SockAddr, Status, TicksIn, Timespec,
-    TimespecOut, Timeval, Uint, Zero,
+    Argv, Buffer, Bytes, Choice, Event, Events, Fd, FdSet, Flags, Ignored, Int, IntIn, IntOut,
+    ItimerspecIn, ItimerspecOut, Len, Long, Mode, Msg, Null, Only, ParamsIn, ParamsOut, Path, Pid,
+    Pipe, PollFds, Program, RlimitIn, RlimitOut, Same, SigAction, SigActionOut, SigPack, SigSet,
+    SigSetOut, Size, Slot, SockAddr, SockAddrLen, SockAddrOut, SockOptIn, SockOptLen,
+    SockOptLenPtr, SockOptOut, Status, TicksIn, Timespec, TimespecOut, Timeval, Uint, Zero,
 };
 use super::signature::{Kind, Param, Returns, Signature};
 use super::words;
@@ -72,14 +74,51 @@ mod f {
     pub(super) const GETPIPE_SZ: u32 = 1032;
 }
 
+/// The number of the family whose protocols have names.
+mod domain {
+    pub(super) const INET: u32 = 2;
+}
+
+/// The number of a level of socket options, of which each has a row.
+mod level {
+    pub(super) const IP: u32 = 0;
+    pub(super) const SOCKET: u32 = 1;
+    pub(super) const TCP: u32 = 6;
+}
+
 const COMMAND: Kind = Choice(&words::FCNTL_COMMANDS);
 const REQUEST: Kind = Choice(&words::REQUESTS);
 const SIGNAL: Kind = Choice(&words::SIGNALS);
 const DOMAIN: Kind = Choice(&words::DOMAINS);
 const SOCKET_TYPE: Kind = Flags(&words::SOCKET_TYPES);
+const PROTOCOL: Kind = Choice(&words::PROTOCOLS);
 const LEVEL: Kind = Choice(&words::SOCKET_LEVELS);
 const OPTION: Kind = Choice(&words::SOCKET_OPTIONS);
+const IP_OPTION: Kind = Choice(&words::IP_OPTIONS);
+const TCP_OPTION: Kind = Choice(&words::TCP_OPTIONS);
+const OPTION_SIZE: Kind = SockOptLen {
+    value: 3,
+    option: (1, 2),
+};
 const KCMP_TYPE: Kind = Choice(&words::KCMP_TYPES);
+
+fn setsockopt(a: &Args<'_>) -> Result<Syscall, ScenarioError> {
+    Ok(Syscall::Setsockopt {
+        sockfd: a.fd(0)?,
+        level: a.bits(1).cast_signed(),
+        optname: a.bits(2).cast_signed(),
+        optval: a.sockopt(3)?,
+    })
+}
+
+fn getsockopt(a: &Args<'_>) -> Result<Syscall, ScenarioError> {
+    Ok(Syscall::Getsockopt {
+        sockfd: a.fd(0)?,
+        level: a.bits(1).cast_signed(),
+        optname: a.bits(2).cast_signed(),
+        optval: a.out(3),
+    })
+}
 
 /// A selector value that no row has: the row is for all that is left.
 pub(super) const OTHERWISE: u32 = u32::MAX;
@@ -231,11 +270,18 @@ static CALLS: &[Signature] = calls! {
     ioctl [1 = OTHERWISE] (fd: Fd, op: REQUEST, argp: Ignored) optional 1 -> Int =>
         |a| Syscall::Ioctl { fd: a.fd(0)?, op: a.bits(1), arg: IoctlArg::None };
 
-    socket(domain: DOMAIN, kind: SOCKET_TYPE, protocol: Int) -> Fd => |a| Syscall::Socket {
-        domain: a.bits(0).cast_signed(),
-        r#type: a.bits(1).cast_signed(),
-        protocol: a.int(2)?,
-    };
+    socket [0 = domain::INET] (domain: DOMAIN, kind: SOCKET_TYPE, protocol: PROTOCOL) -> Fd =>
+        |a| Syscall::Socket {
+            domain: a.bits(0).cast_signed(),
+            r#type: a.bits(1).cast_signed(),
+            protocol: a.bits(2).cast_signed(),
+        };
+    socket [0 = OTHERWISE] (domain: DOMAIN, kind: SOCKET_TYPE, protocol: Int) -> Fd =>
+        |a| Syscall::Socket {
+            domain: a.bits(0).cast_signed(),
+            r#type: a.bits(1).cast_signed(),
+            protocol: a.int(2)?,
+        };
     socketpair(domain: DOMAIN, kind: SOCKET_TYPE, protocol: Int, sv: Pipe) -> Int =>
         |a| Syscall::Socketpair {
             domain: a.bits(0).cast_signed(),
@@ -247,10 +293,21 @@ static CALLS: &[Signature] = calls! {
         |a| Syscall::Bind { sockfd: a.fd(0)?, addr: a.sockaddr(1)? };
     listen(sockfd: Fd, backlog: Int) -> Int =>
         |a| Syscall::Listen { sockfd: a.fd(0)?, backlog: a.int(1)? };
-    accept(sockfd: Fd, addr: Null, addrlen: Null) -> Fd =>
-        |a| Syscall::Accept4 { sockfd: a.fd(0)?, flags: OpenFlags::empty() };
-    accept4(sockfd: Fd, addr: Null, addrlen: Null, flags: Flags(&words::ACCEPT_FLAGS)) -> Fd =>
-        |a| Syscall::Accept4 { sockfd: a.fd(0)?, flags: OpenFlags::from_bits_retain(a.bits(3)) };
+    getsockname(sockfd: Fd, addr: SockAddrOut, addrlen: SockAddrLen(1)) -> Int =>
+        |a| Syscall::Getsockname { sockfd: a.fd(0)? };
+    getpeername(sockfd: Fd, addr: SockAddrOut, addrlen: SockAddrLen(1)) -> Int =>
+        |a| Syscall::Getpeername { sockfd: a.fd(0)? };
+    accept(sockfd: Fd, addr: SockAddrOut, addrlen: SockAddrLen(1)) -> Fd => |a| Syscall::Accept4 {
+        sockfd: a.fd(0)?,
+        addr: a.out(1) != OutPtr::NULL,
+        flags: OpenFlags::empty(),
+    };
+    accept4(sockfd: Fd, addr: SockAddrOut, addrlen: SockAddrLen(1),
+        flags: Flags(&words::ACCEPT_FLAGS)) -> Fd => |a| Syscall::Accept4 {
+            sockfd: a.fd(0)?,
+            addr: a.out(1) != OutPtr::NULL,
+            flags: OpenFlags::from_bits_retain(a.bits(3)),
+        };
     connect(sockfd: Fd, addr: SockAddr, addrlen: Len(1)) -> Int =>
         |a| Syscall::Connect { sockfd: a.fd(0)?, addr: a.sockaddr(1)? };
     shutdown(sockfd: Fd, how: Choice(&words::SHUT_HOW)) -> Int =>
@@ -261,34 +318,33 @@ static CALLS: &[Signature] = calls! {
             buf: a.buffer(1, 2)?,
             size: a.size(2)?,
             flags: MsgFlags::from_bits_retain(a.bits(3)),
-            dest_addr: a.optional_sockaddr(4),
+            dest_addr: a.optional_sockaddr(4)?,
         };
     sendmsg(sockfd: Fd, msg: Msg, flags: Flags(&words::MSG_FLAGS)) -> Int => |a| Syscall::Sendmsg {
         sockfd: a.fd(0)?,
         msg: a.message(1)?,
         flags: MsgFlags::from_bits_retain(a.bits(2)),
     };
-    recvfrom(sockfd: Fd, buf: Bytes, size: Size, flags: Flags(&words::MSG_FLAGS), src_addr: Null,
-        addrlen: Null) -> Int => |a| Syscall::Recvfrom {
+    recvfrom(sockfd: Fd, buf: Bytes, size: Size, flags: Flags(&words::MSG_FLAGS),
+        src_addr: SockAddrOut, addrlen: SockAddrLen(4)) -> Int => |a| Syscall::Recvfrom {
             sockfd: a.fd(0)?,
             buf: a.out(1),
             size: a.size(2)?,
             flags: MsgFlags::from_bits_retain(a.bits(3)),
+            addr: a.out(4) != OutPtr::NULL,
         };
-    setsockopt(sockfd: Fd, level: LEVEL, optname: OPTION, optval: IntIn, optlen: IntLen) -> Int =>
-        |a| Syscall::Setsockopt {
-            sockfd: a.fd(0)?,
-            level: a.bits(1).cast_signed(),
-            optname: a.bits(2).cast_signed(),
-            optval: a.int_in(3)?,
-        };
-    getsockopt(sockfd: Fd, level: LEVEL, optname: OPTION, optval: IntOut, optlen: IntLenPtr) -> Int =>
-        |a| Syscall::Getsockopt {
-            sockfd: a.fd(0)?,
-            level: a.bits(1).cast_signed(),
-            optname: a.bits(2).cast_signed(),
-            optval: a.out(3),
-        };
+    setsockopt [1 = level::SOCKET] (sockfd: Fd, level: LEVEL, optname: OPTION, optval: SockOptIn,
+        optlen: OPTION_SIZE) -> Int => |a| setsockopt(a)?;
+    setsockopt [1 = level::IP] (sockfd: Fd, level: LEVEL, optname: IP_OPTION, optval: SockOptIn,
+        optlen: OPTION_SIZE) -> Int => |a| setsockopt(a)?;
+    setsockopt [1 = level::TCP] (sockfd: Fd, level: LEVEL, optname: TCP_OPTION, optval: SockOptIn,
+        optlen: OPTION_SIZE) -> Int => |a| setsockopt(a)?;
+    getsockopt [1 = level::SOCKET] (sockfd: Fd, level: LEVEL, optname: OPTION, optval: SockOptOut,
+        optlen: SockOptLenPtr((1, 2))) -> Int => |a| getsockopt(a)?;
+    getsockopt [1 = level::IP] (sockfd: Fd, level: LEVEL, optname: IP_OPTION, optval: SockOptOut,
+        optlen: SockOptLenPtr((1, 2))) -> Int => |a| getsockopt(a)?;
+    getsockopt [1 = level::TCP] (sockfd: Fd, level: LEVEL, optname: TCP_OPTION, optval: SockOptOut,
+        optlen: SockOptLenPtr((1, 2))) -> Int => |a| getsockopt(a)?;
 
     close(fd: Fd) -> Int => |a| Syscall::Close { fd: a.fd(0)? };
     close_range(first: Uint, last: Uint, flags: Flags(&words::CLOSE_RANGE_FLAGS)) -> Int =>

@@ -6,8 +6,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::ast::{
-    Arg, Call, Detail, Event, Expect, Form, Line, LineKind, Name, Num, Output, Scenario, Shown,
-    Text, Value,
+    Addr, Arg, Call, Detail, Event, Expect, Form, Line, LineKind, Name, Num, OptVal, Output,
+    Scenario, Shown, Text, Value,
 };
 use super::closing::{Closing, Result as Became};
 use super::env::unbound;
@@ -281,6 +281,9 @@ impl Checker {
             Value::PollFds(entries) => entries.iter().try_for_each(|entry| self.num(&entry.fd)),
             Value::Msg(_, fds) => fds.iter().try_for_each(|fd| self.num(fd)),
             Value::FdSet(fds) => fds.iter().try_for_each(|fd| self.num(fd)),
+            Value::SockAddr(Addr::Inet { port, .. }) => self.num(port),
+            Value::SockAddr(Addr::None | Addr::Unix(_)) => Ok(()),
+            Value::SockOpt(value) => self.option(value),
             Value::Slot { efd, tfd, toff } => [efd, tfd, toff]
                 .into_iter()
                 .try_for_each(|num| self.num(num)),
@@ -292,7 +295,7 @@ impl Checker {
             | Value::Itimerspec(_)
             | Value::SigAction(_)
             | Value::SigPack(..)
-            | Value::SockAddr(_)
+            | Value::Length(_)
             | Value::Params(_)
             | Value::Rlimit(_)
             | Value::Fixed => Ok(()),
@@ -303,6 +306,16 @@ impl Checker {
         match shown {
             Shown::Events { events, .. } => events.iter().try_for_each(|event| self.event(event)),
             Shown::Int(num) => self.num(num),
+            Shown::SockOpt(value) => self.option(value),
+            // A port that has no name yet gets it.
+            Shown::SockAddr(Addr::Inet {
+                port: Num::Name(name),
+                ..
+            }) if binds && self.part == Part::SetUp => {
+                self.numbers.insert(name.text.clone());
+                Ok(())
+            }
+            Shown::SockAddr(Addr::Inet { port, .. }) => self.num(port),
             Shown::Pipe(read_end, write_end) if binds => {
                 for end in [read_end, write_end] {
                     if let Num::Name(name) = end {
@@ -312,6 +325,13 @@ impl Checker {
                 Ok(())
             }
             _ => Ok(()),
+        }
+    }
+
+    fn option(&self, value: &OptVal) -> Result<()> {
+        match value {
+            OptVal::Int(num) => self.num(num),
+            OptVal::Linger { onoff, seconds } => self.num(onoff).and_then(|()| self.num(seconds)),
         }
     }
 
@@ -407,9 +427,13 @@ fn shortened(count: &Num, span: Span) -> Result<()> {
 
 /// Outputs that cannot go with the result beside them.
 fn lengths(call: &Call, span: Span) -> Result<()> {
-    let Some(Output { shown, .. }) = call.output() else {
-        return Ok(());
-    };
+    for output in call.outputs() {
+        length(call, &output.shown, span)?;
+    }
+    Ok(())
+}
+
+fn length(call: &Call, shown: &Shown, span: Span) -> Result<()> {
     let have = match shown {
         Shown::Events { events, .. } => {
             let torn = events.iter().any(|event| event.data.is_none());

@@ -65,6 +65,21 @@ impl Env {
         self.number(num).map(|number| Fd(low_i32(number)))
     }
 
+    /// Whether a name stands for a number.
+    pub(super) fn knows(&self, name: &Name) -> bool {
+        self.numbers.contains_key(&name.text)
+    }
+
+    /// A port as a person would write it: by its name, if it has one.
+    pub(super) fn name_port(&self, port: u16) -> Num {
+        let number = i128::from(port);
+        let known = self
+            .numbers
+            .iter()
+            .find(|(_, binding)| binding.order.is_none() && binding.number == number);
+        known.map_or(Num::Lit(number), |(name, _)| named(name))
+    }
+
     /// A number that means a process: a name in it is that of a task.
     pub(super) fn pid(&self, num: &Num) -> Result<i128, ScenarioError> {
         match num {

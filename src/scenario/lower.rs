@@ -1,12 +1,15 @@
 //! From the arguments of a line to those of a [`Syscall`](crate::abi::Syscall): names become numbers.
 
+use std::net::SocketAddrV4;
+
+use crate::abi::socket::Linger;
 use crate::abi::{
     Bytes, EpollEvent, EpollParams, EventMask, Fd, FdSet, Itimerspec, Message, OutPtr, PollFd, Ptr,
-    Rlimit, Room, SigAction, SigSet, Signal, SockAddr, Timespec, Timeval,
+    Rlimit, Room, SigAction, SigSet, Signal, SockAddr, SockOpt, Timespec, Timeval,
 };
 
 use super::ScenarioError;
-use super::ast::{Arg, Event, Num, Output, Place, PollEntry, Text, Value};
+use super::ast::{Addr, Arg, Event, Num, OptVal, Output, Place, PollEntry, Text, Value};
 use super::env::Env;
 
 /// The arguments of one call, read by place.
@@ -189,21 +192,28 @@ impl Args<'_> {
     }
 
     pub(super) fn sockaddr(&self, place: usize) -> Result<Box<SockAddr>, ScenarioError> {
+        self.optional_sockaddr(place)?.ok_or_else(|| {
+            let (message, label) = ("this call needs an address", "not an address");
+            ScenarioError::new(self.args[place].span, message, label)
+        })
+    }
+
+    pub(super) fn optional_sockaddr(
+        &self,
+        place: usize,
+    ) -> Result<Option<Box<SockAddr>>, ScenarioError> {
         match &self.args[place].value {
-            Value::SockAddr(addr) => Ok(Box::new(addr.clone())),
-            Value::Addr(_) => {
-                let (message, label) = ("this call needs an address", "not an address");
-                Err(ScenarioError::new(self.args[place].span, message, label))
-            }
-            other => wrong(place, other),
+            Value::SockAddr(addr) => Ok(sockaddr(addr, self.env)?.map(Box::new)),
+            _ => Ok(None),
         }
     }
 
-    pub(super) fn optional_sockaddr(&self, place: usize) -> Option<Box<SockAddr>> {
-        match &self.args[place].value {
-            Value::SockAddr(addr) => Some(Box::new(addr.clone())),
-            _ => None,
-        }
+    pub(super) fn sockopt(&self, place: usize) -> Result<Ptr<SockOpt>, ScenarioError> {
+        Ok(match &self.args[place].value {
+            Value::SockOpt(value) => Ptr::To(sockopt(value, self.env)?),
+            Value::Addr(addr) => Ptr::Addr(*addr),
+            other => wrong(place, other),
+        })
     }
 
     pub(super) fn path(&self, place: usize) -> Box<str> {
@@ -296,6 +306,30 @@ pub(super) fn epoll_event(event: &Event, env: &Env) -> Result<EpollEvent, Scenar
     ))
 }
 
+/// An address with its port resolved; none where none is given.
+pub(super) fn sockaddr(addr: &Addr, env: &Env) -> Result<Option<SockAddr>, ScenarioError> {
+    Ok(match addr {
+        Addr::None => None,
+        Addr::Unix(addr) => Some(addr.clone()),
+        Addr::Inet { port, ip } => {
+            let port = low_u16(env.number(port)?);
+            Some(SockAddr::Inet(SocketAddrV4::new(*ip, port)))
+        }
+    })
+}
+
+/// The value of a socket option with its numbers resolved.
+pub(super) fn sockopt(value: &OptVal, env: &Env) -> Result<SockOpt, ScenarioError> {
+    let int = |num| env.number(num).map(low_i32);
+    Ok(match value {
+        OptVal::Int(num) => SockOpt::Int(int(num)?),
+        OptVal::Linger { onoff, seconds } => SockOpt::Linger(Linger {
+            onoff: int(onoff)?,
+            seconds: int(seconds)?,
+        }),
+    })
+}
+
 /// A set with its members resolved.
 pub(super) fn fd_set(fds: &[Num], env: &Env) -> Result<FdSet, ScenarioError> {
     fds.iter().map(|num| env.fd(num)).collect()
@@ -310,6 +344,11 @@ pub(super) fn low_u64(number: i128) -> u64 {
 #[expect(clippy::as_conversions, reason = "the truncation is meant")]
 pub(super) fn low_u32(number: i128) -> u32 {
     number as u32
+}
+
+#[expect(clippy::as_conversions, reason = "the truncation is meant")]
+fn low_u16(number: i128) -> u16 {
+    number as u16
 }
 
 pub(super) fn low_i32(number: i128) -> i32 {

@@ -117,9 +117,14 @@ fn in_block(call: &Call, span: Span) -> Result<()> {
         let message = "a descriptor gets its name before the parallel block";
         return refuse(name.span, message, "bound when?");
     }
-    let Some(Output { place, shown }) = call.output() else {
-        return Ok(());
-    };
+    for output in call.outputs() {
+        output_in_block(call, output, span)?;
+    }
+    Ok(())
+}
+
+fn output_in_block(call: &Call, Output { place, shown }: &Output, span: Span) -> Result<()> {
+    let refuse = |span, message: &str, label: &str| Err(ScenarioError::new(span, message, label));
     let named = |num: &Num| matches!(num, Num::Name(_));
     match (place, shown) {
         (_, Shown::Pipe(r, w)) if named(r) || named(w) => refuse(
@@ -322,9 +327,7 @@ impl Scenario {
             let mut call = Call::clone(call);
             call.form = Form::Plain;
             call.expect = Expect::Record;
-            if let Some(output) = call.output_mut() {
-                output.shown = Shown::Open;
-            }
+            call.leave_open();
             block.push((line, call, Sleep::May));
         }
         Ok(Parts {
@@ -488,9 +491,7 @@ impl<'s> Prepared<'s> {
         call.time = None;
         call.form = Form::Plain;
         call.expect = Expect::Record;
-        if let Some(output) = call.output_mut() {
-            output.shown = Shown::Open;
-        }
+        call.leave_open();
         call.to_string()
     }
 

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::ast::{Call, Form, Line, LineKind, Name, Parallel, Repeat, Scenario, Shown};
+use super::ast::{Call, Form, Line, LineKind, Name, Parallel, Repeat, Scenario};
 use super::cursor::Cursor;
 use super::handled::read_handled;
 use super::header::{is_directive, is_unseen};
@@ -517,9 +517,7 @@ impl<'t> Parser<'t> {
         }
         call.expect = read_expectation(c, begun.signature)?;
         begun.args = call.args.clone();
-        if let Some(output) = begun.output_mut() {
-            output.shown = Shown::Open;
-        }
+        begun.leave_open();
         Ok(LineKind::Call(Box::new(call)))
     }
 }

@@ -3,14 +3,15 @@
 use std::fmt::{self, Display};
 use std::time::Duration;
 
-use crate::abi::{Bytes, EpollEvent, EventMask, Message, Ptr};
+use crate::abi::{Bytes, EpollEvent, EventMask, Message, Ptr, SockAddr};
 use crate::backend::Thaw;
 
 use super::ast::{
-    Arg, Call, Detail, Event, Expect, Form, Item, Line, LineKind, Name, Num, Output, Place,
-    PollEntry, Scenario, Shown, Text, Value,
+    Addr, Arg, Call, Detail, Event, Expect, Form, Item, Line, LineKind, Name, Num, OptVal, Output,
+    Place, PollEntry, Scenario, Shown, Text, Value,
 };
 use super::lower::{low_i32, low_u32, low_u64};
+use super::read::option_size;
 use super::signature::{Kind, Returns};
 use super::words;
 
@@ -176,6 +177,11 @@ impl Display for Call {
 }
 
 fn write_arg(f: &mut fmt::Formatter<'_>, arg: &Arg, kind: Kind, call: &Call) -> fmt::Result {
+    let size = |kind| {
+        option_size(kind, &call.args)
+            .unwrap_or_default()
+            .to_string()
+    };
     match &arg.value {
         Value::Num(num) => write_num(f, num, kind),
         Value::Bits(bits) => match kind {
@@ -197,7 +203,8 @@ fn write_arg(f: &mut fmt::Formatter<'_>, arg: &Arg, kind: Kind, call: &Call) -> 
             }
             write!(f, ", sigsetsize={size}}}")
         }
-        Value::SockAddr(addr) => addr.fmt(f),
+        Value::SockAddr(addr) => write_addr(f, addr),
+        Value::SockOpt(value) => write_sockopt(f, value),
         Value::Msg(text, fds) => write_message(f, text, fds),
         Value::Time(sec, rest) => {
             let field = if matches!(kind, Kind::Timeval) {
@@ -214,16 +221,49 @@ fn write_arg(f: &mut fmt::Formatter<'_>, arg: &Arg, kind: Kind, call: &Call) -> 
         Value::Params(params) => params.fmt(f),
         Value::Rlimit(limit) => limit.fmt(f),
         Value::Slot { efd, tfd, toff } => write!(f, "{{efd={efd}, tfd={tfd}, toff={toff}}}"),
-        Value::Fixed => f.write_str(&match kind {
+        Value::Length(_) | Value::Fixed => f.write_str(&match kind {
             Kind::Only(words, only) => (words.print)(only),
             Kind::Zero => "0".to_owned(),
-            Kind::IntLen => "4".to_owned(),
-            Kind::IntLenPtr => "[4]".to_owned(),
+            Kind::SockOptLen { .. } => size(kind),
+            Kind::SockOptLenPtr(_) => format!("[{}]", size(kind)),
+            Kind::SockAddrLen(of) => length_of(&call.args[of].value),
             Kind::Program => "\"/bin/sleep\"".to_owned(),
             Kind::Argv => "[\"sleep\", \"infinity\"]".to_owned(),
             _ => "NULL".to_owned(),
         }),
         Value::Out(output) => write_output(f, output, call.form),
+    }
+}
+
+/// `[128 => 16]`: how much room there was for an address, and how long it is.
+fn length_of(address: &Value) -> String {
+    let room = SockAddr::STORAGE;
+    match address {
+        Value::Out(Output {
+            shown: Shown::SockAddr(addr),
+            ..
+        }) => format!("[{room} => {}]", addr.size()),
+        _ => format!("[{room}]"),
+    }
+}
+
+fn write_addr(f: &mut fmt::Formatter<'_>, addr: &Addr) -> fmt::Result {
+    match addr {
+        Addr::None => f.write_str("{}"),
+        Addr::Unix(addr) => addr.fmt(f),
+        Addr::Inet { port, ip } => {
+            write!(f, "{{sa_family=AF_INET, sin_port=htons({port}), ")?;
+            write!(f, "sin_addr=inet_addr(\"{ip}\")}}")
+        }
+    }
+}
+
+fn write_sockopt(f: &mut fmt::Formatter<'_>, value: &OptVal) -> fmt::Result {
+    match value {
+        OptVal::Int(num) => write!(f, "[{num}]"),
+        OptVal::Linger { onoff, seconds } => {
+            write!(f, "{{l_onoff={onoff}, l_linger={seconds}}}")
+        }
     }
 }
 
@@ -358,6 +398,8 @@ fn write_output(f: &mut fmt::Formatter<'_>, output: &Output, form: Form) -> fmt:
         Shown::Pipe(read_end, write_end) => write!(f, "[{read_end}, {write_end}]"),
         Shown::Bytes(text) => write_text(f, text),
         Shown::Int(num) => write!(f, "[{num}]"),
+        Shown::SockOpt(value) => write_sockopt(f, value),
+        Shown::SockAddr(addr) => write_addr(f, addr),
         Shown::Params(params) => params.fmt(f),
         Shown::Status(status) => status.fmt(f),
         Shown::Rlimit(limit) => limit.fmt(f),

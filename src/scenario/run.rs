@@ -8,13 +8,13 @@
 
 use std::collections::HashMap;
 
-use crate::abi::{Answer, Errno, Fd, Out, SigInfo, TaskId};
+use crate::abi::{Answer, Errno, Fd, Out, SigInfo, SockAddr, TaskId};
 use crate::backend::{Backend, LabError};
 use crate::trace::{Frame, State, Trace};
 
-use super::answer::{Fill, Part, Verdict, filled, judge};
+use super::answer::{self, Fill, Part, Verdict, filled, judge};
 use super::ast::{
-    Call, Expect, Form, Line, LineKind, Name, Num, Output, Place, Repeat, Scenario, Shown,
+    Addr, Call, Expect, Form, Line, LineKind, Name, Num, Output, Place, Repeat, Scenario, Shown,
 };
 use super::env::Env;
 use super::handled::Handled;
@@ -335,31 +335,26 @@ impl<'s, 'b> Runner<'s, 'b> {
                     (Some(name), _) => self.env.bind_fd(name, i128::from(*value)),
                     (None, _) => {}
                 }
-                let shown = call.output().map(|output| &output.shown);
-                if let (Some(Shown::Pipe(read_end, write_end)), Out::Pipe(r, w)) = (shown, out) {
-                    for (num, fd) in [(read_end, r), (write_end, w)] {
-                        if let Num::Name(name) = num {
-                            self.env.bind_fd(name, i128::from(fd.0));
-                        }
-                    }
+                for output in call.outputs() {
+                    self.bind_stored(&output.shown, out);
                 }
                 Ok(())
             }
             // The check has seen to it that no name depends on a call that is to fail.
             _ if matches!(call.expect, Expect::Error(_)) => Ok(()),
             _ => {
-                let unbound = match (&call.bind, call.output()) {
-                    (Some(name), _) => Some(name.text.to_string()),
-                    (
-                        None,
-                        Some(Output {
-                            shown: Shown::Pipe(r, w),
+                let stored = || {
+                    call.outputs().find_map(|output| match &output.shown {
+                        Shown::Pipe(r, w) if named(r) || named(w) => Some(format!("[{r}, {w}]")),
+                        Shown::SockAddr(Addr::Inet {
+                            port: Num::Name(port),
                             ..
-                        }),
-                    ) if named(r) || named(w) => Some(format!("[{r}, {w}]")),
-                    _ => None,
+                        }) if !self.env.knows(port) => Some(port.to_string()),
+                        _ => None,
+                    })
                 };
-                match unbound {
+                let bound = call.bind.as_ref().map(|name| name.text.to_string());
+                match bound.or_else(stored) {
                     Some(name) => {
                         let message = format!("`{name}` stands for nothing, since the call failed");
                         Err(ScenarioError::new(line.span, message, "the run ends here"))
@@ -367,6 +362,27 @@ impl<'s, 'b> Runner<'s, 'b> {
                     None => Ok(()),
                 }
             }
+        }
+    }
+
+    /// Names what the call stored. A port keeps the name that it has.
+    fn bind_stored(&mut self, shown: &Shown, out: &Out) {
+        match (shown, out) {
+            (Shown::Pipe(read_end, write_end), Out::Pipe(r, w)) => {
+                for (num, fd) in [(read_end, r), (write_end, w)] {
+                    if let Num::Name(name) = num {
+                        self.env.bind_fd(name, i128::from(fd.0));
+                    }
+                }
+            }
+            (Shown::SockAddr(Addr::Inet { port, .. }), out) => {
+                if let (Num::Name(name), Some(SockAddr::Inet(addr))) = (port, answer::sender(out))
+                    && !self.env.knows(name)
+                {
+                    self.env.bind_variable(name, addr.port().into());
+                }
+            }
+            _ => {}
         }
     }
 
@@ -648,15 +664,15 @@ impl Counts {
             self.asserted += 1;
         }
         // A pointer that is not given leaves nothing open.
-        let output = call
-            .output()
-            .filter(|output| !matches!(output.place, Place::Addr(_)));
-        match output.map(|output| &output.shown) {
-            Some(Shown::Open) if matches!(call.expect, Expect::Value(..)) => self.open += 1,
-            Some(Shown::Events {
-                unordered: true, ..
-            }) => self.unordered += 1,
-            _ => {}
+        let given = |output: &&Output| !matches!(output.place, Place::Addr(_));
+        for output in call.outputs().filter(given) {
+            match &output.shown {
+                Shown::Open if matches!(call.expect, Expect::Value(..)) => self.open += 1,
+                Shown::Events {
+                    unordered: true, ..
+                } => self.unordered += 1,
+                _ => {}
+            }
         }
     }
 }

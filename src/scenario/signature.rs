@@ -70,6 +70,8 @@ pub(super) enum Kind {
     /// 0 and nothing else.
     Zero,
     Fd,
+    /// A port of TCP or UDP.
+    Port,
     /// 0, -1, a number, or the name of a task.
     Pid,
     /// `mode_t`
@@ -93,10 +95,13 @@ pub(super) enum Kind {
     Msg,
     /// A socket's address, or `NULL` where none need be given.
     SockAddr,
-    /// `sizeof(int)`, beside an int that is passed.
-    IntLen,
-    /// The same as a pointer, beside an int that is asked for.
-    IntLenPtr,
+    /// The value of a socket option.
+    SockOptIn,
+    /// Its size, by the value at that place; where there is none, by the level and the option.
+    SockOptLen {
+        value: usize,
+        option: (usize, usize),
+    },
     Path,
     IntIn,
     /// A pointer to a 64-bit number.
@@ -116,6 +121,14 @@ pub(super) enum Kind {
     Bytes,
     Pipe,
     IntOut,
+    /// The value of a socket option that is asked for.
+    SockOptOut,
+    /// The same as a pointer, by the level and the option at these places.
+    SockOptLenPtr((usize, usize)),
+    /// The address of a socket.
+    SockAddrOut,
+    /// Its size, before and after, by the address at this place.
+    SockAddrLen(usize),
     ItimerspecOut,
     ParamsOut,
     Status,
@@ -134,6 +147,8 @@ impl Kind {
                 | Kind::Bytes
                 | Kind::Pipe
                 | Kind::IntOut
+                | Kind::SockOptOut
+                | Kind::SockAddrOut
                 | Kind::ItimerspecOut
                 | Kind::ParamsOut
                 | Kind::Status

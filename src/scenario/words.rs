@@ -243,7 +243,19 @@ flags!(
     [(1, "WNOHANG"), (2, "WUNTRACED"), (8, "WCONTINUED")]
 );
 
-choices!(DOMAINS, "an address family", "AF_???", [(1, "AF_UNIX")]);
+choices!(
+    DOMAINS,
+    "an address family",
+    "AF_???",
+    [(1, "AF_UNIX"), (2, "AF_INET")]
+);
+
+choices!(
+    PROTOCOLS,
+    "a protocol",
+    "IPPROTO_???",
+    [(0, "IPPROTO_IP"), (6, "IPPROTO_TCP"), (17, "IPPROTO_UDP")]
+);
 
 /// `SOCK_*`: a type, and two flags above it.
 pub(super) static SOCKET_TYPES: Words = Words {
@@ -293,7 +305,27 @@ choices!(
     SOCKET_LEVELS,
     "a level of socket options",
     "SOL_???",
-    [(1, "SOL_SOCKET")]
+    [
+        (0, "SOL_IP"),
+        (0, "IPPROTO_IP"),
+        (1, "SOL_SOCKET"),
+        (6, "SOL_TCP"),
+        (6, "IPPROTO_TCP"),
+    ]
+);
+
+choices!(
+    IP_OPTIONS,
+    "a socket option of IP",
+    "IP_???",
+    [(11, "IP_RECVERR")]
+);
+
+choices!(
+    TCP_OPTIONS,
+    "a socket option of TCP",
+    "TCP_???",
+    [(1, "TCP_NODELAY")]
 );
 
 choices!(
@@ -301,11 +333,16 @@ choices!(
     "a socket option",
     "SO_???",
     [
+        (2, "SO_REUSEADDR"),
         (3, "SO_TYPE"),
         (4, "SO_ERROR"),
         (7, "SO_SNDBUF"),
         (8, "SO_RCVBUF"),
+        (10, "SO_OOBINLINE"),
+        (13, "SO_LINGER"),
+        (18, "SO_RCVLOWAT"),
         (30, "SO_ACCEPTCONN"),
+        (45, "SO_SELECT_ERR_QUEUE"),
     ]
 );
 

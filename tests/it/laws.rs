@@ -13,7 +13,14 @@ const LAWS: [RangeInclusive<u32>; 2] = [1..=159, 166..=180];
 
 /// The laws that the project has added, by subject; those from p100 to p106, and from p120 to p147, are
 /// about interleavings.
-const OWN_LAWS: [RangeInclusive<u32>; 5] = [1..=94, 100..=114, 120..=147, 150..=151, 250..=260];
+const OWN_LAWS: [RangeInclusive<u32>; 6] = [
+    1..=94,
+    100..=114,
+    120..=147,
+    150..=151,
+    200..=202,
+    250..=260,
+];
 
 /// Laws that no scenario tells.
 const UNTOLD: [(u32, &str); 4] = [

@@ -30,6 +30,7 @@ use super::eventfd::EventFd;
 use super::pipe::PipeEnd;
 use super::plain::Plain;
 use super::regular::Regular;
+use super::socket::Socket;
 use super::transfer::{Attempt, Io, Wakes, What};
 use crate::abi::{Bytes, Errno, EventMask, IoctlArg, Out, OutPtr, Ptr, TaskId};
 use crate::model::arena::{EpId, FileId, HeadId, TimerFdId, UnixId};
@@ -146,15 +147,9 @@ pub(crate) trait FileOps: Copy {
         Attempt::fail(Errno::EINVAL)
     }
 
-    /// An attempt at one of the calls that only sockets have (`sock->ops`).
-    fn socket<O: Observer>(
-        self,
-        _: &mut Kernel<'_, O>,
-        _: Caller,
-        _: &What,
-        _: &mut Io,
-    ) -> Attempt {
-        Attempt::fail(Errno::ENOTSOCK)
+    /// The socket that it is, for the calls which only sockets have: see [`socket`](super::socket).
+    fn as_socket(self) -> Option<Socket> {
+        None
     }
 
     /// What a read or write waits for after [`Attempt::Sleep`].
@@ -262,14 +257,8 @@ macro_rules! kinds {
                 match self { $(Kind::$variant(kind) => kind.write(kernel, caller, from, io),)* }
             }
 
-            fn socket<O: Observer>(
-                self,
-                kernel: &mut Kernel<'_, O>,
-                caller: Caller,
-                what: &What,
-                io: &mut Io,
-            ) -> Attempt {
-                match self { $(Kind::$variant(kind) => kind.socket(kernel, caller, what, io),)* }
+            fn as_socket(self) -> Option<Socket> {
+                match self { $(Kind::$variant(kind) => kind.as_socket(),)* }
             }
 
             fn awaited(self, m: &Machine, caller: Caller, what: &What) -> Awaited {

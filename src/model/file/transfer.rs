@@ -2,10 +2,13 @@
 //! sleep until there is a point in trying again.
 
 use super::ops::{Awaited, Caller, FileOps};
+use super::socket::{Socket, SocketOps};
 use std::collections::VecDeque;
 
-use crate::abi::{Answer, Bytes, Errno, Fd, MsgFlags, OpenFlags, Out, OutPtr, Ptr, Room, TaskId};
-use crate::model::arena::{FileId, UnixId, WaitId};
+use crate::abi::{
+    Answer, Bytes, Errno, Fd, MsgFlags, OpenFlags, Out, OutPtr, Ptr, Room, SockAddr, TaskId,
+};
+use crate::model::arena::{FileId, WaitId};
 use crate::model::call::{Flow, Held, Steps};
 use crate::model::encode::{Encode, Encoder, encode_option, variant_is_number};
 use crate::model::eventpoll::Deadline;
@@ -36,17 +39,60 @@ pub(crate) enum What {
     /// write(2)
     Write { buf: Ptr<Bytes>, count: u64 },
     /// recvfrom(2)
-    Recv {
-        buf: OutPtr,
-        count: u64,
-        flags: MsgFlags,
-    },
+    Recv(Receiving),
     /// sendto(2), sendmsg(2)
     Send(Box<Sending>),
-    /// accept4(2), with the number that it has set aside
-    Accept { flags: OpenFlags, fd: Fd },
+    /// accept4(2)
+    Accept(Accepting),
     /// connect(2)
-    Connect { to: Box<[u8]> },
+    Connect { to: Box<SockAddr> },
+}
+
+/// The arguments of recvfrom(2).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Receiving {
+    pub(crate) buf: OutPtr,
+    pub(crate) count: u64,
+    pub(crate) flags: MsgFlags,
+    /// It asks who sent the message.
+    pub(crate) name: bool,
+}
+
+impl Receiving {
+    /// What read(2) is to a socket.
+    pub(crate) fn plain((buf, count): (OutPtr, u64)) -> Receiving {
+        Receiving {
+            buf,
+            count,
+            flags: MsgFlags::empty(),
+            name: false,
+        }
+    }
+
+    /// As many bytes as it asks for.
+    pub(crate) fn wanted(&self) -> usize {
+        usize::try_from(self.count).unwrap_or(usize::MAX)
+    }
+
+    /// How many of them its buffer has room for.
+    pub(crate) fn room(&self) -> usize {
+        let room = match self.buf {
+            OutPtr::Addr(_) => 0,
+            OutPtr::Memory(Room::Bytes(room)) => room.min(self.count),
+            OutPtr::Memory(_) => self.count,
+        };
+        usize::try_from(room).unwrap_or(usize::MAX)
+    }
+}
+
+/// The arguments of accept4(2).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Accepting {
+    pub(crate) flags: OpenFlags,
+    /// The number that it has set aside.
+    pub(crate) fd: Fd,
+    /// It asks who connected.
+    pub(crate) name: bool,
 }
 
 /// The arguments of sendto(2) and sendmsg(2); on their own, so that read(2) and write(2) stay short.
@@ -54,7 +100,7 @@ pub(crate) enum What {
 pub(crate) struct Sending {
     pub(crate) buf: Ptr<Bytes>,
     pub(crate) flags: MsgFlags,
-    pub(crate) to: Option<Box<[u8]>>,
+    pub(crate) to: Option<Box<SockAddr>>,
     /// Descriptors to send along (`SCM_RIGHTS`).
     pub(crate) rights: Vec<Fd>,
 }
@@ -63,12 +109,12 @@ impl What {
     /// Whether it has set a number aside.
     #[inline]
     fn reserves(&self) -> bool {
-        matches!(self, What::Accept { .. })
+        matches!(self, What::Accept(_))
     }
 
     /// Whether it stores bytes.
     fn receives(&self) -> bool {
-        matches!(self, What::Read { .. } | What::Recv { .. })
+        matches!(self, What::Read { .. } | What::Recv(_))
     }
 }
 
@@ -108,7 +154,7 @@ pub(crate) struct Sockets {
     /// Wake-ups for which there was no place among the others, which come before them.
     more: VecDeque<Wake>,
     /// The sockets whose queues it owes wake-ups: others may close them meanwhile.
-    pub(super) holds: Vec<UnixId>,
+    pub(super) holds: Vec<Socket>,
     /// Files whose last reference was in a message that is gone.
     pub(super) dropped: Vec<FileId>,
     /// Files that the next message takes along.
@@ -148,7 +194,7 @@ impl Wakes {
     }
 
     /// The sockets that it keeps.
-    pub(crate) fn holds(&self) -> &[UnixId] {
+    pub(crate) fn holds(&self) -> &[Socket] {
         self.sockets.as_ref().map_or(&[], |sockets| &sockets.holds)
     }
 
@@ -207,6 +253,8 @@ pub(crate) struct Io {
     pub(crate) written: usize,
     /// The call has slept at least once.
     pub(crate) slept: bool,
+    /// Whose address it stores.
+    pub(crate) name: Option<Box<SockAddr>>,
 }
 
 impl Io {
@@ -272,11 +320,23 @@ impl Transfer {
     #[inline]
     fn end(&mut self) -> Answer {
         match (self.result, &self.what) {
-            (Ok(count), What::Read { .. } | What::Recv { .. }) => {
+            (Ok(count), What::Recv(Receiving { name: true, .. })) => {
+                let bytes = std::mem::take(&mut self.io.bytes);
+                let name = self.io.name.take();
+                let count = i64::try_from(count).unwrap_or(i64::MAX);
+                Answer::Done(count, Out::From(Box::new((bytes, name))))
+            }
+            (Ok(count), What::Read { .. } | What::Recv(_)) => {
                 let bytes = std::mem::take(&mut self.io.bytes);
                 Answer::Done(i64::try_from(count).unwrap_or(i64::MAX), Out::Bytes(bytes))
             }
-            (Ok(count), _) => Answer::Done(i64::try_from(count).unwrap_or(i64::MAX), Out::None),
+            (Ok(count), _) => {
+                let out = match self.io.name.take() {
+                    Some(name) => Out::SockAddr(name),
+                    None => Out::None,
+                };
+                Answer::Done(i64::try_from(count).unwrap_or(i64::MAX), out)
+            }
             (Err(errno), _) => Answer::err(errno),
         }
     }
@@ -296,7 +356,7 @@ impl<O: Observer> Kernel<'_, O> {
         }
         let more = walks.outer.is_some();
         if !more && let Some(sockets) = &mut wakes.sockets {
-            self.m.put_unix_all(std::mem::take(&mut sockets.holds));
+            self.m.put_sockets(std::mem::take(&mut sockets.holds));
         }
         more
     }
@@ -309,7 +369,10 @@ impl<O: Observer> Kernel<'_, O> {
         match &*what {
             What::Read { buf, count } => kind.read(self, caller, (*buf, *count), io),
             What::Write { buf, count } => kind.write(self, caller, (buf, *count), io),
-            what => kind.socket(self, caller, what, io),
+            what => match kind.as_socket() {
+                Some(socket) => socket.attempt(self, caller, what, io),
+                None => Attempt::fail(Errno::ENOTSOCK),
+            },
         }
     }
 
@@ -511,7 +574,7 @@ impl Steps for Transfer {
     fn step<O: Observer>(&mut self, kernel: &mut Kernel<'_, O>, task: TaskId) -> Flow {
         let flow = self.step_at(kernel, task);
         if flow == Flow::Done && (self.io.wakes.sockets.is_some() || self.what.reserves()) {
-            if let What::Accept { fd, .. } = &self.what {
+            if let What::Accept(Accepting { fd, .. }) = &self.what {
                 // It has a meaning now, or is free again.
                 kernel.m.fds_mut(task).unreserve(*fd);
             }
@@ -536,7 +599,7 @@ impl Steps for Transfer {
         files.push(self.file);
     }
 
-    fn sockets(&self, sockets: &mut Vec<UnixId>) {
+    fn sockets(&self, sockets: &mut Vec<Socket>) {
         sockets.extend(self.io.wakes.holds());
     }
 
@@ -572,9 +635,9 @@ impl Steps for Transfer {
         let call = match self.what {
             What::Read { .. } => "vfs_read",
             What::Write { .. } => "vfs_write",
-            What::Recv { .. } => "sock_recvmsg",
+            What::Recv(_) => "sock_recvmsg",
             What::Send(_) => "sock_sendmsg",
-            What::Accept { .. } => "do_accept",
+            What::Accept(_) => "do_accept",
             What::Connect { .. } => "__sys_connect",
         };
         format!("{call}: {:?}", self.at)
@@ -602,6 +665,7 @@ impl Encode for Transfer {
             walks,
             written,
             slept,
+            name,
         } = io;
         wakes.encode(to);
         walks.encode(to);
@@ -611,6 +675,7 @@ impl Encode for Transfer {
             result.ok().encode(to);
             result.err().encode(to);
             bytes.encode(to);
+            encode_option(name, to);
         } else {
             fd.encode(to);
             what.encode(to);
@@ -634,8 +699,13 @@ impl Encode for What {
                 buf.encode(to);
                 count.encode(to);
             }
-            What::Recv { buf, count, flags } => {
-                to.byte(2);
+            What::Recv(Receiving {
+                buf,
+                count,
+                flags,
+                name,
+            }) => {
+                to.byte(if *name { 7 } else { 2 });
                 buf.encode(to);
                 count.encode(to);
                 flags.bits().encode(to);
@@ -651,16 +721,16 @@ impl Encode for What {
                 rights.encode(to);
                 buf.encode(to);
                 flags.bits().encode(to);
-                encode_option(&receiver.as_deref().map(Bytes::from), to);
+                encode_option(receiver, to);
             }
-            What::Accept { flags, fd } => {
-                to.byte(4);
+            What::Accept(Accepting { flags, fd, name }) => {
+                to.byte(if *name { 6 } else { 4 });
                 flags.encode(to);
                 fd.encode(to);
             }
             What::Connect { to: receiver } => {
                 to.byte(5);
-                to.bytes(receiver);
+                receiver.encode(to);
             }
         }
     }

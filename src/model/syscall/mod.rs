@@ -26,7 +26,7 @@ use super::Kernel;
 use super::arena::FileId;
 use super::call::Steps;
 use super::eventpoll::{Deadline, EpollCtl, EpollWait};
-use super::file::{FileOps, Transfer};
+use super::file::{End, FileOps, Receiving, Transfer};
 use crate::abi::{
     Answer, Bytes, Errno, FcntlCmd, Fd, IoctlArg, Out, OutPtr, Ptr, Room, Syscall, TaskId, Timespec,
 };
@@ -214,16 +214,22 @@ impl<O: Observer> Kernel<'_, O> {
                 sv,
             } => answer_out(self.socketpair(task, domain, r#type, protocol, sv)),
             Syscall::Bind { sockfd, addr } => answer(self.bind(task, sockfd, &addr)),
+            Syscall::Getsockname { sockfd } => answer_out(self.getname(task, sockfd, End::Own)),
+            Syscall::Getpeername { sockfd } => answer_out(self.getname(task, sockfd, End::Peer)),
             Syscall::Listen { sockfd, backlog } => {
                 let begun = self.listen(task, sockfd, backlog);
                 self.go(task, begun)?
             }
-            Syscall::Accept4 { sockfd, flags } => {
-                let begun = self.accept4(task, sockfd, flags);
+            Syscall::Accept4 {
+                sockfd,
+                addr,
+                flags,
+            } => {
+                let begun = self.accept4(task, sockfd, flags, addr);
                 self.go(task, begun)?
             }
             Syscall::Connect { sockfd, addr } => {
-                let begun = self.connect(task, sockfd, &addr);
+                let begun = self.connect(task, sockfd, addr);
                 self.go(task, begun)?
             }
             Syscall::Shutdown { sockfd, how } => {
@@ -237,7 +243,7 @@ impl<O: Observer> Kernel<'_, O> {
                 flags,
                 dest_addr,
             } => {
-                let begun = self.sendto(task, sockfd, buf, flags, dest_addr.as_deref());
+                let begun = self.sendto(task, sockfd, buf, flags, dest_addr);
                 self.go(task, begun)?
             }
             Syscall::Sendmsg { sockfd, msg, flags } => {
@@ -249,9 +255,16 @@ impl<O: Observer> Kernel<'_, O> {
                 buf,
                 size,
                 flags,
+                addr,
             } => {
                 refuse_frozen(buf)?;
-                let begun = self.recvfrom(task, sockfd, (buf, size), flags);
+                let receiving = Receiving {
+                    buf,
+                    count: size,
+                    flags,
+                    name: addr,
+                };
+                let begun = self.recvfrom(task, sockfd, receiving);
                 self.go(task, begun)?
             }
             Syscall::Setsockopt {
@@ -260,7 +273,7 @@ impl<O: Observer> Kernel<'_, O> {
                 optname,
                 optval,
             } => {
-                socket::refuse_capped(optname, optval)?;
+                socket::refuse_capped(level, optname, &optval)?;
                 let begun = self.setsockopt(task, sockfd, (level, optname), optval);
                 self.go(task, begun)?
             }

@@ -2,6 +2,7 @@
 
 use super::super::call::{Flow, Held, Steps};
 use super::super::encode::{Encode, Encoder, Number, encode_option, variant_is_number};
+use super::super::file::Socket;
 use super::super::signal::restart::ERESTARTSYS;
 use super::super::signal::{Job, Stop, ThreadSignals};
 use super::super::task::{Life, ProcessStatus};
@@ -9,7 +10,7 @@ use super::super::wait_queue::{Nr, Wake, WakeFn, Walked, Walks};
 use super::super::{Kernel, Machine, task_index};
 use super::release::Release;
 use crate::abi::{Answer, Errno, EventMask, Out, Rlimit, SigSet, TaskId, WaitStatus};
-use crate::model::arena::{FileId, Id, ProcId, UnixId, WaitId};
+use crate::model::arena::{FileId, Id, ProcId, WaitId};
 use crate::trace::{Observer, Place};
 
 const WNOHANG: i32 = 1;
@@ -228,7 +229,7 @@ impl Steps for Exit {
         self.release.releasing()
     }
 
-    fn sockets(&self, sockets: &mut Vec<UnixId>) {
+    fn sockets(&self, sockets: &mut Vec<Socket>) {
         self.release.sockets(sockets);
     }
 

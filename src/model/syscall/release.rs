@@ -5,10 +5,10 @@ use super::super::Kernel;
 use super::super::call::{Flow, Held, Steps};
 use super::super::encode::{Encode, Encoder, encode_option};
 use super::super::eventpoll::{EpClear, Unhooked};
-use super::super::file::{FileOps, Released, Wakes};
+use super::super::file::{FileOps, Released, Socket, Wakes};
 use super::super::wait_queue::{Walked, Walks};
 use crate::abi::{Answer, TaskId};
-use crate::model::arena::{FileId, UnixId};
+use crate::model::arena::FileId;
 use crate::trace::{Observer, Trace};
 
 /// A call that has done its work but for this: files to release, wake-ups to make.
@@ -130,7 +130,7 @@ impl Steps for Release {
         &self.files
     }
 
-    fn sockets(&self, sockets: &mut Vec<UnixId>) {
+    fn sockets(&self, sockets: &mut Vec<Socket>) {
         sockets.extend(self.wakes.holds());
     }
 

@@ -3,18 +3,21 @@
 use super::super::Kernel;
 use super::super::call::{Flow, Held, Steps};
 use super::super::encode::{Encode, Encoder};
-use super::super::file::{File, Kind, Sending, Transfer, UnixState, UnixType, Wakes, What};
+use super::super::file::{
+    Accepting, Attempt, Directions, End, File, Io, Receiving, Sending, SockType, Socket, SocketOps,
+    Transfer, Wakes, What,
+};
 use super::super::wait_queue::{Walked, Walks};
 use crate::abi::socket::{
-    AF_UNIX, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_ACCEPTCONN, SO_ERROR, SO_RCVBUF, SO_SNDBUF, SO_TYPE,
-    SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, SOCK_TYPE_MASK, SOL_SOCKET,
+    AF_UNIX, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_ACCEPTCONN, SO_RCVBUF, SO_RCVLOWAT, SO_SNDBUF,
+    SOCK_TYPE_MASK, SOL_SOCKET, SockOpt,
 };
 use crate::abi::{
     Answer, Bytes, Errno, Fd, Message, MsgFlags, OpenFlags, Out, OutPtr, Ptr, Room, SockAddr,
     TaskId,
 };
 use crate::backend::LabError;
-use crate::model::arena::{FileId, UnixId};
+use crate::model::arena::FileId;
 use crate::trace::{FileRef, Observer};
 
 /// `SOCK_NONBLOCK` and `SOCK_CLOEXEC`, the same bits as of open(2).
@@ -30,9 +33,15 @@ fn socket_type(r#type: i32) -> Result<(i32, OpenFlags), Errno> {
 }
 
 /// How large a buffer may be is for each machine to say (`net.core.wmem_max`), so no scenario can rely on it.
-pub(super) fn refuse_capped(optname: i32, value: Ptr<i32>) -> Result<(), LabError> {
-    match (optname, value) {
-        (SO_SNDBUF | SO_RCVBUF, Ptr::To(bytes)) if bytes.cast_unsigned() > LEAST_MAX => {
+pub(super) fn refuse_capped(
+    level: i32,
+    optname: i32,
+    value: &Ptr<SockOpt>,
+) -> Result<(), LabError> {
+    match (level, optname, value) {
+        (SOL_SOCKET, SO_SNDBUF | SO_RCVBUF, Ptr::To(value))
+            if value.int().cast_unsigned() > LEAST_MAX =>
+        {
             Err(LabError::new(format!(
                 "the lab sets buffers of at most {LEAST_MAX} bytes: above that machines differ"
             )))
@@ -44,19 +53,23 @@ pub(super) fn refuse_capped(optname: i32, value: Ptr<i32>) -> Result<(), LabErro
 /// `net.core.wmem_max` and `rmem_max`, where nobody has raised them.
 const LEAST_MAX: u32 = 212_992;
 
-/// `unix_create`
-fn unix_type(domain: i32, r#type: i32, protocol: i32) -> Result<UnixType, Errno> {
-    if domain != AF_UNIX {
-        return Err(Errno::EAFNOSUPPORT);
-    }
-    if protocol != 0 && protocol != AF_UNIX {
-        return Err(Errno::EPROTONOSUPPORT);
-    }
-    match r#type {
-        SOCK_STREAM => Ok(UnixType::Stream),
-        SOCK_DGRAM => Ok(UnixType::Datagram),
-        SOCK_SEQPACKET => Ok(UnixType::Seqpacket),
-        _ => Err(Errno::ESOCKTNOSUPPORT),
+/// What socket(2) makes (`net_proto_family.create`).
+#[derive(Clone, Copy, Debug)]
+enum Family {
+    Unix(SockType),
+}
+
+impl Family {
+    /// Looks for it in the order in which the kernel does (`__sock_create`).
+    fn find(domain: i32, r#type: i32, protocol: i32) -> Result<Family, Errno> {
+        match domain {
+            AF_UNIX if protocol != 0 && protocol != AF_UNIX => Err(Errno::EPROTONOSUPPORT),
+            AF_UNIX => match SockType::from_number(r#type) {
+                Some(r#type) => Ok(Family::Unix(r#type)),
+                None => Err(Errno::ESOCKTNOSUPPORT),
+            },
+            _ => Err(Errno::EAFNOSUPPORT),
+        }
     }
 }
 
@@ -70,10 +83,12 @@ impl<O: Observer> Kernel<'_, O> {
         protocol: i32,
     ) -> Result<Fd, Errno> {
         let (r#type, flags) = socket_type(r#type)?;
-        let r#type = unix_type(domain, r#type, protocol)?;
+        let family = Family::find(domain, r#type, protocol)?;
         let fd = self.unused_fd(task, 0)?;
-        let sock = self.m.new_unix(r#type, FileRef(fd));
-        self.install_socket(task, fd, sock, flags);
+        let socket = match family {
+            Family::Unix(r#type) => Socket::Unix(self.m.new_unix(r#type, FileRef(fd))),
+        };
+        self.install_socket(task, fd, socket, flags);
         Ok(fd)
     }
 
@@ -93,41 +108,67 @@ impl<O: Observer> Kernel<'_, O> {
         if sv != OutPtr::PLENTY {
             return Err(Errno::EFAULT);
         }
-        let r#type = unix_type(domain, r#type, protocol)?;
+        let Family::Unix(r#type) = Family::find(domain, r#type, protocol)?;
         let socks = [one, other].map(|fd| self.m.new_unix(r#type, FileRef(fd)));
-        for (sock, peer) in [(socks[0], socks[1]), (socks[1], socks[0])] {
-            self.m.set_unix_peer(sock, Some(peer));
-            self.m.unix[sock].state = UnixState::Established;
-        }
+        self.m.unix_socketpair(socks);
         for (fd, sock) in [one, other].into_iter().zip(socks) {
-            self.install_socket(task, fd, sock, flags);
+            self.install_socket(task, fd, Socket::Unix(sock), flags);
         }
         Ok(Out::Pipe(one, other))
     }
 
-    fn install_socket(&mut self, task: TaskId, fd: Fd, sock: UnixId, flags: OpenFlags) {
+    /// Gives a socket a file and a number (`sock_map_fd`).
+    fn install_socket(&mut self, task: TaskId, fd: Fd, socket: Socket, flags: OpenFlags) {
         let status = (flags & OpenFlags::NONBLOCK) | OpenFlags::RDWR;
         let inode = self.m.next_inode();
         let file = File {
             inode,
-            ..File::new(Kind::Unix(sock), status, fd)
+            ..File::new(socket.kind(), status, fd)
         };
         let file = self.m.files.insert(file);
         self.fd_install(task, fd, file, flags.contains(OpenFlags::CLOEXEC));
     }
 
+    /// The end of an accept(2) for which its family has found a connection: the socket gets its file.
+    pub(crate) fn accepted(
+        &mut self,
+        task: TaskId,
+        accept: Accepting,
+        socket: Socket,
+        io: &mut Io,
+    ) -> Attempt {
+        if accept.name {
+            match socket.name(self.m, End::Peer) {
+                Ok(name) => io.name = Some(Box::new(name)),
+                Err(_) => {
+                    // Who connected is gone already.
+                    return Attempt::fail(Errno::ECONNABORTED);
+                }
+            }
+        }
+        let Accepting { flags, fd, .. } = accept;
+        self.install_socket(task, fd, socket, flags);
+        Attempt::Over(Ok(u64::from(fd.0.unsigned_abs())))
+    }
+
     /// The socket behind a descriptor (`sockfd_lookup_light`).
-    fn sockfd_lookup(&self, task: TaskId, fd: Fd) -> Result<(FileId, UnixId), Errno> {
+    fn sockfd_lookup(&self, task: TaskId, fd: Fd) -> Result<(FileId, Socket), Errno> {
         let file = self.m.fget(task, fd).ok_or(Errno::EBADF)?;
-        let sock = self.m.unix_of(file).ok_or(Errno::ENOTSOCK)?;
-        Ok((file, sock))
+        let socket = self.m.socket_of(file).ok_or(Errno::ENOTSOCK)?;
+        Ok((file, socket))
     }
 
     /// bind(2)
     pub(super) fn bind(&mut self, task: TaskId, fd: Fd, addr: &SockAddr) -> Result<i64, Errno> {
-        let (_, sock) = self.sockfd_lookup(task, fd)?;
-        self.m.unix_bind(sock, addr)?;
+        let (_, socket) = self.sockfd_lookup(task, fd)?;
+        socket.bind(self.m, addr)?;
         Ok(0)
+    }
+
+    /// getsockname(2), getpeername(2)
+    pub(super) fn getname(&mut self, task: TaskId, fd: Fd, end: End) -> Result<Out, Errno> {
+        let (_, socket) = self.sockfd_lookup(task, fd)?;
+        Ok(Out::SockAddr(Box::new(socket.name(self.m, end)?)))
     }
 
     /// listen(2)
@@ -137,8 +178,10 @@ impl<O: Observer> Kernel<'_, O> {
         fd: Fd,
         backlog: i32,
     ) -> Result<SocketChange, Errno> {
-        let (file, sock) = self.sockfd_lookup(task, fd)?;
-        Ok(SocketChange::new(file, self.unix_listen(sock, backlog)?))
+        let (file, socket) = self.sockfd_lookup(task, fd)?;
+        let mut wakes = Wakes::default();
+        let result = socket.listen(self.m, backlog, &mut wakes);
+        Ok(SocketChange::new(file, wakes, result))
     }
 
     /// shutdown(2)
@@ -148,17 +191,16 @@ impl<O: Observer> Kernel<'_, O> {
         fd: Fd,
         how: i32,
     ) -> Result<SocketChange, Errno> {
-        let (file, sock) = self.sockfd_lookup(task, fd)?;
-        let directions = match how {
+        let (file, socket) = self.sockfd_lookup(task, fd)?;
+        let (rd, wr) = match how {
             SHUT_RD => (true, false),
             SHUT_WR => (false, true),
             SHUT_RDWR => (true, true),
             _ => return Err(Errno::EINVAL),
         };
-        Ok(SocketChange::new(
-            file,
-            self.unix_shutdown(sock, directions),
-        ))
+        let mut wakes = Wakes::default();
+        let result = socket.shutdown(self.m, Directions { rd, wr }, &mut wakes);
+        Ok(SocketChange::new(file, wakes, result))
     }
 
     /// accept4(2)
@@ -167,6 +209,7 @@ impl<O: Observer> Kernel<'_, O> {
         task: TaskId,
         fd: Fd,
         flags: OpenFlags,
+        name: bool,
     ) -> Result<Transfer, Errno> {
         let file = self.m.fget(task, fd).ok_or(Errno::EBADF)?;
         if !(flags - SOCK_FLAGS).is_empty() {
@@ -174,9 +217,14 @@ impl<O: Observer> Kernel<'_, O> {
         }
         // The number is taken before anybody waits for what it will mean.
         let new = self.unused_fd(task, 0)?;
-        self.m.unix_of(file).ok_or(Errno::ENOTSOCK)?;
+        self.m.socket_of(file).ok_or(Errno::ENOTSOCK)?;
         self.m.fds_mut(task).reserve(new);
-        Ok(Transfer::new(fd, file, What::Accept { flags, fd: new }))
+        let accept = Accepting {
+            flags,
+            fd: new,
+            name,
+        };
+        Ok(Transfer::new(fd, file, What::Accept(accept)))
     }
 
     /// connect(2)
@@ -184,13 +232,10 @@ impl<O: Observer> Kernel<'_, O> {
         &mut self,
         task: TaskId,
         fd: Fd,
-        addr: &SockAddr,
+        to: Box<SockAddr>,
     ) -> Result<Transfer, Errno> {
         let (file, _) = self.sockfd_lookup(task, fd)?;
-        let SockAddr::Abstract(to) = addr else {
-            return Err(Errno::EINVAL);
-        };
-        Ok(Transfer::new(fd, file, What::Connect { to: to.clone() }))
+        Ok(Transfer::new(fd, file, What::Connect { to }))
     }
 
     /// sendto(2)
@@ -200,14 +245,9 @@ impl<O: Observer> Kernel<'_, O> {
         fd: Fd,
         buf: Ptr<Bytes>,
         flags: MsgFlags,
-        addr: Option<&SockAddr>,
+        to: Option<Box<SockAddr>>,
     ) -> Result<Transfer, Errno> {
         let (file, _) = self.sockfd_lookup(task, fd)?;
-        let to = match addr {
-            Some(SockAddr::Abstract(to)) => Some(to.clone()),
-            Some(SockAddr::Unnamed) => return Err(Errno::EINVAL),
-            None => None,
-        };
         let what = What::Send(Box::new(Sending {
             buf,
             flags,
@@ -260,11 +300,10 @@ impl<O: Observer> Kernel<'_, O> {
         &mut self,
         task: TaskId,
         fd: Fd,
-        (buf, count): (OutPtr, u64),
-        flags: MsgFlags,
+        receiving: Receiving,
     ) -> Result<Transfer, Errno> {
         let (file, _) = self.sockfd_lookup(task, fd)?;
-        Ok(Transfer::new(fd, file, What::Recv { buf, count, flags }))
+        Ok(Transfer::new(fd, file, What::Recv(receiving)))
     }
 
     /// One of these calls again, after a handler that says `SA_RESTART`.
@@ -274,38 +313,49 @@ impl<O: Observer> Kernel<'_, O> {
         fd: Fd,
         what: What,
     ) -> Result<Transfer, Errno> {
-        if let What::Accept { flags, .. } = what {
-            return self.accept4(task, fd, flags);
+        if let What::Accept(Accepting { flags, name, .. }) = what {
+            return self.accept4(task, fd, flags, name);
         }
         let (file, _) = self.sockfd_lookup(task, fd)?;
         self.begin_send(task, fd, file, what)
     }
 
-    /// setsockopt(2) of the options of a socket's own level (`sock_setsockopt`).
+    /// setsockopt(2): the options of level `SOL_SOCKET` mean the same to all sockets.
     pub(super) fn setsockopt(
         &mut self,
         task: TaskId,
         fd: Fd,
         (level, optname): (i32, i32),
-        value: Ptr<i32>,
+        value: Ptr<SockOpt>,
     ) -> Result<SocketChange, Errno> {
-        let (file, sock) = self.sockfd_lookup(task, fd)?;
-        if level != SOL_SOCKET {
-            return Err(Errno::EOPNOTSUPP);
-        }
-        let Ptr::To(value) = value else {
-            return Err(Errno::EFAULT);
-        };
+        let (file, socket) = self.sockfd_lookup(task, fd)?;
         let mut wakes = Wakes::default();
-        match optname {
-            SO_SNDBUF => {
-                self.m.unix[sock].set_sndbuf(value);
-                self.m.unix_write_space(sock, &mut wakes);
-            }
-            SO_RCVBUF => self.m.unix[sock].set_rcvbuf(value),
-            _ => return Err(Errno::ENOPROTOOPT),
+        let result = self.set_option(socket, (level, optname), value, &mut wakes);
+        Ok(SocketChange::new(file, wakes, result))
+    }
+
+    fn set_option(
+        &mut self,
+        socket: Socket,
+        (level, optname): (i32, i32),
+        value: Ptr<SockOpt>,
+        wakes: &mut Wakes,
+    ) -> Result<(), Errno> {
+        let m = &mut *self.m;
+        let value = match value {
+            Ptr::To(value) => Ok(value),
+            Ptr::Addr(_) => Err(Errno::EFAULT),
+        };
+        if level != SOL_SOCKET {
+            return socket.setsockopt(m, (level, optname), value, wakes);
         }
-        Ok(SocketChange::new(file, wakes))
+        socket.sk_mut(m).set(optname, value?)?;
+        match optname {
+            SO_SNDBUF => socket.write_space(m, wakes),
+            SO_RCVLOWAT => socket.rcvlowat_changed(m, wakes),
+            _ => {}
+        }
+        Ok(())
     }
 
     /// getsockopt(2)
@@ -316,27 +366,14 @@ impl<O: Observer> Kernel<'_, O> {
         (level, optname): (i32, i32),
         value: OutPtr,
     ) -> Result<Out, Errno> {
-        let (_, sock) = self.sockfd_lookup(task, fd)?;
-        if level != SOL_SOCKET {
-            return Err(Errno::EOPNOTSUPP);
-        }
-        let sock = &mut self.m.unix[sock];
-        let number = match optname {
-            SO_TYPE => match sock.r#type {
-                UnixType::Stream => SOCK_STREAM,
-                UnixType::Datagram => SOCK_DGRAM,
-                UnixType::Seqpacket => SOCK_SEQPACKET,
-            },
-            // Told once.
-            SO_ERROR if std::mem::take(&mut sock.reset) => Errno::ECONNRESET.0,
-            SO_ERROR => 0,
-            SO_SNDBUF => i32::try_from(sock.sndbuf).unwrap_or(i32::MAX),
-            SO_RCVBUF => i32::try_from(sock.rcvbuf).unwrap_or(i32::MAX),
-            SO_ACCEPTCONN => i32::from(sock.state == UnixState::Listen),
-            _ => return Err(Errno::ENOPROTOOPT),
+        let (_, socket) = self.sockfd_lookup(task, fd)?;
+        let answer = match (level, optname) {
+            (SOL_SOCKET, SO_ACCEPTCONN) => SockOpt::Int(socket.listens(self.m).into()),
+            (SOL_SOCKET, _) => socket.sk_mut(self.m).get(optname)?,
+            _ => socket.getsockopt(self.m, (level, optname))?,
         };
         match value {
-            OutPtr::Memory(Room::Plenty) => Ok(Out::Int(number)),
+            OutPtr::Memory(Room::Plenty) => Ok(Out::SockOpt(answer)),
             _ => Err(Errno::EFAULT),
         }
     }
@@ -348,14 +385,17 @@ pub(crate) struct SocketChange {
     file: FileId,
     wakes: Wakes,
     walks: Walks,
+    /// How it will end. One that fails may have changed something before.
+    result: Result<(), Errno>,
 }
 
 impl SocketChange {
-    fn new(file: FileId, wakes: Wakes) -> SocketChange {
+    fn new(file: FileId, wakes: Wakes, result: Result<(), Errno>) -> SocketChange {
         SocketChange {
             file,
             wakes,
             walks: Walks::default(),
+            result,
         }
     }
 }
@@ -373,14 +413,17 @@ impl Steps for SocketChange {
     }
 
     fn answer(&mut self) -> Answer {
-        Answer::ret(0)
+        match self.result {
+            Ok(()) => Answer::ret(0),
+            Err(errno) => Answer::err(errno),
+        }
     }
 
     fn files(&self, files: &mut Vec<FileId>) {
         files.push(self.file);
     }
 
-    fn sockets(&self, sockets: &mut Vec<UnixId>) {
+    fn sockets(&self, sockets: &mut Vec<Socket>) {
         sockets.extend(self.wakes.holds());
     }
 
@@ -395,7 +438,13 @@ impl Steps for SocketChange {
 
 impl Encode for SocketChange {
     fn encode(&self, to: &mut Encoder<'_>) {
-        let SocketChange { file, wakes, walks } = self;
+        let SocketChange {
+            file,
+            wakes,
+            walks,
+            result,
+        } = self;
+        result.err().encode(to);
         file.encode(to);
         wakes.encode(to);
         walks.encode(to);

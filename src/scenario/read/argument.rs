@@ -5,13 +5,14 @@ use crate::scenario::cursor::Cursor;
 use crate::scenario::signature::{Kind, Param};
 
 use super::number::{
-    MAPPABLE, read_address, read_choice, read_flags, read_int_len, read_num, read_only, read_zero,
+    MAPPABLE, read_address, read_choice, read_flags, read_length, read_length_cell, read_num,
+    read_only, read_zero,
 };
 use super::output::read_output;
 use super::signal::{read_sigaction, read_sigpack, read_sigset};
 use super::structure::{
     Torn, read_event, read_fd_list, read_int_cell, read_itimerspec, read_message, read_params,
-    read_poll_entries, read_rlimit, read_slot, read_sockaddr, read_time,
+    read_poll_entries, read_rlimit, read_slot, read_sockaddr, read_sockopt, read_time,
 };
 use super::text::{read_argv, read_path, read_program, read_text};
 
@@ -59,13 +60,10 @@ pub(super) fn read_value(c: &mut Cursor<'_>, param: &Param) -> Result<Value> {
             }
             read_poll_entries(c, "events").map(Value::PollFds)
         }
-        Kind::IntLen => read_int_len(c),
-        Kind::IntLenPtr => {
-            c.expect("[")?;
-            let length = read_int_len(c)?;
-            c.expect("]")?;
-            Ok(length)
-        }
+        Kind::SockOptLen { .. } => read_length(c),
+        Kind::SockOptLenPtr(..) => read_length_cell(c),
+        Kind::SockAddrLen(_) if c.eat_word("NULL") => Ok(Value::Addr(0)),
+        Kind::SockAddrLen(_) => read_length_cell(c),
         Kind::Slot => read_slot(c),
         _ => read_pointer(c, param.kind),
     }
@@ -107,6 +105,7 @@ pub(super) fn read_pointer(c: &mut Cursor<'_>, kind: Kind) -> Result<Value> {
         Kind::Msg => read_message(c),
         Kind::SockAddr => read_sockaddr(c).map(Value::SockAddr),
         Kind::Buffer => read_text(c).map(Value::Text),
+        Kind::SockOptIn => read_sockopt(c).map(Value::SockOpt),
         Kind::IntIn => read_int_cell(c, Kind::Int).map(Value::Int),
         Kind::TicksIn => read_int_cell(c, Kind::Size).map(Value::Int),
         Kind::ItimerspecIn => read_itimerspec(c).map(Value::Itimerspec),

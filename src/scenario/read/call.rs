@@ -6,6 +6,7 @@ use crate::scenario::signature::{Returns, Signature};
 use crate::scenario::{ScenarioError, Span};
 
 use super::argument::read_arg;
+use super::length::{settle_length, settle_lengths};
 use super::result::read_result;
 use super::text::shorten;
 
@@ -55,6 +56,7 @@ pub(in crate::scenario) fn read_call(
         }
     }
     shorten(&mut args, signature.params);
+    settle_lengths(&mut args, signature.params)?;
     if form == Form::Unfinished && c.eat(")") {
         form = Form::Abandoned;
     }
@@ -152,6 +154,7 @@ pub(in crate::scenario) fn complete(
             return Err(c.unexpected("`)`"));
         };
         let mut arg = read_arg(c, param)?;
+        settle_length(&mut arg, param, args)?;
         match args.get_mut(place) {
             None => args.push(arg),
             Some(begun) => {

@@ -57,6 +57,7 @@ pub(in crate::scenario) fn check_name(word: &str, span: Span) -> Result<()> {
 pub(super) fn in_range(number: i128, span: Span, kind: Kind, what: &str) -> Result<i128> {
     let (low, high, bits): (i128, i128, u32) = match kind {
         Kind::Int | Kind::Fd | Kind::Pid => (i32::MIN.into(), i32::MAX.into(), 32),
+        Kind::Port => (0, u16::MAX.into(), 16),
         Kind::Uint | Kind::Same(_) | Kind::Mode => (0, u32::MAX.into(), 32),
         Kind::Size | Kind::Len(_) => (0, u64::MAX.into(), 64),
         _ => (i64::MIN.into(), i64::MAX.into(), 64),
@@ -85,16 +86,21 @@ pub(super) fn read_zero(c: &mut Cursor<'_>) -> Result<Value> {
     }
 }
 
-/// The size of an int, where no other could be passed.
-pub(super) fn read_int_len(c: &mut Cursor<'_>) -> Result<Value> {
+/// A length that follows from another argument.
+pub(super) fn read_length(c: &mut Cursor<'_>) -> Result<Value> {
     match c.number()? {
-        Some((4, _)) => Ok(Value::Fixed),
-        Some((_, span)) => {
-            let message = "the lab passes an int, which has 4 bytes";
-            Err(ScenarioError::new(span, message, "must be 4"))
-        }
-        None => Err(c.unexpected("`4`")),
+        Some((length, _)) => Ok(Value::Length(Some(low_u32(length)))),
+        None => Err(c.unexpected("a length")),
     }
+}
+
+/// The same behind a pointer, as it was before the call and as it is behind it: `[128 => 16]`, `[16]`.
+pub(super) fn read_length_cell(c: &mut Cursor<'_>) -> Result<Value> {
+    c.expect("[")?;
+    let before = read_length(c)?;
+    let length = if c.eat("=>") { read_length(c)? } else { before };
+    c.expect("]")?;
+    Ok(length)
 }
 
 pub(super) fn read_bits(c: &mut Cursor<'_>, words: &Words) -> Result<u32> {

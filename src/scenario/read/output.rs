@@ -11,8 +11,8 @@ use crate::scenario::words;
 use super::number::{MAPPABLE, read_address, read_bits, read_num};
 use super::signal::{read_sigaction, read_sigset};
 use super::structure::{
-    Torn, read_event, read_int_cell, read_itimerspec, read_list, read_params, read_rlimit,
-    read_timespec,
+    Torn, read_event, read_int_cell, read_itimerspec, read_list, read_name, read_params,
+    read_rlimit, read_sockopt, read_timespec,
 };
 use super::text::read_text;
 
@@ -20,7 +20,7 @@ type Result<T> = std::result::Result<T, ScenarioError>;
 
 pub(super) fn read_output(c: &mut Cursor<'_>, kind: Kind) -> Result<Output> {
     let start = c.at();
-    let has_pointer = !matches!(kind, Kind::Status | Kind::RlimitOut);
+    let has_pointer = !matches!(kind, Kind::Status | Kind::RlimitOut | Kind::SockAddrOut);
     let mut place = Place::Plenty;
     if c.eat("@") {
         place = read_place(c)?;
@@ -77,6 +77,8 @@ pub(super) fn read_output(c: &mut Cursor<'_>, kind: Kind) -> Result<Output> {
         }
         Kind::Bytes => Shown::Bytes(read_text(c)?),
         Kind::IntOut => Shown::Int(read_int_cell(c, Kind::Int)?),
+        Kind::SockOptOut => Shown::SockOpt(read_sockopt(c)?),
+        Kind::SockAddrOut => Shown::SockAddr(read_name(c)?),
         Kind::ItimerspecOut => Shown::Itimerspec(read_itimerspec(c)?),
         Kind::ParamsOut => Shown::Params(read_params(c)?),
         Kind::Status => Shown::Status(read_status(c)?),

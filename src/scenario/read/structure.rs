@@ -2,7 +2,7 @@
 
 use crate::abi::{EpollParams, Itimerspec, Message, Rlimit, SockAddr, Timespec, socket};
 use crate::scenario::ScenarioError;
-use crate::scenario::ast::{Event, Num, PollEntry, Value};
+use crate::scenario::ast::{Addr, Event, Num, OptVal, PollEntry, Value};
 use crate::scenario::cursor::Cursor;
 use crate::scenario::lower::{low_u32, low_u64};
 use crate::scenario::signature::Kind;
@@ -323,20 +323,74 @@ fn read_length(c: &mut Cursor<'_>, field: &str, right: usize) -> Result<()> {
     }
 }
 
-/// `{sa_family=AF_UNIX, sun_path=@"name"}`
-pub(super) fn read_sockaddr(c: &mut Cursor<'_>) -> Result<SockAddr> {
+/// `{sa_family=AF_UNIX, sun_path=@"name"}`, `{sa_family=AF_INET, sin_port=htons(port),
+/// sin_addr=inet_addr("127.0.0.1")}`
+pub(super) fn read_sockaddr(c: &mut Cursor<'_>) -> Result<Addr> {
     c.expect("{")?;
     expect_field(c, "sa_family")?;
     c.skip_space();
     let start = c.at();
-    if read_bits(c, &words::DOMAINS)? != socket::AF_UNIX.cast_unsigned() {
-        let message = "the lab has addresses of AF_UNIX";
-        return Err(ScenarioError::new(
-            c.since(start),
-            message,
-            "another family",
-        ));
+    match read_bits(c, &words::DOMAINS)?.cast_signed() {
+        socket::AF_UNIX => read_unix_address(c).map(Addr::Unix),
+        socket::AF_INET => read_inet_address(c),
+        _ => {
+            let message = "the lab has addresses of AF_UNIX and AF_INET";
+            let span = c.since(start);
+            Err(ScenarioError::new(span, message, "another family"))
+        }
     }
+}
+
+/// The address of a socket that comes back: `{}` where there is none.
+pub(super) fn read_name(c: &mut Cursor<'_>) -> Result<Addr> {
+    let start = c.at();
+    if c.eat("{") && c.eat("}") {
+        return Ok(Addr::None);
+    }
+    c.rewind(start);
+    read_sockaddr(c)
+}
+
+fn read_inet_address(c: &mut Cursor<'_>) -> Result<Addr> {
+    c.expect(",")?;
+    expect_field(c, "sin_port")?;
+    c.expect("htons")?;
+    c.expect("(")?;
+    let port = read_num(c, Kind::Port, "sin_port")?;
+    c.expect(")")?;
+    c.expect(",")?;
+    expect_field(c, "sin_addr")?;
+    c.expect("inet_addr")?;
+    c.expect("(")?;
+    c.skip_space();
+    let start = c.at();
+    let ip = match c.string()? {
+        Some((text, false)) => String::from_utf8_lossy(&text).parse().ok(),
+        _ => None,
+    };
+    let Some(ip) = ip else {
+        let message = "this is no address of IPv4";
+        let error = ScenarioError::new(c.since(start), message, "not an address");
+        return Err(error.help("as in `inet_addr(\"127.0.0.1\")`"));
+    };
+    c.expect(")")?;
+    c.expect("}")?;
+    Ok(Addr::Inet { port, ip })
+}
+
+/// `[1]`, `{l_onoff=1, l_linger=0}`
+pub(super) fn read_sockopt(c: &mut Cursor<'_>) -> Result<OptVal> {
+    if !c.eat("{") {
+        return read_int_cell(c, Kind::Int).map(OptVal::Int);
+    }
+    let onoff = named_num(c, "l_onoff", Kind::Int)?;
+    c.expect(",")?;
+    let seconds = named_num(c, "l_linger", Kind::Int)?;
+    c.expect("}")?;
+    Ok(OptVal::Linger { onoff, seconds })
+}
+
+fn read_unix_address(c: &mut Cursor<'_>) -> Result<SockAddr> {
     if c.eat("}") {
         return Ok(SockAddr::Unnamed);
     }

@@ -7,12 +7,12 @@
 //! Of strangers a receiver keeps eleven messages at most. Who polls for `EPOLLOUT` while his receiver is
 //! full leaves an entry on the receiver's `peer_wait`, which passes the wake-up on once there is room.
 
-use super::ops::room;
-use super::{Skb, UnixState, UnixType, WRITABLE, memory};
-use crate::abi::{Bytes, Errno, MsgFlags, OutPtr, Ptr};
+use super::{Skb, UnixState, memory};
+use crate::abi::{Bytes, Errno, MsgFlags, Ptr, SockAddr};
 use crate::model::arena::UnixId;
 use crate::model::file::ops::Caller;
-use crate::model::file::transfer::{Attempt, Io};
+use crate::model::file::socket::{SockType, Socket, WRITABLE};
+use crate::model::file::transfer::{Attempt, Io, Receiving};
 use crate::model::wait_queue::{Nr, WakeFn};
 use crate::model::{Kernel, Machine};
 use crate::trace::{Observer, Place};
@@ -27,7 +27,7 @@ impl Machine {
             return true;
         };
         let receiver = &self.unix[peer];
-        if receiver.peer == Some(id) || !receiver.queue_is_full() || receiver.dead {
+        if receiver.peer == Some(id) || !receiver.queue_is_full() || receiver.sk.dead {
             return true;
         }
         if self.unix[id].peer_wake.is_none() {
@@ -46,12 +46,16 @@ impl<O: Observer> Kernel<'_, O> {
         caller: Caller,
         id: UnixId,
         (buf, flags): (&Ptr<Bytes>, MsgFlags),
-        to: Option<&[u8]>,
+        to: Option<&SockAddr>,
         io: &mut Io,
     ) -> Attempt {
         if flags.contains(MsgFlags::OOB) {
             return Attempt::fail(Errno::EOPNOTSUPP);
         }
+        let to = match to.map(SockAddr::unix_name).transpose() {
+            Ok(to) => to,
+            Err(errno) => return Attempt::fail(errno),
+        };
         let sock = &self.m.unix[id];
         if to.is_none() && sock.peer.is_none() {
             return Attempt::fail(Errno::ENOTCONN);
@@ -60,10 +64,10 @@ impl<O: Observer> Kernel<'_, O> {
             return Attempt::fail(Errno::EFAULT);
         };
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        if length > sock.sndbuf - OVERHEAD {
+        if length > sock.sk.sndbuf - OVERHEAD {
             return Attempt::fail(Errno::EMSGSIZE);
         }
-        if sock.shut_wr {
+        if sock.sk.shut_wr {
             return Attempt::fail(Errno::EPIPE);
         }
         if let Some(attempt) = self.unix_no_room(caller, id, flags) {
@@ -77,16 +81,16 @@ impl<O: Observer> Kernel<'_, O> {
             return Attempt::fail(Errno::ECONNREFUSED);
         };
         let receiver = &self.m.unix[other];
-        if receiver.dead {
+        if receiver.sk.dead {
             return self.unix_dgram_lost_peer(id, io);
         }
-        if receiver.r#type != self.m.unix[id].r#type {
+        if receiver.sk.r#type != self.m.unix[id].sk.r#type {
             return Attempt::fail(Errno::EPROTOTYPE);
         }
         if receiver.peer.is_some_and(|peer| peer != id) {
             return Attempt::fail(Errno::EPERM);
         }
-        if receiver.shut_rd {
+        if receiver.sk.shut_rd {
             return Attempt::fail(Errno::EPIPE);
         }
         if other != id && receiver.peer != Some(id) && receiver.queue_is_full() {
@@ -102,13 +106,13 @@ impl<O: Observer> Kernel<'_, O> {
             connection: false,
         };
         self.m.unix_queue(other, skb);
-        self.m.unix_data_ready(other, &mut io.wakes);
+        self.m.sk_data_ready(Socket::Unix(other), &mut io.wakes);
         Attempt::Over(Ok(length))
     }
 
     /// The receiver was closed: from now on there is none.
     fn unix_dgram_lost_peer(&mut self, id: UnixId, io: &mut Io) -> Attempt {
-        if self.m.unix[id].r#type == UnixType::Seqpacket {
+        if self.m.unix[id].sk.r#type == SockType::Seqpacket {
             return Attempt::fail(Errno::EPIPE);
         }
         self.m.unix[id].state = UnixState::Close;
@@ -125,18 +129,18 @@ impl<O: Observer> Kernel<'_, O> {
         &mut self,
         caller: Caller,
         id: UnixId,
-        (buf, count): (OutPtr, u64),
-        flags: MsgFlags,
+        receiving: Receiving,
         io: &mut Io,
     ) -> Attempt {
+        let flags = receiving.flags;
         if flags.contains(MsgFlags::OOB) {
             return Attempt::fail(Errno::EOPNOTSUPP);
         }
         let sock = &mut self.m.unix[id];
-        if std::mem::take(&mut sock.reset) {
-            return Attempt::fail(Errno::ECONNRESET);
+        if let Some(errno) = sock.sk.take_err() {
+            return Attempt::fail(errno);
         }
-        let (shut, connects) = (sock.shut_rd, sock.connects());
+        let (shut, connects) = (sock.sk.shut_rd, sock.connects());
         let Some(skb) = sock.queue.front() else {
             return match self.unix_wait(caller, flags) {
                 Attempt::Over(_) if !(shut && connects) => Attempt::fail(Errno::EAGAIN),
@@ -144,12 +148,14 @@ impl<O: Observer> Kernel<'_, O> {
                 attempt => attempt,
             };
         };
-        let (length, room) = (skb.data.len(), room(buf, count));
-        let wanted = usize::try_from(count).unwrap_or(usize::MAX).min(length);
-        if room < wanted {
+        let (length, from) = (skb.data.len(), skb.from);
+        let wanted = receiving.wanted().min(length);
+        if receiving.room() < wanted {
             return Attempt::fail(Errno::EFAULT);
         }
         io.bytes.extend_from_slice(&skb.data[..wanted]);
+        self.m.unix_copy_addr(from, receiving, io);
+        let sock = &mut self.m.unix[id];
         if !flags.contains(MsgFlags::PEEK) {
             let skb = sock.queue.pop_front();
             self.m.wake_unix_peers(id, WRITABLE, Nr::One, &mut io.wakes);

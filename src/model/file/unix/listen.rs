@@ -5,12 +5,12 @@
 //! it on the listener's queue; from then on its caller is connected and can send. So the client is never
 //! woken, and accept(2) wakes nobody but those for whom the queue had no room.
 
-use super::{Skb, UnixState, UnixType, WRITABLE};
-use crate::abi::{Errno, EventMask, Fd, OpenFlags, SockAddr};
+use super::{Skb, UnixState};
+use crate::abi::{Errno, EventMask, SockAddr};
 use crate::model::arena::UnixId;
-use crate::model::file::File;
-use crate::model::file::ops::{Caller, Kind};
-use crate::model::file::transfer::{Attempt, Io, Wakes};
+use crate::model::file::ops::Caller;
+use crate::model::file::socket::{End, SockType, Socket, WRITABLE};
+use crate::model::file::transfer::{Accepting, Attempt, Io, Receiving, Wakes};
 use crate::model::wait_queue::Nr;
 use crate::model::{Kernel, Machine};
 use crate::trace::Observer;
@@ -18,17 +18,30 @@ use crate::trace::Observer;
 /// What a connection that waits costs, which nobody is charged for but itself.
 const CONNECTION: u64 = 768;
 
+impl SockAddr {
+    /// The name in it, if it has one that a Unix socket can have (`unix_validate_addr`).
+    pub(super) fn unix_name(&self) -> Result<&[u8], Errno> {
+        match self {
+            SockAddr::Abstract(name) => Ok(name),
+            SockAddr::Unnamed | SockAddr::Inet(_) => Err(Errno::EINVAL),
+        }
+    }
+}
+
 impl Machine {
-    /// Who has this name (`unix_find_abstract`).
-    pub(crate) fn unix_named(&self, name: &[u8]) -> Option<UnixId> {
-        let socks = self.unix.live().into_iter();
-        let mut named = socks.filter(|id| self.unix[*id].name.as_deref() == Some(name));
-        named.next()
+    /// Who is found by this name (`unix_find_abstract`).
+    pub(super) fn unix_named(&self, name: &[u8]) -> Option<UnixId> {
+        let mut socks = self.unix.live().into_iter();
+        socks.find(|id| {
+            let sock = &self.unix[*id];
+            sock.hashed && sock.name.as_deref() == Some(name)
+        })
     }
 
     /// bind(2) (`unix_bind_abstract`, `unix_autobind`)
-    pub(crate) fn unix_bind(&mut self, id: UnixId, addr: &SockAddr) -> Result<(), Errno> {
+    pub(super) fn unix_bind(&mut self, id: UnixId, addr: &SockAddr) -> Result<(), Errno> {
         let name = match addr {
+            SockAddr::Inet(_) => return Err(Errno::EINVAL),
             SockAddr::Abstract(name) => {
                 if self.unix[id].name.is_some() {
                     return Err(Errno::EINVAL);
@@ -46,14 +59,36 @@ impl Machine {
                 .expect("there are more names than sockets"),
         };
         self.unix[id].name = Some(name);
+        self.unix[id].hashed = true;
         Ok(())
     }
-}
 
-impl<O: Observer> Kernel<'_, O> {
+    /// getsockname(2), getpeername(2) (`unix_getname`)
+    pub(super) fn unix_getname(&self, id: UnixId, end: End) -> Result<SockAddr, Errno> {
+        let id = match end {
+            End::Own => id,
+            End::Peer => self.unix[id].peer.ok_or(Errno::ENOTCONN)?,
+        };
+        let name = self.unix[id].name.clone();
+        Ok(name.map_or(SockAddr::Unnamed, SockAddr::Abstract))
+    }
+
+    /// Stores who sent a message, if that is asked for and has a name (`unix_copy_addr`).
+    pub(super) fn unix_copy_addr(&self, from: UnixId, receiving: Receiving, io: &mut Io) {
+        if receiving.name {
+            let name = self.unix[from].name.clone();
+            io.name = name.map(|name| Box::new(SockAddr::Abstract(name)));
+        }
+    }
+
     /// listen(2) (`unix_listen`): more room on the queue is news for those who wait for some.
-    pub(crate) fn unix_listen(&mut self, id: UnixId, backlog: i32) -> Result<Wakes, Errno> {
-        let sock = &mut self.m.unix[id];
+    pub(super) fn unix_listen(
+        &mut self,
+        id: UnixId,
+        backlog: i32,
+        wakes: &mut Wakes,
+    ) -> Result<(), Errno> {
+        let sock = &mut self.unix[id];
         if !sock.connects() {
             return Err(Errno::EOPNOTSUPP);
         }
@@ -64,33 +99,37 @@ impl<O: Observer> Kernel<'_, O> {
         let more = backlog > sock.backlog;
         sock.backlog = backlog;
         sock.state = UnixState::Listen;
-        let mut wakes = Wakes::default();
         if more {
-            let (key, nr) = (EventMask::empty(), Nr::All);
-            self.m.wake_unix_peers(id, key, nr, &mut wakes);
+            self.wake_unix_peers(id, EventMask::empty(), Nr::All, wakes);
         }
-        Ok(wakes)
+        Ok(())
     }
+}
 
+impl<O: Observer> Kernel<'_, O> {
     /// connect(2)
     pub(super) fn unix_connect(
         &mut self,
         caller: Caller,
         id: UnixId,
-        to: &[u8],
+        to: &SockAddr,
         io: &mut Io,
     ) -> Attempt {
-        let Some(other) = self.m.unix_named(to) else {
+        let other = match to.unix_name() {
+            Ok(name) => self.m.unix_named(name),
+            Err(errno) => return Attempt::fail(errno),
+        };
+        let Some(other) = other else {
             return Attempt::fail(Errno::ECONNREFUSED);
         };
         let (sock, receiver) = (&self.m.unix[id], &self.m.unix[other]);
-        if receiver.r#type != sock.r#type {
+        if receiver.sk.r#type != sock.sk.r#type {
             return Attempt::fail(Errno::EPROTOTYPE);
         }
-        if sock.r#type == UnixType::Datagram {
+        if sock.sk.r#type == SockType::Datagram {
             return self.unix_dgram_connect(id, other, io);
         }
-        if receiver.state != UnixState::Listen || receiver.shut_rd {
+        if receiver.state != UnixState::Listen || receiver.sk.shut_rd {
             return Attempt::fail(Errno::ECONNREFUSED);
         }
         if receiver.queue_is_full() {
@@ -102,9 +141,10 @@ impl<O: Observer> Kernel<'_, O> {
             UnixState::Listen => return Attempt::fail(Errno::EINVAL),
         }
         let label = self.m.files[caller.file].label;
-        let embryo = self.m.new_unix(self.m.unix[id].r#type, label);
-        self.m.unix[embryo].embryo = true;
+        let embryo = self.m.new_unix(self.m.unix[id].sk.r#type, label);
+        self.m.unix[embryo].sk.embryo = true;
         self.m.unix[embryo].state = UnixState::Established;
+        self.m.unix[embryo].name = self.m.unix[other].name.clone();
         self.m.set_unix_peer(embryo, Some(id));
         self.m.set_unix_peer(id, Some(embryo));
         self.m.unix[id].state = UnixState::Established;
@@ -119,8 +159,8 @@ impl<O: Observer> Kernel<'_, O> {
         };
         self.m.unix_queue(other, connection);
         // Until somebody accepts it, the message is all that holds it.
-        self.m.put_unix(embryo);
-        self.m.unix_data_ready(other, &mut io.wakes);
+        self.m.put_socket(Socket::Unix(embryo));
+        self.m.sk_data_ready(Socket::Unix(other), &mut io.wakes);
         Attempt::Over(Ok(0))
     }
 
@@ -134,7 +174,8 @@ impl<O: Observer> Kernel<'_, O> {
         self.m.set_unix_peer(id, Some(other));
         self.m.unix[id].state = UnixState::Established;
         if had_one {
-            self.m.wake_unix(id, WRITABLE, Nr::One, &mut io.wakes);
+            self.m
+                .sk_wake(Socket::Unix(id), WRITABLE, Nr::One, &mut io.wakes);
         }
         Attempt::Over(Ok(0))
     }
@@ -144,7 +185,7 @@ impl<O: Observer> Kernel<'_, O> {
         &mut self,
         caller: Caller,
         id: UnixId,
-        (flags, fd): (OpenFlags, Fd),
+        accept: Accepting,
         io: &mut Io,
     ) -> Attempt {
         let sock = &self.m.unix[id];
@@ -156,7 +197,7 @@ impl<O: Observer> Kernel<'_, O> {
         }
         if sock.queue.is_empty() {
             return match self.unix_wait(caller, Default::default()) {
-                Attempt::Sleep if self.m.unix[id].shut_rd => Attempt::fail(Errno::EINVAL),
+                Attempt::Sleep if self.m.unix[id].sk.shut_rd => Attempt::fail(Errno::EINVAL),
                 attempt => attempt,
             };
         }
@@ -168,18 +209,10 @@ impl<O: Observer> Kernel<'_, O> {
             .wake_unix_peers(id, EventMask::empty(), Nr::One, &mut io.wakes);
         let embryo = connection.from;
         // From the message's hands into the file's.
-        self.m.unix[embryo].refs += 1;
+        self.m.unix[embryo].sk.refs += 1;
         self.m.unix_free_skb(&connection, &mut io.wakes);
-        self.m.unix[embryo].embryo = false;
-        let status = (flags & OpenFlags::NONBLOCK) | OpenFlags::RDWR;
-        let inode = self.m.next_inode();
-        let file = File {
-            inode,
-            ..File::new(Kind::Unix(embryo), status, fd)
-        };
-        let file = self.m.files.insert(file);
-        self.fd_install(caller.task, fd, file, flags.contains(OpenFlags::CLOEXEC));
-        Attempt::Over(Ok(u64::from(fd.0.unsigned_abs())))
+        self.m.unix[embryo].sk.embryo = false;
+        self.accepted(caller.task, accept, Socket::Unix(embryo), io)
     }
 }
 

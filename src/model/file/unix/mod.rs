@@ -28,7 +28,7 @@ mod stream;
 
 use std::collections::VecDeque;
 
-use super::ops::Kind;
+use super::socket::{Directions, READABLE, Sock, SockType, Socket, WRITABLE};
 use super::transfer::Wakes;
 use crate::abi::{Bytes, EventMask};
 use crate::model::arena::{FileId, HeadId, UnixId, WaitId};
@@ -40,49 +40,23 @@ use crate::trace::{FileRef, Observer, QueueRef};
 /// A socket (`struct unix_sock`).
 #[derive(Clone, Debug)]
 pub(crate) struct UnixSock {
-    /// `sk_type`
-    pub(crate) r#type: UnixType,
+    /// What it has in common with sockets of other families.
+    pub(crate) sk: Sock,
     pub(crate) state: UnixState,
     /// The other end, or where datagrams go that say nothing else (`unix_peer`).
     pub(crate) peer: Option<UnixId>,
-    /// What was shut down, by either end (`sk_shutdown`).
-    pub(crate) shut_rd: bool,
-    pub(crate) shut_wr: bool,
-    /// An error that waits to be told (`sk_err`): `ECONNRESET`, the only one that comes to these sockets.
-    pub(crate) reset: bool,
-    /// Its name in the abstract namespace.
+    /// Its name in the abstract namespace; one that was accepted has its listener's.
     pub(crate) name: Option<Box<[u8]>>,
+    /// It is found by that name.
+    pub(crate) hashed: bool,
     /// What was sent to it; connections that wait for accept(2), if it listens (`sk_receive_queue`).
     pub(crate) queue: VecDeque<Skb>,
-    /// What of its own messages nobody has used up (`sk_wmem_alloc`, without the 1 that it begins with).
-    pub(crate) wmem: u64,
-    /// `sk_sndbuf`
-    pub(crate) sndbuf: u64,
-    /// `sk_rcvbuf`, which means nothing to these sockets.
-    pub(crate) rcvbuf: u64,
     /// How many may wait on its queue: connections, or datagrams of strangers (`sk_max_ack_backlog`).
     pub(crate) backlog: usize,
-    /// Those who sleep on it and those who poll it (`sk_wq`).
-    pub(crate) wq: HeadId,
     /// Those who wait for room on its queue (`peer_wait`).
     pub(crate) peer_wait: HeadId,
     /// Its entry on the `peer_wait` of a full peer, which tells it of room there (`peer_wake`).
     pub(crate) peer_wake: Option<WaitId>,
-    /// Its file, the sockets whose peer it is, its messages that are under way.
-    pub(crate) refs: u32,
-    /// Its file is gone (`SOCK_DEAD`).
-    pub(crate) dead: bool,
-    /// It has no file yet, as it waits to be accepted.
-    pub(crate) embryo: bool,
-}
-
-/// What a socket keeps together.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum UnixType {
-    Stream,
-    Datagram,
-    /// Messages that stay whole, between two who are connected.
-    Seqpacket,
 }
 
 /// How far a connection has come (`sk_state`).
@@ -120,32 +94,19 @@ impl Skb {
     }
 }
 
-const READABLE: EventMask = EventMask::IN.union(EventMask::RDNORM);
-const WRITABLE: EventMask = EventMask::OUT
-    .union(EventMask::WRNORM)
-    .union(EventMask::WRBAND);
-/// What comes with new data (`sock_def_readable`): it might be urgent.
-const DATA: EventMask = READABLE.union(EventMask::PRI).union(EventMask::RDBAND);
-
-/// `net.core.wmem_default`, and the same for receiving.
-const DEFAULT_BUFFER: u64 = 212_992;
 /// `net.unix.max_dgram_qlen`
 const MAX_DGRAM_QLEN: usize = 10;
-/// The least that `SO_SNDBUF` can be (`SOCK_MIN_SNDBUF`): two messages of a page's half.
-const MIN_SNDBUF: u64 = 4608;
-/// `SOCK_MIN_RCVBUF`
-const MIN_RCVBUF: u64 = 2304;
 
 impl UnixSock {
     /// `unix_writable`: a quarter of the buffer at most is in use. The kernel counts from 1, which shows
     /// where the quarter is exactly full.
     fn writable(&self) -> bool {
-        self.state != UnixState::Listen && (self.wmem + 1) << 2 <= self.sndbuf
+        self.state != UnixState::Listen && (self.sk.wmem + 1) << 2 <= self.sk.sndbuf
     }
 
     /// Whether it is one end of a connection, or could be.
     fn connects(&self) -> bool {
-        self.r#type != UnixType::Datagram
+        self.sk.r#type != SockType::Datagram
     }
 
     /// `unix_recvq_full`
@@ -153,16 +114,12 @@ impl UnixSock {
         self.queue.len() > self.backlog
     }
 
-    fn shut_down(&self) -> bool {
-        self.shut_rd && self.shut_wr
-    }
-
     /// The part of the mask that does not depend on the peer.
     fn mask(&self) -> EventMask {
         let mut mask = EventMask::empty();
-        mask.set(EventMask::ERR, self.reset);
-        mask.set(EventMask::HUP, self.shut_down());
-        mask.set(READABLE | EventMask::RDHUP, self.shut_rd);
+        mask.set(EventMask::ERR, self.sk.err.is_some());
+        mask.set(EventMask::HUP, self.sk.shut_down());
+        mask.set(READABLE | EventMask::RDHUP, self.sk.shut_rd);
         if !self.queue.is_empty() {
             mask |= READABLE;
         }
@@ -179,115 +136,82 @@ impl UnixSock {
 }
 
 impl UnixSock {
-    fn new(r#type: UnixType, wq: HeadId, peer_wait: HeadId) -> UnixSock {
+    fn new(sk: Sock, peer_wait: HeadId) -> UnixSock {
         UnixSock {
-            r#type,
+            sk,
             state: UnixState::Close,
             peer: None,
-            shut_rd: false,
-            shut_wr: false,
-            reset: false,
             name: None,
+            hashed: false,
             queue: VecDeque::new(),
-            wmem: 0,
-            sndbuf: DEFAULT_BUFFER,
-            rcvbuf: DEFAULT_BUFFER,
             backlog: MAX_DGRAM_QLEN,
-            wq,
             peer_wait,
             peer_wake: None,
-            refs: 1,
-            dead: false,
-            embryo: false,
         }
     }
-
-    /// `sock_setsockopt` with `SO_SNDBUF`: the kernel doubles what it is asked for.
-    pub(crate) fn set_sndbuf(&mut self, bytes: i32) {
-        self.sndbuf = buffer(bytes, MIN_SNDBUF);
-    }
-
-    /// The same with `SO_RCVBUF`.
-    pub(crate) fn set_rcvbuf(&mut self, bytes: i32) {
-        self.rcvbuf = buffer(bytes, MIN_RCVBUF);
-    }
-}
-
-fn buffer(bytes: i32, least: u64) -> u64 {
-    (u64::from(bytes.cast_unsigned()) * 2).max(least)
 }
 
 impl Machine {
     /// A socket that nobody knows yet (`unix_create1`).
-    pub(crate) fn new_unix(&mut self, r#type: UnixType, label: FileRef) -> UnixId {
-        let wq = self.heads.insert(WaitHead::new(QueueRef::File(label)));
+    pub(crate) fn new_unix(&mut self, r#type: SockType, label: FileRef) -> UnixId {
+        let sk = Sock::new(self, r#type, label);
         let peer_wait = WaitHead::new(QueueRef::PeerWait(label));
         let peer_wait = self.heads.insert(peer_wait);
-        self.unix.insert(UnixSock::new(r#type, wq, peer_wait))
-    }
-
-    /// The socket behind a file, if it is one.
-    pub(crate) fn unix_of(&self, file: FileId) -> Option<UnixId> {
-        match self.files[file].kind {
-            Kind::Unix(sock) => Some(sock),
-            _ => None,
-        }
+        self.unix.insert(UnixSock::new(sk, peer_wait))
     }
 
     /// Makes `other` the peer of `sock`, which holds on to it (`unix_peer`).
     pub(crate) fn set_unix_peer(&mut self, sock: UnixId, other: Option<UnixId>) {
         if let Some(other) = other {
-            self.unix[other].refs += 1;
+            self.unix[other].sk.refs += 1;
         }
         if let Some(before) = std::mem::replace(&mut self.unix[sock].peer, other) {
-            self.put_unix(before);
+            self.put_socket(Socket::Unix(before));
         }
-    }
-
-    /// A wake-up of those who sleep on a socket or poll it (`sk_wq`), if it has a file through which they can.
-    fn wake_unix(&mut self, id: UnixId, key: EventMask, nr: Nr, wakes: &mut Wakes) {
-        let sock = &self.unix[id];
-        if !(sock.dead || sock.embryo) {
-            let head = sock.wq;
-            self.owe_unix(id, Wake { head, key, nr }, wakes);
-        }
-    }
-
-    /// Tells everybody, without saying what (`sk_state_change`).
-    fn unix_state_change(&mut self, id: UnixId, wakes: &mut Wakes) {
-        self.wake_unix(id, EventMask::empty(), Nr::All, wakes);
-    }
-
-    /// `sk_data_ready`
-    fn unix_data_ready(&mut self, id: UnixId, wakes: &mut Wakes) {
-        self.wake_unix(id, DATA, Nr::One, wakes);
     }
 
     /// Tells a socket that may be waiting for room, if there is some (`unix_write_space`).
     pub(crate) fn unix_write_space(&mut self, id: UnixId, wakes: &mut Wakes) {
         if self.unix[id].writable() {
-            self.wake_unix(id, WRITABLE, Nr::One, wakes);
+            self.sk_wake(Socket::Unix(id), WRITABLE, Nr::One, wakes);
+        }
+    }
+
+    /// Ties two new sockets to each other (`unix_socketpair`).
+    pub(crate) fn unix_socketpair(&mut self, [one, other]: [UnixId; 2]) {
+        for (sock, peer) in [(one, other), (other, one)] {
+            self.set_unix_peer(sock, Some(peer));
+            self.unix[sock].state = UnixState::Established;
         }
     }
 
     /// A wake-up of those who wait for room on its queue (`peer_wait`).
     fn wake_unix_peers(&mut self, id: UnixId, key: EventMask, nr: Nr, wakes: &mut Wakes) {
         let head = self.unix[id].peer_wait;
-        self.owe_unix(id, Wake { head, key, nr }, wakes);
+        self.owe_socket(Socket::Unix(id), Wake { head, key, nr }, wakes);
     }
 
-    /// Keeps the socket until the wake-up of its queue is made: others may close it meanwhile.
-    fn owe_unix(&mut self, id: UnixId, wake: Wake, wakes: &mut Wakes) {
-        self.unix[id].refs += 1;
-        wakes.sockets().holds.push(id);
-        wakes.push(wake);
+    /// shutdown(2) of either end shows at both.
+    fn unix_shutdown(&mut self, id: UnixId, directions: Directions, wakes: &mut Wakes) {
+        let Directions { rd, wr } = directions;
+        let sock = &mut self.unix[id];
+        sock.sk.shut_rd |= rd;
+        sock.sk.shut_wr |= wr;
+        let (peer, connects) = (sock.peer, sock.connects());
+        self.sk_state_change(Socket::Unix(id), wakes);
+        if let Some(peer) = peer.filter(|_| connects) {
+            let sock = &mut self.unix[peer];
+            sock.sk.shut_rd |= wr;
+            sock.sk.shut_wr |= rd;
+            self.sk_state_change(Socket::Unix(peer), wakes);
+        }
     }
 
     /// Puts a message where its receiver finds it; from now on it counts against its sender.
     fn unix_queue(&mut self, receiver: UnixId, skb: Skb) {
         let sender = &mut self.unix[skb.from];
-        sender.wmem += skb.truesize;
-        sender.refs += 1;
+        sender.sk.wmem += skb.truesize;
+        sender.sk.refs += 1;
         self.unix[receiver].queue.push_back(skb);
     }
 
@@ -299,36 +223,19 @@ impl Machine {
             }
         }
         // The last byte of it is given back behind the wake-up: it counts 1 until then.
-        self.unix[skb.from].wmem -= skb.truesize - 1;
+        self.unix[skb.from].sk.wmem -= skb.truesize - 1;
         self.unix_write_space(skb.from, wakes);
-        self.unix[skb.from].wmem -= 1;
-        self.put_unix(skb.from);
+        self.unix[skb.from].sk.wmem -= 1;
+        self.put_socket(Socket::Unix(skb.from));
     }
 }
 
 impl<O: Observer> Kernel<'_, O> {
-    /// shutdown(2) of either end shows at both.
-    pub(crate) fn unix_shutdown(&mut self, id: UnixId, (rd, wr): (bool, bool)) -> Wakes {
-        let mut wakes = Wakes::default();
-        let sock = &mut self.m.unix[id];
-        sock.shut_rd |= rd;
-        sock.shut_wr |= wr;
-        let (peer, connects) = (sock.peer, sock.connects());
-        self.m.unix_state_change(id, &mut wakes);
-        if let Some(peer) = peer.filter(|_| connects) {
-            let sock = &mut self.m.unix[peer];
-            sock.shut_rd |= wr;
-            sock.shut_wr |= rd;
-            self.m.unix_state_change(peer, &mut wakes);
-        }
-        wakes
-    }
-
     /// What an entry on a full peer's `peer_wait` does (`unix_dgram_peer_wake_relay`): it leaves, and
     /// passes the wake-up on to its socket's own queue.
     pub(crate) fn unix_peer_wake_relay(&mut self, id: UnixId, key: EventMask) -> Wake {
         let sock = &mut self.m.unix[id];
-        let (head, entry) = (sock.wq, sock.peer_wake.take());
+        let (head, entry) = (sock.sk.wq, sock.peer_wake.take());
         if let Some(entry) = entry {
             self.m.remove_wait_entry(entry);
         }
@@ -340,41 +247,26 @@ impl<O: Observer> Kernel<'_, O> {
     }
 }
 
-variant_is_number!(UnixType, UnixState);
+variant_is_number!(UnixState);
 
 impl Encode for UnixSock {
     fn encode(&self, to: &mut Encoder<'_>) {
         let UnixSock {
-            r#type,
+            sk,
             state,
             peer,
-            shut_rd,
-            shut_wr,
-            reset,
             name,
+            hashed,
             queue,
-            wmem,
-            sndbuf,
-            rcvbuf,
             backlog,
-            wq,
             peer_wait,
             peer_wake: _, // the queue's entry
-            refs: _,      // as many as lead to it
-            dead,
-            embryo,
         } = self;
-        let flags = [shut_rd, shut_wr, reset, dead, embryo].into_iter();
-        let flags = flags.fold(0, |all, flag| all << 1 | u64::from(*flag));
+        sk.encode(to);
         to.numbers([
-            r#type.number(to),
             state.number(to),
-            flags,
+            u64::from(*hashed),
             peer.number(to),
-            // The rest is in the messages, but for those that are being sent.
-            *wmem,
-            *sndbuf ^ DEFAULT_BUFFER,
-            *rcvbuf ^ DEFAULT_BUFFER,
             backlog.number(to),
             queue.len().number(to),
         ]);
@@ -382,7 +274,6 @@ impl Encode for UnixSock {
         for skb in queue {
             skb.encode(to);
         }
-        to.queue(*wq);
         to.queue(*peer_wait);
     }
 }

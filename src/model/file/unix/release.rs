@@ -5,34 +5,22 @@
 //! queue is an error there.
 
 use super::UnixState;
-use crate::abi::EventMask;
+use crate::abi::{Errno, EventMask};
 use crate::model::Machine;
 use crate::model::arena::UnixId;
 use crate::model::file::ops::Released;
+use crate::model::file::socket::Socket;
 use crate::model::file::transfer::Wakes;
 use crate::model::wait_queue::Nr;
 
 impl Machine {
-    /// Drops the references of a call that has made its wake-ups.
-    pub(crate) fn put_unix_all(&mut self, socks: Vec<UnixId>) {
-        for sock in socks {
-            self.put_unix(sock);
-        }
-    }
-
-    /// Drops a reference (`sock_put`).
-    pub(super) fn put_unix(&mut self, id: UnixId) {
-        let sock = &mut self.unix[id];
-        sock.refs -= 1;
-        if sock.refs > 0 {
-            return;
-        }
-        let (wq, peer_wait, peer) = (sock.wq, sock.peer_wait, sock.peer);
+    /// `unix_sock_destructor`
+    pub(super) fn destroy_unix(&mut self, id: UnixId) {
+        let (peer_wait, peer) = (self.unix[id].peer_wait, self.unix[id].peer);
         self.unix.remove(id);
-        self.heads.remove(wq);
         self.heads.remove(peer_wait);
         if let Some(peer) = peer {
-            self.put_unix(peer);
+            self.put_socket(Socket::Unix(peer));
         }
     }
 
@@ -41,21 +29,24 @@ impl Machine {
         let sock = &mut self.unix[id];
         let unread = !sock.queue.is_empty();
         let listened = sock.state == UnixState::Listen;
-        sock.dead = true;
-        (sock.shut_rd, sock.shut_wr) = (true, true);
+        sock.sk.dead = true;
+        (sock.sk.shut_rd, sock.sk.shut_wr) = (true, true);
         if !listened {
             sock.state = UnixState::Close;
         }
-        sock.name = None;
+        // Who is connected to it may still ask for its name.
+        sock.hashed = false;
         let (peer, connects) = (sock.peer, sock.connects());
         self.wake_unix_peers(id, EventMask::empty(), Nr::All, wakes);
         if let Some(peer) = peer
             && connects
         {
             let sock = &mut self.unix[peer];
-            (sock.shut_rd, sock.shut_wr) = (true, true);
-            sock.reset |= unread;
-            self.unix_state_change(peer, wakes);
+            (sock.sk.shut_rd, sock.sk.shut_wr) = (true, true);
+            if unread {
+                sock.sk.err = Some(Errno::ECONNRESET);
+            }
+            self.sk_state_change(Socket::Unix(peer), wakes);
         }
         self.unix_peer_wake_disconnect(id);
         self.set_unix_peer(id, None);
@@ -64,7 +55,7 @@ impl Machine {
     /// One round of a release: first the socket itself, then a message after the other.
     pub(super) fn unix_release(&mut self, id: UnixId) -> Released {
         let mut wakes = Wakes::default();
-        if !self.unix[id].dead {
+        if !self.unix[id].sk.dead {
             self.unix_orphan(id, &mut wakes);
             return Released::More(wakes);
         }
@@ -75,7 +66,7 @@ impl Machine {
             // Whoever waited to be accepted is turned away, as if what it sent had not been read.
             let embryo = skb.from;
             if let Some(client) = self.unix[embryo].peer {
-                self.unix[client].reset = true;
+                self.unix[client].sk.err = Some(Errno::ECONNRESET);
             }
             self.unix_orphan(embryo, &mut wakes);
             while let Some(unread) = self.unix[embryo].queue.pop_front() {

@@ -8,13 +8,13 @@
 //! read by `MSG_OOB` it leaves an empty piece behind, which is readable and holds nothing until the next
 //! plain read meets it.
 
-use super::ops::room;
 use super::{Skb, memory};
-use crate::abi::{Bytes, Errno, MsgFlags, OutPtr, Ptr};
+use crate::abi::{Bytes, Errno, MsgFlags, Ptr, SockAddr};
 use crate::model::Kernel;
 use crate::model::arena::UnixId;
 use crate::model::file::ops::Caller;
-use crate::model::file::transfer::{Attempt, Io};
+use crate::model::file::socket::Socket;
+use crate::model::file::transfer::{Attempt, Io, Receiving};
 use crate::model::file::unix::UnixState;
 use crate::trace::Observer;
 
@@ -33,7 +33,7 @@ impl<O: Observer> Kernel<'_, O> {
         caller: Caller,
         id: UnixId,
         (buf, flags): (&Ptr<Bytes>, MsgFlags),
-        to: Option<&[u8]>,
+        to: Option<&SockAddr>,
         io: &mut Io,
     ) -> Attempt {
         let sock = &self.m.unix[id];
@@ -58,7 +58,7 @@ impl<O: Observer> Kernel<'_, O> {
         // The urgent byte goes last, and on its own.
         let plain = left.saturating_sub(usize::from(urgent));
         let is_urgent = urgent && plain == 0;
-        if sock.shut_wr {
+        if sock.sk.shut_wr {
             return self.unix_broken_pipe(caller, flags, io);
         }
         if left == 0 {
@@ -68,7 +68,7 @@ impl<O: Observer> Kernel<'_, O> {
             1
         } else {
             let plain = u64::try_from(plain).unwrap_or(u64::MAX);
-            memory::stream_piece(plain, sock.sndbuf)
+            memory::stream_piece(plain, sock.sk.sndbuf)
         };
         match self.unix_no_room(caller, id, flags) {
             // What was sent so far is the answer.
@@ -77,7 +77,7 @@ impl<O: Observer> Kernel<'_, O> {
             None => {}
         }
         let receiver = &self.m.unix[other];
-        if receiver.dead || receiver.shut_rd {
+        if receiver.sk.dead || receiver.sk.shut_rd {
             return self.unix_broken_pipe(caller, flags, io);
         }
         let end = io.written + usize::try_from(length).unwrap_or(usize::MAX);
@@ -97,7 +97,7 @@ impl<O: Observer> Kernel<'_, O> {
             }
         }
         self.m.unix_queue(other, skb);
-        self.m.unix_data_ready(other, &mut io.wakes);
+        self.m.sk_data_ready(Socket::Unix(other), &mut io.wakes);
         io.written = end;
         if io.written == bytes.len() {
             io.sent()
@@ -122,19 +122,19 @@ impl<O: Observer> Kernel<'_, O> {
         &mut self,
         caller: Caller,
         id: UnixId,
-        (buf, count): (OutPtr, u64),
-        flags: MsgFlags,
+        receiving: Receiving,
         io: &mut Io,
     ) -> Attempt {
+        let flags = receiving.flags;
         if flags.contains(MsgFlags::OOB) {
-            return self.unix_recv_urgent(id, (buf, count), flags, io);
+            return self.unix_recv_urgent(id, receiving, io);
         }
-        let room = room(buf, count);
+        let room = receiving.room();
         let so_far = io.bytes.len();
         let Head::Data(length) = self.unix_head(id, so_far, io) else {
             return self.unix_stream_empty(caller, id, flags, io);
         };
-        let wanted = usize::try_from(count).unwrap_or(usize::MAX);
+        let wanted = receiving.wanted();
         if wanted == so_far {
             return io.read();
         }
@@ -146,6 +146,10 @@ impl<O: Observer> Kernel<'_, O> {
             } else {
                 Attempt::fail(Errno::EFAULT)
             };
+        }
+        if so_far == 0 {
+            let from = self.m.unix[id].queue[0].from;
+            self.m.unix_copy_addr(from, receiving, io);
         }
         if flags.contains(MsgFlags::PEEK) {
             return self.unix_stream_peek(id, room, io);
@@ -209,10 +213,10 @@ impl<O: Observer> Kernel<'_, O> {
         if !io.bytes.is_empty() {
             return io.read();
         }
-        if std::mem::take(&mut sock.reset) {
-            return Attempt::fail(Errno::ECONNRESET);
+        if let Some(errno) = sock.sk.take_err() {
+            return Attempt::fail(errno);
         }
-        if sock.shut_rd {
+        if sock.sk.shut_rd {
             return io.read();
         }
         self.unix_wait(caller, flags)
@@ -228,13 +232,7 @@ impl<O: Observer> Kernel<'_, O> {
     }
 
     /// `unix_stream_recv_urg`
-    fn unix_recv_urgent(
-        &mut self,
-        id: UnixId,
-        (buf, count): (OutPtr, u64),
-        flags: MsgFlags,
-        io: &mut Io,
-    ) -> Attempt {
+    fn unix_recv_urgent(&mut self, id: UnixId, receiving: Receiving, io: &mut Io) -> Attempt {
         let queue = &mut self.m.unix[id].queue;
         let urgent = queue
             .iter_mut()
@@ -242,11 +240,11 @@ impl<O: Observer> Kernel<'_, O> {
         let Some(skb) = urgent else {
             return Attempt::fail(Errno::EINVAL);
         };
-        if room(buf, count) == 0 {
+        if receiving.room() == 0 {
             return Attempt::fail(Errno::EFAULT);
         }
         io.bytes.extend_from_slice(skb.unread());
-        if !flags.contains(MsgFlags::PEEK) {
+        if !receiving.flags.contains(MsgFlags::PEEK) {
             // It stays in the queue, empty, and is no longer urgent.
             skb.consumed = skb.data.len();
             skb.urgent = false;
