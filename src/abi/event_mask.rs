@@ -77,11 +77,32 @@ impl EventMask {
             .map(|(bit, _)| *bit)
     }
 
+    /// In the key of a wake-up, and nowhere else: the wait queue is about to be freed.
+    pub const POLLFREE: EventMask = EventMask::from_bits_retain(0x4000);
+
+    /// Spelled as the key of a wake-up: `EPOLLHUP|POLLFREE`.
+    pub fn as_key(self) -> impl fmt::Display {
+        Key(self)
+    }
+
     /// Spelled for poll(2): `POLLIN|POLLOUT`.
     pub fn as_poll(self) -> impl fmt::Display {
         Spelled {
             mask: self,
             prefix: "POLL",
+        }
+    }
+}
+
+struct Key(EventMask);
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Key(key) = *self;
+        if key.contains(EventMask::POLLFREE) {
+            write!(f, "{}|POLLFREE", key - EventMask::POLLFREE)
+        } else {
+            key.fmt(f)
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Bytes, EpollParams, Errno, EventMask, Events, Fd, FdSet, Itimerspec, PollFd, Rlimit, SigAction,
-    SigSet, SockAddr, SockOpt, Timespec, WaitStatus,
+    SigInfo, SigSet, SockAddr, SockOpt, Timespec, WaitStatus,
 };
 
 /// What a kernel says when it is given a call.
@@ -58,6 +58,8 @@ pub enum Out {
     Rlimit(Rlimit),
     /// A timer, by timerfd_settime(2) and timerfd_gettime(2).
     Itimerspec(Box<Itimerspec>),
+    /// What read(2) stored, of a signalfd.
+    Signals(Vec<SigInfo>),
     /// The text of an fdinfo file.
     Text(String),
 }

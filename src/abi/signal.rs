@@ -309,6 +309,11 @@ pub struct SigInfo {
     pub status: i32,
 }
 
+impl SigInfo {
+    /// Bytes of one that is read from a signalfd (`struct signalfd_siginfo`).
+    pub const SIZE: u64 = 128;
+}
+
 /// `si_code`: who sent a signal, and how.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct SiCode(pub i32);

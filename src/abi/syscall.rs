@@ -89,6 +89,19 @@ pub enum Syscall {
     },
     /// timerfd_gettime(2)
     TimerfdGettime { fd: Fd, curr_value: OutPtr },
+    /// signalfd(2) as the kernel has it, without flags
+    Signalfd {
+        ufd: Fd,
+        mask: Ptr<SigSet>,
+        sizemask: u64,
+    },
+    /// signalfd4(2); the flags are those of open(2)
+    Signalfd4 {
+        ufd: Fd,
+        mask: Ptr<SigSet>,
+        sizemask: u64,
+        flags: OpenFlags,
+    },
     /// read(2)
     Read { fd: Fd, buf: OutPtr, count: u64 },
     /// write(2)
@@ -365,6 +378,8 @@ impl Syscall {
             Syscall::TimerfdCreate { .. } => "timerfd_create",
             Syscall::TimerfdSettime { .. } => "timerfd_settime",
             Syscall::TimerfdGettime { .. } => "timerfd_gettime",
+            Syscall::Signalfd { .. } => "signalfd",
+            Syscall::Signalfd4 { .. } => "signalfd4",
             Syscall::Read { .. } => "read",
             Syscall::Write { .. } => "write",
             Syscall::Lseek { .. } => "lseek",

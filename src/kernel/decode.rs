@@ -9,8 +9,8 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use crate::abi::socket::Linger;
 use crate::abi::{
     Answer, Bytes, EpollEvent, EpollParams, Errno, EventMask, Events, Fd, FdSet, Itimerspec, Out,
-    PollFd, Rlimit, SaFlags, SigAction, SigHandler, SigSet, Signal, SockAddr, SockOpt, TaskId,
-    Timespec, WaitStatus,
+    PollFd, Rlimit, SaFlags, SigAction, SigHandler, SigInfo, SigSet, Signal, SockAddr, SockOpt,
+    TaskId, Timespec, WaitStatus,
 };
 use crate::backend::LabError;
 
@@ -41,6 +41,8 @@ pub(super) enum Stored {
     Nothing,
     Events(Place),
     Bytes(Place),
+    /// Of a signalfd.
+    Signals(Place),
     /// Of a datagram, which may be longer than what was stored (`MSG_TRUNC`).
     Message(Place),
     Int(Place),
@@ -109,13 +111,21 @@ pub(super) struct Outcome {
     pub(super) thawed: bool,
 }
 
+/// Who is meant by the numbers that a call stored.
+pub(super) trait Names {
+    /// The child with this number.
+    fn child(&mut self, pid: i64) -> Option<TaskId>;
+    /// What a signal tells: number, code, sender, its user, and a child's status.
+    fn told(&self, info: [i32; 5]) -> SigInfo;
+}
+
 impl Stored {
     /// Reads from the board what the call stored.
     pub(super) fn answer(
         self,
         board: Board,
         outcome: Outcome,
-        lab_pid: impl FnOnce(i64) -> Option<TaskId>,
+        names: &mut impl Names,
     ) -> Result<Answer, LabError> {
         let Outcome { ret, thawed } = outcome;
         if (-4095..0).contains(&ret) {
@@ -139,6 +149,11 @@ impl Stored {
             Stored::Nothing | Stored::Left(_) => Out::None,
             Stored::Events(place) => Out::Events(place.events(board, ret as u64, thawed)?),
             Stored::Bytes(place) => Out::Bytes(place.bytes(board, ret as u64)?),
+            Stored::Signals(place) => {
+                let bytes = place.bytes(board, ret as u64)?;
+                let signals = bytes.chunks_exact(SigInfo::SIZE as usize);
+                Out::Signals(signals.map(|one| names.told(siginfo(one))).collect())
+            }
             Stored::Message(place) => {
                 let count = (ret as u64).min(place.claimed);
                 Out::Bytes(place.bytes(board, count)?)
@@ -194,7 +209,7 @@ impl Stored {
             )),
             Stored::Status(addr) if ret > 0 => {
                 let status = i32::from_ne_bytes(load(board, addr));
-                let Some(task) = lab_pid(ret) else {
+                let Some(task) = names.child(ret) else {
                     return Err(LabError::new(format!("wait4 reaped {ret}, a stranger")));
                 };
                 let high = (status >> 8) & 0xff;
@@ -224,6 +239,14 @@ impl Stored {
         };
         Ok(Answer::Done(ret, out))
     }
+}
+
+/// `ssi_signo`, `ssi_code`, `ssi_pid`, `ssi_uid` and `ssi_status` of a `struct signalfd_siginfo`.
+fn siginfo(bytes: &[u8]) -> [i32; 5] {
+    [0, 8, 12, 16, 40].map(|at| {
+        let word = bytes[at..].first_chunk();
+        word.map_or(0, |word| i32::from_ne_bytes(*word))
+    })
 }
 
 fn load<const N: usize>(board: Board, addr: u64) -> [u8; N] {

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use crate::abi::{
     Bytes, EpollEvent, EpollParams, FcntlCmd, Fd, IoctlArg, Itimerspec, Message, OutPtr, PollFd,
-    Ptr, Rlimit, Room, SaFlags, Select, SigAction, SigHandler, SigSet, SigmaskHow, Signal,
+    Ptr, Rlimit, Room, SaFlags, Select, SigAction, SigHandler, SigInfo, SigSet, SigmaskHow, Signal,
     SockAddr, SockOpt, Syscall, Timespec,
 };
 use crate::backend::LabError;
@@ -59,6 +59,26 @@ pub(super) trait Lookup {
     fn scratch(&self) -> Result<Option<&Path>, LabError>;
     /// Whether the scenario gave the action for this signal `SA_SIGINFO`.
     fn has_info(&self, signal: Signal) -> bool;
+    /// What the file behind this number is read in, if not in bytes.
+    fn records(&self, fd: Fd) -> Option<Records>;
+}
+
+/// What is read from a file whose bytes only few want to see.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Records {
+    /// `struct signalfd_siginfo`
+    Signals,
+}
+
+impl Records {
+    /// By what `/proc/PID/fd/FD` says about it.
+    pub(super) fn of(pid: i32, fd: Fd) -> Option<Records> {
+        let link = std::fs::read_link(format!("/proc/{pid}/fd/{}", fd.0)).ok()?;
+        match link.to_str()? {
+            "anon_inode:[signalfd]" => Some(Records::Signals),
+            _ => None,
+        }
+    }
 }
 
 /// What is left of a slot's memory. One call has all of it, those of a race share it.
@@ -291,10 +311,32 @@ impl Encoder<'_> {
                 libc::SYS_eventfd2,
                 words([initval.into(), flags.bits().into()]),
             ),
+            Syscall::Signalfd {
+                ufd,
+                mask,
+                sizemask,
+            } => {
+                let mask = self.sigmask(mask)?;
+                plain(libc::SYS_signalfd, words([int(ufd.0), mask, sizemask]))
+            }
+            Syscall::Signalfd4 {
+                ufd,
+                mask,
+                sizemask,
+                flags,
+            } => {
+                let mask = self.sigmask(mask)?;
+                let args = [int(ufd.0), mask, sizemask, flags.bits().into()];
+                plain(libc::SYS_signalfd4, words(args))
+            }
             Syscall::Read { fd, buf, count } => {
                 let place = self.output(buf, count)?;
                 let args = words([int(fd.0), place.addr, count]);
-                Ok((libc::SYS_read, args, Stored::Bytes(place)))
+                let stored = match self.lookup.records(fd) {
+                    Some(Records::Signals) if count >= SigInfo::SIZE => Stored::Signals(place),
+                    _ => Stored::Bytes(place),
+                };
+                Ok((libc::SYS_read, args, stored))
             }
             Syscall::Write { fd, buf, count } => {
                 let buf = self.bytes_to_write(buf, count)?;

@@ -16,6 +16,7 @@ use crate::abi::{SiCode, SigInfo, Signal, TaskId};
 use crate::backend::LabError;
 
 use super::board::ENTRIES;
+use super::tasks::Tasks;
 use super::{Linux, ffi};
 
 /// A run of a handler.
@@ -58,7 +59,7 @@ impl Linux {
                 self.handled.push(Handled {
                     ticket: entry.ticket.load(SeqCst),
                     task: TaskId(index as u32),
-                    info: self.told(info),
+                    info: self.tasks.told(info),
                     nested: entry.nested.load(SeqCst) != 0,
                     stack: entry.stack.load(SeqCst),
                 });
@@ -69,13 +70,24 @@ impl Linux {
         }
     }
 
-    /// What a handler was told, in the numbers of the lab.
-    fn told(&self, [signo, code, pid, uid, status]: [i32; 5]) -> SigInfo {
+    /// See [`Backend::take_handled`](crate::backend::Backend::take_handled).
+    pub(super) fn take_delivered(&mut self) -> Vec<(TaskId, SigInfo)> {
+        self.take_entries();
+        let mut runs = std::mem::take(&mut self.handled);
+        runs.sort_by_key(|run| run.ticket);
+        order_by_delivery(&mut runs);
+        runs.into_iter().map(|run| (run.task, run.info)).collect()
+    }
+}
+
+impl Tasks {
+    /// What a signal tells, in the numbers of the lab.
+    pub(super) fn told(&self, [signo, code, pid, uid, status]: [i32; 5]) -> SigInfo {
         let (signo, code) = (Signal(signo), SiCode(code));
         // Also of one that was reaped meanwhile: its number was its own when the signal was sent.
-        let mut processes = self.tasks.processes.iter();
+        let mut processes = self.processes.iter();
         let sender = processes.rposition(|process| process.pid == pid);
-        let sender = sender.and_then(|process| self.tasks.leader(process));
+        let sender = sender.and_then(|process| self.leader(process));
         let (pid, uid) = match sender {
             Some(sender) if code != SiCode::KERNEL => (sender.pid(), uid.cast_unsigned()),
             _ => (0, 0),
@@ -91,15 +103,6 @@ impl Linux {
                 0
             },
         }
-    }
-
-    /// See [`Backend::take_handled`](crate::backend::Backend::take_handled).
-    pub(super) fn take_delivered(&mut self) -> Vec<(TaskId, SigInfo)> {
-        self.take_entries();
-        let mut runs = std::mem::take(&mut self.handled);
-        runs.sort_by_key(|run| run.ticket);
-        order_by_delivery(&mut runs);
-        runs.into_iter().map(|run| (run.task, run.info)).collect()
     }
 }
 

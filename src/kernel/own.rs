@@ -16,11 +16,11 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-use crate::abi::{Answer, Signal, Syscall, TaskId};
+use crate::abi::{Answer, Fd, SiCode, SigInfo, Signal, Syscall, TaskId};
 use crate::backend::{Backend, LabError, Thaw};
 
-use super::decode::Outcome;
-use super::encode::{self, Lookup, Memory};
+use super::decode::{Names, Outcome};
+use super::encode::{self, Lookup, Memory, Records};
 use super::ffi::{self, Board};
 use super::{fdinfo, machine_name, unable};
 
@@ -103,7 +103,7 @@ impl Backend for OwnProcess {
         }
         let ret = ffi::execute(call.nr, call.args);
         let thawed = false;
-        call.stored.answer(board, Outcome { ret, thawed }, |_| None)
+        call.stored.answer(board, Outcome { ret, thawed }, &mut Own)
     }
 
     /// Nothing: every call is waited for by the thread that made it.
@@ -176,5 +176,26 @@ impl Lookup for Own {
 
     fn has_info(&self, _: Signal) -> bool {
         false
+    }
+
+    fn records(&self, fd: Fd) -> Option<Records> {
+        Records::of(process::id().cast_signed(), fd)
+    }
+}
+
+impl Names for Own {
+    fn child(&mut self, _: i64) -> Option<TaskId> {
+        None
+    }
+
+    fn told(&self, [signo, code, pid, uid, status]: [i32; 5]) -> SigInfo {
+        let own = pid == process::id().cast_signed();
+        SigInfo {
+            signo: Signal(signo),
+            code: SiCode(code),
+            pid: if own { TaskId::MAIN.pid() } else { pid },
+            uid: if own { 0 } else { uid.cast_unsigned() },
+            status,
+        }
     }
 }

@@ -29,13 +29,13 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-use crate::abi::{Answer, Out, TaskId, WaitStatus};
+use crate::abi::{Answer, Out, SigInfo, TaskId, WaitStatus};
 use crate::backend::LabError;
 
 use super::board::{Order, Place};
-use super::decode::{Outcome, Stored};
+use super::decode::{Names, Outcome, Stored};
 use super::race::Heat;
-use super::tasks::{Doing, Flight, Ice, Life, field};
+use super::tasks::{Doing, Flight, Ice, Life, Tasks, field};
 use super::{Ended, Linux, ffi};
 
 /// How long the lab waits for something that should take no time.
@@ -288,18 +288,16 @@ impl Linux {
         ret: i64,
         ice: Ice,
     ) -> Result<Answer, LabError> {
-        let mut child = None;
-        let answer = stored.answer(
-            self.board,
-            Outcome {
-                ret,
-                thawed: ice == Ice::Melted,
-            },
-            |pid| {
-                child = self.tasks.process_with_pid(pid as i32);
-                self.tasks.leader(child?)
-            },
-        )?;
+        let mut names = InLab {
+            tasks: &self.tasks,
+            child: None,
+        };
+        let outcome = Outcome {
+            ret,
+            thawed: ice == Ice::Melted,
+        };
+        let answer = stored.answer(self.board, outcome, &mut names)?;
+        let child = names.child;
         if let Answer::Done(_, Out::Status(WaitStatus::Exited(_) | WaitStatus::Signaled(_))) =
             answer
             && let Some(process) = child
@@ -557,4 +555,22 @@ pub(super) fn spin(ready: &mut impl FnMut() -> bool) -> bool {
         }
     }
     false
+}
+
+/// Who is who in a lab.
+struct InLab<'t> {
+    tasks: &'t Tasks,
+    /// The child that the call has told of.
+    child: Option<usize>,
+}
+
+impl Names for InLab<'_> {
+    fn child(&mut self, pid: i64) -> Option<TaskId> {
+        self.child = self.tasks.process_with_pid(pid as i32);
+        self.tasks.leader(self.child?)
+    }
+
+    fn told(&self, info: [i32; 5]) -> SigInfo {
+        self.tasks.told(info)
+    }
 }

@@ -11,12 +11,12 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::abi::{SigSet, Signal, TaskId};
+use crate::abi::{Fd, SigSet, Signal, TaskId};
 use crate::backend::LabError;
 
 use super::board::{SLOTS, TASK_SLOTS};
 use super::decode::Stored;
-use super::encode::{Effect, Lookup};
+use super::encode::{Effect, Lookup, Records};
 use super::fdinfo::Reader;
 use super::race::Heat;
 use super::scratch::Scratch;
@@ -408,5 +408,10 @@ impl Lookup for SeenBy<'_> {
     fn has_info(&self, signal: Signal) -> bool {
         let process = self.tasks.process_of(self.task);
         process.is_ok_and(|process| process.with_info.contains(signal))
+    }
+
+    fn records(&self, fd: Fd) -> Option<Records> {
+        let process = self.tasks.process_of(self.task).ok()?;
+        Records::of(process.pid, fd)
     }
 }

@@ -9,9 +9,9 @@ use super::arena::{EpId, FileId, ItemId, WaitId};
 use super::deliver::{Deliver, is_interrupted};
 use super::encode::Encode;
 use super::eventpoll::{EpollCtl, EpollWait, FdinfoRead};
-use super::file::{PipeResize, SetTicks, Socket, Transfer};
+use super::file::{PipeResize, SetSignals, SetTicks, Socket, Transfer};
 use super::signal::restart::is_restart;
-use super::syscall::{Exit, Open, Poll, Release, Sleep, SocketChange, Wait4};
+use super::syscall::{Exit, Kill, Open, Poll, Release, Sleep, SocketChange, Wait4};
 use super::wait_queue::Walk;
 use super::{Footprint, Kernel, Machine, TaskId};
 use crate::abi::Answer;
@@ -192,8 +192,12 @@ calls! {
     PipeResize(PipeResize);
     /// ioctl(2) with `TFD_IOC_SET_TICKS`
     SetTicks(SetTicks);
+    /// signalfd4(2) with another mask.
+    SetSignals(SetSignals);
     /// poll(2), select(2), pselect(2)
     Poll(Poll);
+    /// kill(2), tgkill(2)
+    Kill(Kill);
     /// nanosleep(2) and others that only sleep.
     Sleep(Sleep);
     /// wait4(2)

@@ -102,6 +102,11 @@ impl<O: Observer> Kernel<'_, O> {
 
     /// Step: take a signal, and begin what it means.
     fn deliver_signal(&mut self, task: TaskId, call: &mut Deliver) -> Flow {
+        // It may come to telling the parent, of a stop.
+        let parent = self.m.parent_of(self.m.task(task).process);
+        if parent.is_some_and(|parent| self.m.is_signal_held_up(parent)) {
+            return Flow::Blocked;
+        }
         let job = &mut self.m.process_mut(task).signals.job;
         if let Some(told) = job.tell.take() {
             self.tell_parent(task, call, told);
@@ -115,7 +120,8 @@ impl<O: Observer> Kernel<'_, O> {
             if state.signals.stop == Stop::Pending {
                 return self.do_signal_stop(task, call);
             }
-            let Some(info) = self.m.dequeue_signal(task) else {
+            let blocked = self.m.task(task).signals.blocked;
+            let Some(info) = self.m.dequeue_signal(task, blocked) else {
                 break;
             };
             let signal = info.signo;
@@ -348,6 +354,8 @@ impl Call {
             | Call::EpollCtl(_)
             | Call::PipeResize(_)
             | Call::SetTicks(_)
+            | Call::SetSignals(_)
+            | Call::Kill(_)
             | Call::Fdinfo(_)
             | Call::SocketChange(_)
             | Call::Release(_)

@@ -307,6 +307,22 @@ impl Encoder<'_> {
         for number in 0..self.met.len() {
             machine.files[self.met[number]].encode(self);
         }
+        let signalfd = machine.processes.iter().map(|one| one.signalfd_wqh);
+        self.queues_in_use(signalfd);
+    }
+
+    /// Queues that do not belong to a file, as far as somebody stands there.
+    fn queues_in_use(&mut self, heads: impl Iterator<Item = HeadId>) {
+        let machine = self.machine;
+        for (index, id) in heads.enumerate() {
+            self.heads.meet(&mut self.by_place, id);
+            let head = &machine.heads[id];
+            if !head.entries.is_empty() || head.lock.is_some() {
+                self.number(index.number(self) + 1);
+                head.encode(self);
+            }
+        }
+        self.none();
     }
 
     /// Sockets lead to each other, in rings even, and to files that are on their way in a message: all of
@@ -512,6 +528,8 @@ impl Call {
             Call::Deliver(call) => (11, &**call),
             Call::SetTicks(call) => (13, &**call),
             Call::Open(call) => (14, &**call),
+            Call::SetSignals(call) => (16, &**call),
+            Call::Kill(call) => (15, &**call),
         }
     }
 }
@@ -801,6 +819,7 @@ impl Encode for Out {
             Out::SigAction(action) => (13, action),
             Out::Timespec(time) => (14, time),
             Out::Itimerspec(timer) => (15, &**timer),
+            Out::Signals(signals) => (16, signals),
         };
         to.byte(number);
         out.encode(to);

@@ -14,14 +14,14 @@ use super::fs::Node;
 use super::list::{List, Nodes};
 use super::rbtree::Key;
 use super::signal::Stop;
-use super::task::{Life, Task};
+use super::task::{Life, Process, ProcessStatus, Task};
 use super::wait_queue::{OnQueue, WakeFn};
 use super::{Machine, Variant, task_index};
 use crate::abi::{EventMask, SigSet, Signal, TaskId};
 
 type Check = fn(&Survey<'_>) -> Result<(), String>;
 
-const INVARIANTS: [(&str, Check); 27] = [
+const INVARIANTS: [(&str, Check); 28] = [
     ("the neighbours on a list point at each other", lists),
     (
         "an item is linked exactly if it is on the ready list or the scan's list of its epoll",
@@ -50,6 +50,10 @@ const INVARIANTS: [(&str, Check); 27] = [
     (
         "an item has one hook on each wait queue of its file, from when it is hooked to when it goes",
         hooks,
+    ),
+    (
+        "nobody waits for the signals of a process that has been waited for",
+        pollfree,
     ),
     (
         "behind the first exclusive hook of a queue every hook is exclusive",
@@ -165,7 +169,8 @@ impl<'m> Survey<'m> {
         });
         let files = m.files.live();
         let mut epolls = Vec::new();
-        let mut heads: Vec<HeadId> = m.processes.iter().map(|one| one.wait_chldexit).collect();
+        let of_process = |one: &Process| [one.wait_chldexit, one.signalfd_wqh];
+        let mut heads: Vec<HeadId> = m.processes.iter().flat_map(of_process).collect();
         for file in &files {
             let kind = m.files[*file].kind;
             heads.extend(kind.queues(m).into_iter().flatten());
@@ -206,8 +211,7 @@ impl<'m> Survey<'m> {
     }
 
     fn hooks(&self, item: ItemId) -> impl Iterator<Item = WaitId> {
-        let next = |hook: &WaitId| self.m.waits[*hook].next_hook;
-        std::iter::successors(self.m.items_rest[item].pwqlist, next)
+        self.m.hooks(item)
     }
 }
 
@@ -375,11 +379,21 @@ fn entries(s: &Survey<'_>) -> Result<(), String> {
 fn hooks(s: &Survey<'_>) -> Result<(), String> {
     for item in &s.items {
         let mut queues: Vec<_> = s.hooks(*item).map(|hook| s.m.waits[hook].whead).collect();
-        let mut should_be: Vec<_> =
-            s.m.poll_heads(s.item(*item).file, TaskId(0))
-                .into_iter()
-                .filter(Option::is_some)
-                .collect();
+        let file = s.item(*item).file;
+        let hooked_by = match s.m.files[file].kind {
+            Kind::SignalFd(_) => adder_of(s, queues.first().copied().flatten()),
+            _ => Some(TaskId(0)),
+        };
+        let mut should_be: Vec<_> = match hooked_by {
+            Some(task) => {
+                s.m.poll_heads(file, task)
+                    .into_iter()
+                    .filter(Option::is_some)
+                    .collect()
+            }
+            // The queue is gone.
+            None => vec![None],
+        };
         let cleared = Some(s.item(*item).ep);
         let unhooked = |held: &Held| {
             held.unhooked == Some(*item) || (held.clears == cleared && queues.is_empty())
@@ -390,6 +404,27 @@ fn hooks(s: &Survey<'_>) -> Result<(), String> {
         queues.sort_unstable();
         should_be.sort_unstable();
         ensure_eq(item, queues, should_be)?;
+    }
+    Ok(())
+}
+
+/// The process of which this is the queue for those who watch its signals, if it is one.
+fn adder_of(s: &Survey<'_>, head: Option<HeadId>) -> Option<TaskId> {
+    let mut processes = s.m.processes.iter();
+    let of = processes.find(|process| Some(process.signalfd_wqh) == head)?;
+    Some(of.leader)
+}
+
+fn pollfree(s: &Survey<'_>) -> Result<(), String> {
+    let reaped =
+        s.m.processes
+            .iter()
+            .filter(|it| it.status == ProcessStatus::Reaped);
+    for process in reaped {
+        let head = process.signalfd_wqh;
+        ensure(s.m.heads[head].entries.is_empty(), || {
+            format!("{head:?} is that of process {}", process.leader.0)
+        })?;
     }
     Ok(())
 }

@@ -17,9 +17,11 @@ use super::clone::clone_by_field;
 use super::deliver::{Again, Deliver};
 use super::encode::{Encode, Encoder, Number, variant_is_number};
 use super::task::{Life, ProcessStatus};
+use super::wait_queue::{Nr, Wake};
 use super::{Kernel, Machine, task_index};
 use crate::abi::{
-    Errno, SaFlags, SiCode, SigAction, SigHandler, SigInfo, SigSet, Signal, TaskId, WaitStatus,
+    Errno, EventMask, SaFlags, SiCode, SigAction, SigHandler, SigInfo, SigSet, Signal, TaskId,
+    WaitStatus,
 };
 use crate::trace::{Observer, SignalFate, Trace};
 
@@ -283,13 +285,22 @@ pub(crate) enum SendTo {
 }
 
 impl Machine {
-    /// The signals that `task` would take: pending for it or its process, and not blocked.
-    pub(crate) fn deliverable(&self, task: TaskId) -> SigSet {
-        let ThreadSignals {
-            blocked, pending, ..
-        } = &self.task(task).signals;
+    /// What is pending for `task` or its process, blocked or not.
+    pub(crate) fn pending(&self, task: TaskId) -> SigSet {
         let shared = self.process(task).signals.pending.set();
-        pending.set().union(shared).difference(*blocked)
+        self.task(task).signals.pending.set().union(shared)
+    }
+
+    /// The signals that `task` would take: pending, and not blocked.
+    pub(crate) fn deliverable(&self, task: TaskId) -> SigSet {
+        let blocked = self.task(task).signals.blocked;
+        self.pending(task).difference(blocked)
+    }
+
+    /// Whether a signal to the process of `task` would have to wait for a lock: one on the way to those
+    /// that watch its signalfds.
+    pub(crate) fn is_signal_held_up(&self, task: TaskId) -> bool {
+        self.leads_to_a_lock(self.process(task).signalfd_wqh)
     }
 
     /// Whether `task` has been told of a signal while it was in no call.
@@ -306,9 +317,9 @@ impl Machine {
         state.sigpending = deliverable || state.fatal_signal || state.signals.stop == Stop::Pending;
     }
 
-    /// Takes the next signal for `task`: its own first, then one of its process (`dequeue_signal`).
-    pub(crate) fn dequeue_signal(&mut self, task: TaskId) -> Option<SigInfo> {
-        let blocked = self.task(task).signals.blocked;
+    /// Takes the next signal for `task` but for these: its own first, then one of its process
+    /// (`dequeue_signal`).
+    pub(crate) fn dequeue_signal(&mut self, task: TaskId, blocked: SigSet) -> Option<SigInfo> {
         let own = self.task_mut(task).signals.pending.take(blocked);
         let taken = own.or_else(|| self.process_mut(task).signals.pending.take(blocked));
         self.recalc_sigpending(task);
@@ -366,7 +377,11 @@ impl<O: Observer> Kernel<'_, O> {
         self.send_signal(SendTo::Thread(task), info);
     }
 
-    /// Sends a signal (`__send_signal_locked`).
+    /// Sends a signal (`__send_signal_locked`). All of it happens under `sighand->siglock`, with interrupts off,
+    /// and who asks a signalfd takes that lock as well: so it is one step, together with the wake-up in the
+    /// middle of it.
+    ///
+    /// Preconditions: it is not held up ([`Machine::is_signal_held_up`]).
     pub(crate) fn send_signal(&mut self, to: SendTo, info: SigInfo) {
         let (SendTo::Thread(target) | SendTo::Process(target)) = to;
         let signal = info.signo;
@@ -384,7 +399,20 @@ impl<O: Observer> Kernel<'_, O> {
             }
             pending.0.push(info);
         }
+        self.signalfd_notify(target);
         self.complete_signal(to, signal);
+    }
+
+    /// Wakes those who watch signalfds of the target's process, for whatever signal. Its number would be of no
+    /// use: one queue serves all the masks.
+    fn signalfd_notify(&mut self, target: TaskId) {
+        let head = self.m.process(target).signalfd_wqh;
+        let key = EventMask::empty();
+        self.wake_up_in_interrupt(Wake {
+            head,
+            key,
+            nr: Nr::One,
+        });
     }
 
     /// What a signal does by merely being sent; `false` if that was all.

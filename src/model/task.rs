@@ -7,8 +7,8 @@ use super::encode::{Encode, Encoder, Number};
 use super::fdtable::{FdTable, Slot};
 use super::file::{File, Kind, Plain};
 use super::signal::{ProcessSignals, SendTo, ThreadSignals};
-use super::wait_queue::WaitHead;
-use super::{HeadId, Kernel, Machine, ProcId, TableId, WaitId, task_index};
+use super::wait_queue::{Nr, WaitHead, Wake};
+use super::{HeadId, Kernel, Machine, ProcId, TableId, WaitId};
 use crate::abi::{
     Answer, Errno, EventMask, Fd, OpenFlags, OutPtr, Rlimit, Room, SaFlags, SiCode, SigHandler,
     SigInfo, Signal, TaskId, WaitStatus,
@@ -108,6 +108,8 @@ pub(crate) struct Process {
     pub(crate) exit_status: Option<WaitStatus>,
     /// Where its threads wait for its children (`signal->wait_chldexit`).
     pub(crate) wait_chldexit: HeadId,
+    /// Who wants to hear of its signals (`sighand->signalfd_wqh`), until it has been waited for.
+    pub(crate) signalfd_wqh: HeadId,
     pub(crate) signals: ProcessSignals,
 }
 
@@ -119,6 +121,7 @@ clone_by_field!(Process {
     status,
     exit_status,
     wait_chldexit,
+    signalfd_wqh,
     signals,
 });
 
@@ -207,6 +210,7 @@ impl Machine {
         let id = ProcId::from_index(self.processes.len());
         let leader = self.next_task();
         let wait_chldexit = self.heads.insert(WaitHead::new(QueueRef::Children(leader)));
+        let signalfd_wqh = self.heads.insert(WaitHead::new(QueueRef::Signals(leader)));
         let status = ProcessStatus::Running;
         let process = Process {
             uid,
@@ -216,6 +220,7 @@ impl Machine {
             status,
             exit_status: None,
             wait_chldexit,
+            signalfd_wqh,
             signals: ProcessSignals::default(),
         };
         self.processes.push(process);
@@ -275,6 +280,30 @@ impl Machine {
         })
     }
 
+    /// The processes that threads of this one have made.
+    pub(super) fn children(&self, id: ProcId) -> Vec<ProcId> {
+        let of = |process: &Process| process.parent.map(|parent| self.task(parent).process);
+        let all = (0..self.processes.len()).map(ProcId::from_index);
+        all.filter(|child| of(&self.processes[child.index()]) == Some(id))
+            .collect()
+    }
+
+    /// Whether the release of a process would have to wait for a lock, on the way to those whom it wakes.
+    pub(crate) fn is_release_held_up(&self, id: ProcId) -> bool {
+        self.leads_to_a_lock(self.processes[id.index()].signalfd_wqh)
+    }
+
+    /// The same of the end of a process, which may also tell its parent, and leave zombies to init.
+    pub(super) fn is_exit_held_up(&self, id: ProcId) -> bool {
+        let told = self.parent_of(id);
+        told.is_some_and(|parent| self.is_signal_held_up(parent))
+            || self.is_release_held_up(id)
+            || self
+                .children(id)
+                .into_iter()
+                .any(|child| self.is_release_held_up(child))
+    }
+
     /// Who is told what becomes of a process: the thread that has made it, or another of that one's process
     /// if it has ended; nobody if there is none left.
     pub(crate) fn parent_of(&self, process: ProcId) -> Option<TaskId> {
@@ -322,15 +351,10 @@ impl<O: Observer> Kernel<'_, O> {
     pub(super) fn process_exited(&mut self, id: ProcId, status: WaitStatus) -> Option<HeadId> {
         let parent = self.m.parent_of(id);
         // Children of a process that has ended belong to init, which waits for everyone at once.
-        for process in &mut self.m.processes {
-            let parent = process
-                .parent
-                .map(|parent| self.m.tasks[task_index(parent)].process);
-            if parent == Some(id) {
-                process.parent = None;
-                if let ProcessStatus::Zombie(_) = process.status {
-                    process.status = ProcessStatus::Reaped;
-                }
+        for child in self.m.children(id) {
+            self.m.processes[child.index()].parent = None;
+            if let ProcessStatus::Zombie(_) = self.m.processes[child.index()].status {
+                self.release_process(child);
             }
         }
         // Who ignores SIGCHLD, or says so by a flag, does not have to wait for anybody.
@@ -340,12 +364,18 @@ impl<O: Observer> Kernel<'_, O> {
         });
         let process = &mut self.m.processes[id.index()];
         process.signals = ProcessSignals::default();
-        process.status = if waited_for {
-            ProcessStatus::Zombie(status)
-        } else {
-            ProcessStatus::Reaped
-        };
-        let parent = parent?;
+        process.status = ProcessStatus::Zombie(status);
+        if let Some(parent) = parent {
+            self.notify_parent(parent, id, status);
+        }
+        if !waited_for {
+            self.release_process(id);
+        }
+        Some(self.m.process(parent?).wait_chldexit)
+    }
+
+    /// `do_notify_parent`
+    fn notify_parent(&mut self, parent: TaskId, id: ProcId, status: WaitStatus) {
         let (code, status) = match status {
             WaitStatus::Signaled(signal) => (SiCode::CLD_KILLED, signal.0),
             WaitStatus::Exited(status) => (SiCode::CLD_EXITED, status),
@@ -356,10 +386,25 @@ impl<O: Observer> Kernel<'_, O> {
             status,
             ..self.m.info_from(leader, Signal::SIGCHLD, code)
         };
-        if action.is_some_and(|action| action.handler != SigHandler::Ignore) {
+        let action = self.m.process(parent).signals.action(Signal::SIGCHLD);
+        if action.handler != SigHandler::Ignore {
             self.send_signal(SendTo::Process(parent), info);
         }
-        Some(self.m.process(parent).wait_chldexit)
+    }
+
+    /// Nobody is to ask for this process any more (`release_task`). What it shared among its threads goes,
+    /// and with it the queue of those who watch its signals (`signalfd_cleanup`).
+    ///
+    /// Preconditions: no lock is in the way ([`Machine::is_release_held_up`]).
+    pub(super) fn release_process(&mut self, id: ProcId) {
+        let process = &mut self.m.processes[id.index()];
+        process.status = ProcessStatus::Reaped;
+        let head = process.signalfd_wqh;
+        self.wake_up_in_interrupt(Wake {
+            head,
+            key: EventMask::HUP | EventMask::POLLFREE,
+            nr: Nr::All,
+        });
     }
 }
 
@@ -420,6 +465,7 @@ impl Encode for Process {
             status,
             exit_status,
             wait_chldexit,
+            signalfd_wqh: _, // written when items have their numbers
             signals,
         } = self;
         to.queue(*wait_chldexit);

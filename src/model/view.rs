@@ -162,18 +162,44 @@ impl Machine {
     fn view_file(&self, id: FileId, fds: Vec<(TaskId, Fd)>, asked: &mut Machine) -> FileState {
         let file = &self.files[id];
         let queue = |head: HeadId| (self.heads[head].label, self.view_queue(head));
+        let heads = self.queues_around(id, &fds);
         let (kind, content) = file.kind.describe(self);
         // As the first of those who have it would see it.
         let task = fds.first().map_or(TaskId(0), |(task, _)| *task);
-        let heads = file.kind.poll_heads(self, task).into_iter().flatten();
         FileState {
             file: file.label,
             kind,
             content,
             ready: asked.answer_to_poll(id, task),
             fds,
-            queues: heads.map(queue).collect(),
+            queues: heads.into_iter().map(queue).collect(),
         }
+    }
+
+    /// The queues on which those stand who poll the file, or would if they did: of most files they are the
+    /// same for everybody.
+    fn queues_around(&self, file: FileId, fds: &[(TaskId, Fd)]) -> Vec<HeadId> {
+        let mut heads = Vec::new();
+        let mut meet = |head: HeadId| {
+            if !heads.contains(&head) {
+                heads.push(head);
+            }
+        };
+        for (task, _) in fds {
+            let polled = self.poll_heads(file, *task);
+            polled.into_iter().flatten().for_each(&mut meet);
+        }
+        for item in self.files[file].f_ep.iter(&self.items_rest) {
+            let hooks = self.hooks(item).filter_map(|hook| self.waits[hook].whead);
+            hooks.for_each(&mut meet);
+        }
+        heads
+    }
+
+    /// The hooks of an item.
+    pub(super) fn hooks(&self, item: ItemId) -> impl Iterator<Item = WaitId> {
+        let next = |hook: &WaitId| self.waits[*hook].next_hook;
+        std::iter::successors(self.items_rest[item].pwqlist, next)
     }
 
     /// What a file answers to poll(2): nothing without a poll method.

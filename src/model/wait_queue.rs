@@ -307,8 +307,8 @@ impl<O: Observer> Kernel<'_, O> {
         head.entries.first()
     }
 
-    /// A wake-up that no task makes: an interrupt does, which nothing on its own processor comes in between of.
-    /// It is made whole here, though on Linux other processors might see it half made.
+    /// A wake-up that an interrupt makes, or a task with interrupts off: nothing on its own processor comes in
+    /// between. It is made whole here, though on Linux other processors might see it half made.
     ///
     /// Preconditions: no queue on its way is locked ([`Machine::leads_to_a_lock`]).
     pub(crate) fn wake_up_in_interrupt(&mut self, wake: Wake) {
@@ -371,6 +371,9 @@ impl<O: Observer> Kernel<'_, O> {
         match self.m.waits[id].func {
             WakeFn::EpPollCallback(item) => {
                 let called = self.ep_poll_callback(item, key);
+                if key.contains(EventMask::POLLFREE) {
+                    self.detach_for_good(id, item);
+                }
                 (called.ewake, called.pwake)
             }
             WakeFn::Autoremove(sleeper) => {
@@ -408,6 +411,17 @@ impl<O: Observer> Kernel<'_, O> {
             }
             WakeFn::PollWake(poller) => (self.pollwake(poller, id, key), None),
         }
+    }
+
+    /// The last that a hook hears from its queue. The item stays, and knows nothing of it.
+    fn detach_for_good(&mut self, id: WaitId, item: ItemId) {
+        if let Some(head) = self.m.waits[id].whead {
+            self.trace(|k| Trace::PollFree {
+                item: k.item_ref(item),
+                queue: k.m.heads[head].label,
+            });
+        }
+        self.detach(id);
     }
 
     fn trace_woken(&mut self, task: TaskId, id: WaitId) {

@@ -11,6 +11,7 @@ use super::ast::{
 };
 use super::env::Env;
 use super::lower::{epoll_event, fd_set, low_i32, low_u64, sockaddr, sockopt};
+use super::siginfo::Siginfo;
 use super::signature::{Kind, Returns};
 
 type Result<T> = std::result::Result<T, ScenarioError>;
@@ -232,6 +233,13 @@ fn stored(shown: &Shown, out: &Out, env: &Env) -> Result<bool> {
         (Shown::Bytes(text), Out::None) => text.bytes.is_empty(),
         (Shown::Bytes(Text { bytes, more: false }), Out::Bytes(stored)) => bytes[..] == stored[..],
         (Shown::Bytes(Text { bytes, more: true }), Out::Bytes(stored)) => stored.starts_with(bytes),
+        (Shown::Signals(expected), Out::Signals(stored)) => {
+            let mut agree = expected.len() == stored.len();
+            for (expected, info) in expected.iter().zip(stored) {
+                agree &= expected.agrees(info, env)?;
+            }
+            agree
+        }
         (Shown::Int(num), Out::Int(stored)) => low_i32(env.number(num)?) == *stored,
         (Shown::Params(expected), Out::Params(stored)) => expected == stored,
         (Shown::Status(expected), Out::Status(stored)) => expected == stored,
@@ -443,6 +451,9 @@ fn actual_output(kind: Kind, shown: &Shown, answer: &Answer, env: &Env) -> Shown
             onoff: lit(linger.onoff),
             seconds: lit(linger.seconds),
         }),
+        Out::Signals(signals) => {
+            Shown::Signals(signals.iter().map(|info| Siginfo::of(info, env)).collect())
+        }
         Out::Int(number) => Shown::Int(lit(*number)),
         Out::Params(params) => Shown::Params(*params),
         Out::Status(status) => Shown::Status(*status),

@@ -14,6 +14,7 @@ use crate::backend::Thaw;
 
 use super::closing::Closing;
 use super::handled::Handled;
+use super::siginfo::Siginfo;
 use super::signature::{Kind, Signature};
 use super::words::Words;
 use super::{Header, Span};
@@ -331,6 +332,8 @@ pub(super) enum Shown {
     },
     Pipe(Num, Num),
     Bytes(Text),
+    /// What is read from a signalfd.
+    Signals(Vec<Siginfo>),
     Int(Num),
     SockOpt(OptVal),
     SockAddr(Addr),

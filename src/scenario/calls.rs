@@ -214,6 +214,18 @@ static CALLS: &[Signature] = calls! {
         };
     timerfd_gettime(fd: Fd, curr_value: ItimerspecOut) -> Int =>
         |a| Syscall::TimerfdGettime { fd: a.fd(0)?, curr_value: a.out(1) };
+    signalfd(ufd: Fd, mask: SigSet, sizemask: Size) -> Fd => |a| Syscall::Signalfd {
+        ufd: a.fd(0)?,
+        mask: a.sigset(1),
+        sizemask: a.size(2)?,
+    };
+    signalfd4(ufd: Fd, mask: SigSet, sizemask: Size, flags: Flags(&words::SIGNALFD_FLAGS)) -> Fd =>
+        |a| Syscall::Signalfd4 {
+            ufd: a.fd(0)?,
+            mask: a.sigset(1),
+            sizemask: a.size(2)?,
+            flags: OpenFlags::from_bits_retain(a.bits(3)),
+        };
     read(fd: Fd, buf: Bytes, count: Size) -> Int =>
         |a| Syscall::Read { fd: a.fd(0)?, buf: a.out(1), count: a.size(2)? };
     write(fd: Fd, buf: Buffer, count: Len(1)) -> Int =>

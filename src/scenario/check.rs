@@ -15,6 +15,7 @@ use super::handled::Handled;
 use super::parallel::{Part, may_stand};
 use super::read::arguments;
 use super::read::check_name;
+use super::siginfo::Siginfo;
 use super::signature::{Kind, Param, Returns, Signature};
 use super::{ScenarioError, Span, words};
 use crate::abi::MsgFlags;
@@ -125,7 +126,11 @@ impl Checker {
         if let Some(task) = &handled.task {
             self.task(task)?;
         }
-        match &handled.pid {
+        self.siginfo(&handled.info)
+    }
+
+    fn siginfo(&self, info: &Siginfo) -> Result<()> {
+        match &info.pid {
             Some(Num::Name(name)) => self.task(name),
             _ => Ok(()),
         }
@@ -316,6 +321,7 @@ impl Checker {
                 Ok(())
             }
             Shown::SockAddr(Addr::Inet { port, .. }) => self.num(port),
+            Shown::Signals(signals) => signals.iter().try_for_each(|info| self.siginfo(info)),
             Shown::Pipe(read_end, write_end) if binds => {
                 for end in [read_end, write_end] {
                     if let Num::Name(name) = end {
@@ -425,6 +431,9 @@ fn shortened(count: &Num, span: Span) -> Result<()> {
     }
 }
 
+/// Bytes of a signal that is read.
+const SIGINFO: usize = 128;
+
 /// Outputs that cannot go with the result beside them.
 fn lengths(call: &Call, span: Span) -> Result<()> {
     for output in call.outputs() {
@@ -448,6 +457,7 @@ fn length(call: &Call, shown: &Shown, span: Span) -> Result<()> {
             return Ok(());
         }
         Shown::Bytes(Text { bytes, more: false }) => bytes.len(),
+        Shown::Signals(signals) => signals.len() * SIGINFO,
         _ => return Ok(()),
     };
     match call.expect {

@@ -39,6 +39,7 @@ mod parse;
 mod print;
 mod read;
 mod run;
+mod siginfo;
 mod signature;
 mod soak;
 mod span;

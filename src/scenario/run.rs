@@ -476,7 +476,7 @@ impl<'s, 'b> Runner<'s, 'b> {
                 (agrees && !interrupted, [transcript, actual, written])
             }
             None => {
-                let message = format!("no handler of {} ran here", expected.signo);
+                let message = format!("no handler of {} ran here", expected.info.signo);
                 let text = format!("# {message}");
                 self.fail(line, &message, &text);
                 (false, [text.clone(), text, line.call_text()])

@@ -226,6 +226,12 @@ flags!(
 );
 
 flags!(
+    SIGNALFD_FLAGS,
+    "a flag of signalfd4",
+    [(0o2000000, "SFD_CLOEXEC"), (0o4000, "SFD_NONBLOCK")]
+);
+
+flags!(
     SETTIME_FLAGS,
     "a flag of timerfd_settime",
     [(1, "TFD_TIMER_ABSTIME"), (2, "TFD_TIMER_CANCEL_ON_SET")]

@@ -38,6 +38,8 @@ pub enum QueueRef {
     PeerWait(FileRef),
     /// Parents in wait4(2) (`signal->wait_chldexit`).
     Children(TaskId),
+    /// Those who watch or read signalfds of a process (`sighand->signalfd_wqh`).
+    Signals(TaskId),
 }
 
 /// Where on a list something was put.
@@ -87,6 +89,8 @@ pub enum Trace {
     },
     /// `ep_remove_wait_queue`: the hook has left it.
     Unhook { item: ItemRef, queue: QueueRef },
+    /// `ep_poll_callback`: the wait queue is about to be freed, and the hook has left it for good.
+    PollFree { item: ItemRef, queue: QueueRef },
     /// `ep_modify`: interest and data were overwritten.
     Modify { item: ItemRef, interest: EventMask },
     /// `ep_item_poll`: the file was asked; `ready` is its answer within the interest.
@@ -203,6 +207,7 @@ impl fmt::Display for QueueRef {
             QueueRef::File(file) => write!(f, "wait queue of {file}"),
             QueueRef::PeerWait(file) => write!(f, "peer_wait of {file}"),
             QueueRef::Children(task) => write!(f, "wait_chldexit of task {}", task.0),
+            QueueRef::Signals(task) => write!(f, "signalfd_wqh of task {}", task.0),
         }
     }
 }
@@ -236,15 +241,20 @@ impl fmt::Display for Trace {
             Trace::Unhook { item, queue } => {
                 write!(f, "ep_remove_wait_queue: {item} leaves {queue}")
             }
+            Trace::PollFree { item, queue } => {
+                write!(f, "ep_poll_callback: {item} leaves {queue}, which is freed")
+            }
             Trace::Modify { item, interest } => {
                 write!(f, "ep_modify: {item} asks for {interest}")
             }
             Trace::Poll { item, ready } => write!(f, "ep_item_poll: {item} answers {ready}"),
             Trace::Ready(item) => write!(f, "{item} is ready: to the tail of rdllist"),
-            Trace::Wake { queue, key, nr: 0 } => write!(f, "wake_up_all: {queue}, key {key}"),
-            Trace::Wake { queue, key, .. } => write!(f, "wake_up: {queue}, key {key}"),
+            Trace::Wake { queue, key, nr: 0 } => {
+                write!(f, "wake_up_all: {queue}, key {}", key.as_key())
+            }
+            Trace::Wake { queue, key, .. } => write!(f, "wake_up: {queue}, key {}", key.as_key()),
             Trace::Callback { item, key, verdict } => {
-                write!(f, "ep_poll_callback: {item}, key {key}: ")?;
+                write!(f, "ep_poll_callback: {item}, key {}: ", key.as_key())?;
                 f.write_str(match verdict {
                     Verdict::Disarmed => "disarmed one-shot, nothing",
                     Verdict::KeyMiss => "not its interest, nothing",

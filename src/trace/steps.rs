@@ -190,6 +190,14 @@ const MEANINGS: &[(&str, &str)] = &[
         "timerfd_ioctl",
         "sets how often the timer has fired, and wakes those who wait for it",
     ),
+    (
+        "do_signalfd4",
+        "gives the signalfd another mask, and wakes those on the process's queue for signalfds",
+    ),
+    (
+        "__send_signal_locked",
+        "sends the signal, once nobody holds a lock on the way to those who are woken by it",
+    ),
     ("sock_def_wakeup", "wakes everybody who waits at the socket"),
     // poll(2), select(2)
     (

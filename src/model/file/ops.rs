@@ -30,6 +30,7 @@ use super::eventfd::EventFd;
 use super::pipe::PipeEnd;
 use super::plain::Plain;
 use super::regular::Regular;
+use super::signalfd::SignalFd;
 use super::socket::Socket;
 use super::transfer::{Attempt, Io, Wakes, What};
 use crate::abi::{Bytes, Errno, EventMask, IoctlArg, Out, OutPtr, Ptr, TaskId};
@@ -50,7 +51,6 @@ pub(crate) struct Caller {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Poller {
     /// Most files tell everybody the same, but some look who asks (`current`).
-    #[expect(dead_code, reason = "the kinds so far tell everybody the same")]
     pub(crate) task: TaskId,
     /// Where an answer costs something, it is given only if it is asked for (`poll_requested_events`).
     pub(crate) requested: EventMask,
@@ -315,4 +315,6 @@ kinds! {
     Unix(UnixId) = 7;
     /// A file with bytes and a name.
     Regular(Regular) = 10;
+    /// signalfd(2)
+    SignalFd(SignalFd) = 11;
 }

@@ -394,8 +394,10 @@ impl FileOps for PipeEnd {
             .flags
             .contains(OpenFlags::DIRECT);
         let interrupted = kernel.m.task(caller.task).sigpending;
+        let broken = kernel.m.pipes[self.pipe].readers == 0;
+        let held_up = broken && kernel.m.is_signal_held_up(caller.task);
         let pipe = &mut kernel.m.pipes[self.pipe];
-        if pipe.mutex.is_some() {
+        if pipe.mutex.is_some() || held_up {
             return Attempt::Locked;
         }
         // In the first round a reader's absence ends the call before it has looked at the ring.

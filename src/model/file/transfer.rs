@@ -6,7 +6,8 @@ use super::socket::{Socket, SocketOps};
 use std::collections::VecDeque;
 
 use crate::abi::{
-    Answer, Bytes, Errno, Fd, MsgFlags, OpenFlags, Out, OutPtr, Ptr, Room, SockAddr, TaskId,
+    Answer, Bytes, Errno, Fd, MsgFlags, OpenFlags, Out, OutPtr, Ptr, Room, SigInfo, SockAddr,
+    TaskId,
 };
 use crate::model::arena::{FileId, WaitId};
 use crate::model::call::{Flow, Held, Steps};
@@ -255,9 +256,63 @@ pub(crate) struct Io {
     pub(crate) slept: bool,
     /// Whose address it stores.
     pub(crate) name: Option<Box<SockAddr>>,
+    /// What a read stored, of one of the few files that are read in records.
+    records: Option<Box<Records>>,
+}
+
+/// Records that a read has stored so far.
+#[derive(Clone, Debug, Default)]
+struct Records {
+    list: Vec<Record>,
+    /// The bytes that they take.
+    size: u64,
+}
+
+/// A piece of what can be read that has a structure of its own.
+#[derive(Clone, Debug)]
+pub(crate) enum Record {
+    /// `struct signalfd_siginfo`
+    Signal(SigInfo),
+}
+
+impl Record {
+    /// The bytes that it takes.
+    fn size(&self) -> u64 {
+        match self {
+            Record::Signal(_) => SigInfo::SIZE,
+        }
+    }
 }
 
 impl Io {
+    /// Stores one more record.
+    pub(crate) fn record(&mut self, record: Record) {
+        let records = self.records.get_or_insert_default();
+        records.size += record.size();
+        records.list.push(record);
+    }
+
+    /// How many bytes the records take that are stored.
+    pub(crate) fn records_read(&self) -> u64 {
+        self.records.as_ref().map_or(0, |records| records.size)
+    }
+
+    /// The end of a read of records.
+    pub(crate) fn read_records(&self) -> Attempt {
+        Attempt::Over(Ok(self.records_read()))
+    }
+
+    /// What a read has stored.
+    fn take_stored(&mut self) -> Out {
+        let Some(records) = self.records.take() else {
+            return Out::Bytes(std::mem::take(&mut self.bytes));
+        };
+        let signals = records.list.into_iter().map(|record| match record {
+            Record::Signal(info) => info,
+        });
+        Out::Signals(signals.collect())
+    }
+
     /// The end of a read of several rounds.
     pub(crate) fn read(&self) -> Attempt {
         Attempt::Over(Ok(u64::try_from(self.bytes.len()).unwrap_or(u64::MAX)))
@@ -327,8 +382,8 @@ impl Transfer {
                 Answer::Done(count, Out::From(Box::new((bytes, name))))
             }
             (Ok(count), What::Read { .. } | What::Recv(_)) => {
-                let bytes = std::mem::take(&mut self.io.bytes);
-                Answer::Done(i64::try_from(count).unwrap_or(i64::MAX), Out::Bytes(bytes))
+                let stored = self.io.take_stored();
+                Answer::Done(i64::try_from(count).unwrap_or(i64::MAX), stored)
             }
             (Ok(count), _) => {
                 let out = match self.io.name.take() {
@@ -666,9 +721,17 @@ impl Encode for Transfer {
             written,
             slept,
             name,
+            records,
         } = io;
         wakes.encode(to);
         walks.encode(to);
+        match records {
+            None => to.none(),
+            Some(records) => {
+                to.byte(1);
+                records.list.encode(to);
+            }
+        }
         if *at == At::Wake {
             // Only the answer is left.
             what.receives().encode(to);
@@ -682,6 +745,14 @@ impl Encode for Transfer {
             written.encode(to);
             slept.encode(to);
             bytes.encode(to);
+        }
+    }
+}
+
+impl Encode for Record {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        match self {
+            Record::Signal(info) => info.encode(to),
         }
     }
 }

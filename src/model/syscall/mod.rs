@@ -19,6 +19,7 @@ pub(crate) use open::Open;
 pub(crate) use poll::Poll;
 pub(crate) use process::{Exit, Wait4};
 pub(crate) use release::Release;
+pub(crate) use signal::Kill;
 pub(crate) use sleep::Sleep;
 pub(crate) use socket::SocketChange;
 
@@ -28,7 +29,8 @@ use super::call::Steps;
 use super::eventpoll::{Deadline, EpollCtl, EpollWait};
 use super::file::{End, FileOps, Receiving, Transfer};
 use crate::abi::{
-    Answer, Bytes, Errno, FcntlCmd, Fd, IoctlArg, Out, OutPtr, Ptr, Room, Syscall, TaskId, Timespec,
+    Answer, Bytes, Errno, FcntlCmd, Fd, IoctlArg, OpenFlags, Out, OutPtr, Ptr, Room, SigSet,
+    Syscall, TaskId, Timespec,
 };
 use crate::backend::LabError;
 use crate::trace::Observer;
@@ -193,6 +195,17 @@ impl<O: Observer> Kernel<'_, O> {
             Syscall::TimerfdGettime { fd, curr_value } => {
                 answer_out(self.timerfd_gettime(task, fd, curr_value))
             }
+            Syscall::Signalfd {
+                ufd,
+                mask,
+                sizemask,
+            } => self.signalfd(task, ufd, (mask, sizemask), OpenFlags::empty())?,
+            Syscall::Signalfd4 {
+                ufd,
+                mask,
+                sizemask,
+                flags,
+            } => self.signalfd(task, ufd, (mask, sizemask), flags)?,
             Syscall::Lseek { fd, offset, whence } => answer(self.lseek(task, fd, offset, whence)),
             Syscall::Ioctl { fd, op, arg } => {
                 if let IoctlArg::Ticks(ticks) = arg
@@ -337,8 +350,8 @@ impl<O: Observer> Kernel<'_, O> {
                 self.go(task, begun)?
             }
             Syscall::Kill { pid, sig } => self.kill(task, pid, sig)?,
-            Syscall::Tgkill { tgid, tid, sig } => answer(self.tgkill(task, Some(tgid), tid, sig)),
-            Syscall::Tkill { tid, sig } => answer(self.tgkill(task, None, tid, sig)),
+            Syscall::Tgkill { tgid, tid, sig } => self.tgkill(task, Some(tgid), tid, sig),
+            Syscall::Tkill { tid, sig } => self.tgkill(task, None, tid, sig),
             Syscall::RtSigaction {
                 sig,
                 act,
@@ -381,6 +394,21 @@ impl<O: Observer> Kernel<'_, O> {
                 self.go(task, begun)?
             }
         })
+    }
+
+    /// signalfd(2) and signalfd4(2): a new file, or another mask for one that there is.
+    fn signalfd(
+        &mut self,
+        task: TaskId,
+        ufd: Fd,
+        mask: (Ptr<SigSet>, u64),
+        flags: OpenFlags,
+    ) -> Result<Answer, LabError> {
+        if ufd == Fd(-1) {
+            return Ok(answer_fd(self.signalfd4(task, mask, flags)));
+        }
+        let begun = self.begin_set_signals(task, ufd, mask, flags);
+        self.go(task, begun)
     }
 
     /// `ksys_read` up to the file's own method.

@@ -7,7 +7,7 @@ use super::super::signal::restart::ERESTARTSYS;
 use super::super::signal::{Job, Stop, ThreadSignals};
 use super::super::task::{Life, ProcessStatus};
 use super::super::wait_queue::{Nr, Wake, WakeFn, Walked, Walks};
-use super::super::{Kernel, Machine, task_index};
+use super::super::{Kernel, Machine};
 use super::release::Release;
 use crate::abi::{Answer, Errno, EventMask, Out, Rlimit, SigSet, TaskId, WaitStatus};
 use crate::model::arena::{FileId, Id, ProcId, WaitId};
@@ -182,12 +182,16 @@ impl<O: Observer> Kernel<'_, O> {
             Flow::Done => {}
             more => return more,
         }
+        let id = self.m.task(task).process;
+        let last = self.m.threads(id).eq([task]);
+        if last && self.m.is_exit_held_up(id) {
+            return Flow::Blocked;
+        }
         let state = self.m.task_mut(task);
         state.life = Life::Dead;
         // What has come to it since it let go of its descriptors ends with it.
         state.signals = ThreadSignals::default();
-        let id = self.m.task(task).process;
-        if self.m.threads(id).next().is_some() {
+        if !last {
             return Flow::Done;
         }
         let status = self.m.processes[id.index()].exit_status;
@@ -272,13 +276,22 @@ impl Wait4 {
 }
 
 impl Wait4 {
-    /// What there is to tell of a child that has not ended (`wait_task_stopped`, `wait_task_continued`).
-    fn news(&self, job: &mut Job) -> Option<WaitStatus> {
-        if self.stopped && job.stopped {
-            let signal = job.signal.take()?;
-            return Some(WaitStatus::Stopped(signal));
+    /// Whether there is something to tell of a child that has not ended.
+    fn has_news(&self, job: &Job) -> bool {
+        let stopped = self.stopped && job.stopped;
+        if stopped {
+            job.signal.is_some()
+        } else {
+            self.continued && job.continued
         }
-        (self.continued && std::mem::take(&mut job.continued)).then_some(WaitStatus::Continued)
+    }
+
+    /// Takes it, so that it is told once (`wait_task_stopped`, `wait_task_continued`).
+    fn take_news(&self, job: &mut Job) -> Option<WaitStatus> {
+        if self.stopped && job.stopped {
+            return job.signal.take().map(WaitStatus::Stopped);
+        }
+        std::mem::take(&mut job.continued).then_some(WaitStatus::Continued)
     }
 
     /// The same call as it was made.
@@ -304,9 +317,15 @@ impl<O: Observer> Kernel<'_, O> {
         if self.walked_by_another(task, head) {
             return Flow::Blocked;
         }
+        let found = self.m.wait_consider(parent, call);
+        if let Found::Zombie(child, _) = found
+            && self.m.is_release_held_up(child)
+        {
+            return Flow::Blocked;
+        }
         self.m.task_mut(task).sleeping = false;
         let interrupted = sigpending.then(|| Answer::err(ERESTARTSYS));
-        let Some(answer) = self.reap(parent, call).or(interrupted) else {
+        let Some(answer) = self.take_found(call, found).or(interrupted) else {
             if call.waiter.is_none() {
                 let func = WakeFn::Default(task);
                 call.waiter = Some(self.add_wait_entry(head, func, false, Place::Head));
@@ -322,39 +341,62 @@ impl<O: Observer> Kernel<'_, O> {
         Flow::Done
     }
 
-    /// One ended child, or why there is none to wait for.
-    fn reap(&mut self, parent: ProcId, call: &Wait4) -> Option<Answer> {
-        let mut children = false;
-        let Machine {
-            processes, tasks, ..
-        } = &mut *self.m;
-        for process in processes {
-            let wanted = call.pid == -1 || call.pid == process.leader.pid();
-            let of = process.parent.map(|task| tasks[task_index(task)].process);
-            if of != Some(parent) || !wanted {
+    /// Takes what was found, or says why there is nothing to wait for.
+    fn take_found(&mut self, call: &Wait4, found: Found) -> Option<Answer> {
+        match found {
+            Found::Zombie(child, status) => {
+                self.release_process(child);
+                Some(self.m.told_of(child, status))
+            }
+            Found::News(child) => {
+                let job = &mut self.m.processes[child.index()].signals.job;
+                let status = call.take_news(job)?;
+                Some(self.m.told_of(child, status))
+            }
+            Found::NoChild => Some(Answer::err(Errno::ECHILD)),
+            Found::Running if call.nohang => Some(Answer::ret(0)),
+            Found::Running => None,
+        }
+    }
+}
+
+/// What a parent finds that looks for its children.
+#[derive(Clone, Copy, Debug)]
+enum Found {
+    /// This one has ended.
+    Zombie(ProcId, WaitStatus),
+    /// There is something to tell of this one.
+    News(ProcId),
+    /// There are some, and nothing is to be told of them.
+    Running,
+    /// There is none.
+    NoChild,
+}
+
+impl Machine {
+    /// The first child of whom there is something to tell (`do_wait_pid`, `wait_consider_task`).
+    fn wait_consider(&self, parent: ProcId, call: &Wait4) -> Found {
+        let mut found = Found::NoChild;
+        for child in self.children(parent) {
+            let process = &self.processes[child.index()];
+            if call.pid != -1 && call.pid != process.leader.pid() {
                 continue;
             }
             match process.status {
                 ProcessStatus::Reaped => {}
-                ProcessStatus::Running => {
-                    children = true;
-                    if let Some(status) = call.news(&mut process.signals.job) {
-                        let pid = i64::from(process.leader.pid());
-                        return Some(Answer::Done(pid, Out::Status(status)));
-                    }
+                ProcessStatus::Running if call.has_news(&process.signals.job) => {
+                    return Found::News(child);
                 }
-                ProcessStatus::Zombie(status) => {
-                    process.status = ProcessStatus::Reaped;
-                    let pid = i64::from(process.leader.pid());
-                    return Some(Answer::Done(pid, Out::Status(status)));
-                }
+                ProcessStatus::Running => found = Found::Running,
+                ProcessStatus::Zombie(status) => return Found::Zombie(child, status),
             }
         }
-        match (children, call.nohang) {
-            (false, _) => Some(Answer::err(Errno::ECHILD)),
-            (true, true) => Some(Answer::ret(0)),
-            (true, false) => None,
-        }
+        found
+    }
+
+    fn told_of(&self, child: ProcId, status: WaitStatus) -> Answer {
+        let pid = self.processes[child.index()].leader.pid();
+        Answer::Done(i64::from(pid), Out::Status(status))
     }
 }
 

@@ -1,6 +1,8 @@
 //! Calls about signals: kill(2), tgkill(2), rt_sigaction(2), rt_sigprocmask(2), rt_sigpending(2).
 
 use super::super::Kernel;
+use super::super::call::{Flow, Steps};
+use super::super::encode::{Encode, Encoder, Number};
 use super::super::signal::SendTo;
 use super::super::task::ProcessStatus;
 use super::SIGSET_SIZE;
@@ -28,8 +30,8 @@ const SIGACTION_SIZE: u64 = 32;
 impl<O: Observer> Kernel<'_, O> {
     /// kill(2). The processes of the machine are one process group.
     pub(super) fn kill(&mut self, task: TaskId, pid: i32, sig: Signal) -> Result<Answer, LabError> {
-        let sent = match pid {
-            0 => self.kill_group(task, sig),
+        let targets = match pid {
+            0 => self.group(),
             -1 => {
                 return Err(LabError::new(
                     "kill of everybody would leave the lab: name a task, or 0 for the group",
@@ -37,25 +39,19 @@ impl<O: Observer> Kernel<'_, O> {
             }
             pid => TaskId::from_pid(pid)
                 .filter(|target| self.has_task(*target))
-                .ok_or(Errno::ESRCH)
-                .and_then(|target| self.send_from(task, SendTo::Process(target), sig)),
+                .map(|target| vec![SendTo::Process(target)])
+                .unwrap_or_default(),
         };
-        Ok(super::answer(sent.map(|()| 0)))
+        Ok(self.send(task, targets, sig))
     }
 
-    /// The newest process first (`__kill_pgrp_info`); one that could be told is enough.
-    fn kill_group(&mut self, task: TaskId, sig: Signal) -> Result<(), Errno> {
+    /// The newest process first (`__kill_pgrp_info`).
+    fn group(&self) -> Vec<SendTo> {
         let processes = self.m.processes.iter().rev();
         let members = processes.filter(|process| process.status != ProcessStatus::Reaped);
-        let leaders: Vec<TaskId> = members.map(|process| process.leader).collect();
-        let mut result = Err(Errno::ESRCH);
-        for leader in leaders {
-            let sent = self.send_from(task, SendTo::Process(leader), sig);
-            if result.is_err() {
-                result = sent;
-            }
-        }
-        result
+        members
+            .map(|process| SendTo::Process(process.leader))
+            .collect()
     }
 
     /// tgkill(2), and tkill(2) without a `tgid`.
@@ -65,18 +61,33 @@ impl<O: Observer> Kernel<'_, O> {
         tgid: Option<i32>,
         tid: i32,
         sig: Signal,
-    ) -> Result<i64, Errno> {
+    ) -> Answer {
         if tid <= 0 || tgid.is_some_and(|tgid| tgid <= 0) {
-            return Err(Errno::EINVAL);
+            return Answer::err(Errno::EINVAL);
         }
-        let target = TaskId::from_pid(tid)
-            .filter(|target| self.has_task(*target))
-            .ok_or(Errno::ESRCH)?;
-        if tgid.is_some_and(|tgid| tgid != self.m.process(target).leader.pid()) {
-            return Err(Errno::ESRCH);
+        let target = TaskId::from_pid(tid).filter(|target| {
+            let of_group = |tgid| tgid == self.m.process(*target).leader.pid();
+            self.has_task(*target) && tgid.is_none_or(of_group)
+        });
+        let targets = target.map(SendTo::Thread).into_iter().collect();
+        self.send(task, targets, sig)
+    }
+
+    /// To one after the other. No step on its own but where a lock is in the way: nobody can tell when in such
+    /// a call a signal was sent.
+    fn send(&mut self, task: TaskId, targets: Vec<SendTo>, sig: Signal) -> Answer {
+        let mut call = Kill {
+            targets,
+            sig,
+            result: Err(Errno::ESRCH),
+        };
+        loop {
+            match call.step(self, task) {
+                Flow::Next => {}
+                Flow::Done => return call.answer(),
+                Flow::Blocked => return self.park(task, call.into()),
+            }
         }
-        self.send_from(task, SendTo::Thread(target), sig)?;
-        Ok(0)
     }
 
     /// Whether a pid names somebody: a thread that lives, or a process until it has been waited for.
@@ -216,6 +227,69 @@ impl<O: Observer> Kernel<'_, O> {
             self.swap_mask(task, mask);
         }
         Ok(())
+    }
+}
+
+/// kill(2) or tgkill(2) in the middle of sending.
+#[derive(Clone, Debug)]
+pub(crate) struct Kill {
+    /// To whom it is yet to be sent.
+    targets: Vec<SendTo>,
+    sig: Signal,
+    /// One that could be told is enough.
+    result: Result<(), Errno>,
+}
+
+impl Steps for Kill {
+    fn step<O: Observer>(&mut self, kernel: &mut Kernel<'_, O>, task: TaskId) -> Flow {
+        let Some(to) = self.targets.first().copied() else {
+            return Flow::Done;
+        };
+        let (SendTo::Thread(target) | SendTo::Process(target)) = to;
+        if kernel.m.is_signal_held_up(target) {
+            return Flow::Blocked;
+        }
+        self.targets.remove(0);
+        let sent = kernel.send_from(task, to, self.sig);
+        if self.result.is_err() {
+            self.result = sent;
+        }
+        if self.targets.is_empty() {
+            Flow::Done
+        } else {
+            Flow::Next
+        }
+    }
+
+    fn answer(&mut self) -> Answer {
+        super::answer(self.result.map(|()| 0))
+    }
+
+    fn at(&self) -> String {
+        "__send_signal_locked".to_owned()
+    }
+}
+
+impl Encode for SendTo {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let (number, task) = match self {
+            SendTo::Thread(task) => (0, task),
+            SendTo::Process(task) => (1, task),
+        };
+        to.numbers([number, task.number(to)]);
+    }
+}
+
+impl Encode for Kill {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Kill {
+            targets,
+            sig,
+            result,
+        } = self;
+        targets.encode(to);
+        sig.encode(to);
+        result.err().encode(to);
     }
 }
 

@@ -19,5 +19,5 @@ mod text;
 pub(super) use call::{arguments, complete, read_call, read_expectation};
 pub(super) use closing::{read_closing, read_unseen};
 pub(super) use length::option_size;
-pub(super) use number::{check_name, field, read_num};
+pub(super) use number::{check_name, expect_field, field, read_num};
 pub(super) use prefix::{read_comment, read_task, read_thaw, read_time};

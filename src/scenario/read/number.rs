@@ -162,7 +162,7 @@ pub(in crate::scenario) fn field<'t>(c: &mut Cursor<'t>) -> Result<(&'t str, Spa
     Ok(field)
 }
 
-pub(super) fn expect_field(c: &mut Cursor<'_>, field: &str) -> Result<()> {
+pub(in crate::scenario) fn expect_field(c: &mut Cursor<'_>, field: &str) -> Result<()> {
     match c.ident() {
         Some((word, _)) if word == field => c.expect("="),
         Some((word, span)) => {

@@ -5,6 +5,7 @@ use crate::scenario::ScenarioError;
 use crate::scenario::ast::{Output, Place, Shown};
 use crate::scenario::cursor::Cursor;
 use crate::scenario::lower::{low_u32, low_u64};
+use crate::scenario::siginfo::{SSI, read_siginfo};
 use crate::scenario::signature::Kind;
 use crate::scenario::words;
 
@@ -75,6 +76,7 @@ pub(super) fn read_output(c: &mut Cursor<'_>, kind: Kind) -> Result<Output> {
             c.expect("]")?;
             Shown::Pipe(read_end, write_end)
         }
+        Kind::Bytes if c.sees("[") => Shown::Signals(read_list(c, |c| read_siginfo(c, SSI))?),
         Kind::Bytes => Shown::Bytes(read_text(c)?),
         Kind::IntOut => Shown::Int(read_int_cell(c, Kind::Int)?),
         Kind::SockOptOut => Shown::SockOpt(read_sockopt(c)?),

@@ -112,6 +112,9 @@ impl<O: Observer> Kernel<'_, O> {
             return io.sent();
         }
         if !flags.contains(MsgFlags::NOSIGNAL) {
+            if self.m.is_signal_held_up(caller.task) {
+                return Attempt::Locked;
+            }
             self.send_sigpipe(caller.task);
         }
         Attempt::fail(Errno::EPIPE)
