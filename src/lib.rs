@@ -44,6 +44,7 @@
 //! - [`scenario`]: the language, strace's own: read, print, run, compare.
 //! - `explore`: all interleavings of a scenario's tasks (feature `explore`).
 //! - `fuzz`: random programs, compared with the running kernel (feature `fuzz`).
+//! - `figure`: a run as pictures to step through, SVG and HTML (feature `figure`).
 //! - `cli`: the program `epoll-lab` (feature `cli`).
 //!
 //! # What it is not
@@ -58,6 +59,8 @@ pub mod backend;
 pub mod cli;
 #[cfg(feature = "explore")]
 pub mod explore;
+#[cfg(feature = "figure")]
+pub mod figure;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
 #[cfg(all(feature = "kernel", target_os = "linux", target_arch = "x86_64"))]

@@ -24,8 +24,8 @@ impl Machine {
             now: self.now,
             epolls: files
                 .iter()
-                .filter_map(|(id, _)| self.files[*id].epoll())
-                .map(|ep| self.view_epoll(ep))
+                .filter_map(|(id, fds)| Some((self.files[*id].epoll()?, fds)))
+                .map(|(ep, fds)| self.view_epoll(ep, fds.clone()))
                 .collect(),
             files: files
                 .iter()
@@ -75,12 +75,13 @@ impl Machine {
         }
     }
 
-    fn view_epoll(&self, id: EpId) -> EpollState {
+    fn view_epoll(&self, id: EpId, fds: Vec<(TaskId, Fd)>) -> EpollState {
         let ep = &self.epolls[id];
         let names =
             |items: Vec<ItemId>| items.into_iter().map(|item| self.item_name(item)).collect();
         EpollState {
             ep: ep.label,
+            fds,
             tree: self.view_tree(id),
             rdllist: names(ep.rdllist.iter(&self.items).collect()),
             txlist: names(ep.txlist.iter(&self.items).collect()),

@@ -21,6 +21,8 @@ pub struct State {
 pub struct EpollState {
     /// Its name.
     pub ep: EpRef,
+    /// The descriptors that refer to it: task (that leads the process) and number.
+    pub fds: Vec<(TaskId, Fd)>,
     /// The red-black tree (`rbr`), in pre-order; the root comes first.
     pub tree: Vec<NodeState>,
     /// The ready list (`rdllist`), first to last.

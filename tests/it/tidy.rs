@@ -9,7 +9,7 @@ use source::Source;
 
 /// Imports go one way. What stands on the right may be used by what stands on the left, and nothing
 /// else: model, kernel and scenario meet in the trait `Backend` and nowhere else.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     ("abi", &[]),
     ("trace", &["abi"]),
     ("backend", &["abi", "trace"]),
@@ -23,9 +23,13 @@ const MAY_USE: [(&str, &[&str]); 10] = [
         &["abi", "trace", "backend", "model", "scenario", "explore"],
     ),
     (
+        "figure",
+        &["abi", "trace", "backend", "model", "scenario", "explore"],
+    ),
+    (
         "cli",
         &[
-            "abi", "trace", "backend", "model", "kernel", "scenario", "explore", "fuzz",
+            "abi", "trace", "backend", "model", "kernel", "scenario", "explore", "fuzz", "figure",
         ],
     ),
 ];

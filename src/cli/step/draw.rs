@@ -15,9 +15,7 @@ use anstyle::{AnsiColor, Style};
 use super::super::terminal::{BAD, BOLD, FAINT};
 use super::fold::{Shown, fitted, unfolded};
 use super::picture::{Mark, picture};
-use super::reel::{Names, Reel, Shot};
-use crate::abi::Answer;
-use crate::trace::{Move, meaning};
+use crate::figure::{Names, Reel, Shot, Told};
 
 /// How a page is to look.
 #[derive(Clone, Copy, Debug)]
@@ -205,40 +203,17 @@ impl Lines<'_> {
 
     /// What the step did, and why.
     fn told(&mut self, shot: Shot<'_>, names: &Names<'_>) {
-        let frame = shot.frame;
-        let (head, about) = match &frame.what {
-            Move::Call { task, call } => (
-                format!("{}, {}", names.task(*task), call.name()),
-                match frame.answer {
-                    None => "enters the kernel; the arguments are in order".to_owned(),
-                    Some(Answer::Failed(..)) => {
-                        "is refused when its arguments are checked".to_owned()
-                    }
-                    Some(_) => "is over at once: nothing can come in between".to_owned(),
-                },
-            ),
-            Move::Step { task, at } => (
-                format!("{}, {at}", names.task(*task)),
-                meaning(at).unwrap_or_default().to_owned(),
-            ),
-            Move::Stuck { task, at } => (
-                format!("{}, {at}", names.task(*task)),
-                "cannot go on".to_owned(),
-            ),
-            Move::Work { at } => (
-                format!("nobody's task, {at}"),
-                meaning(at).unwrap_or_default().to_owned(),
-            ),
-            Move::Time => ("time passes".to_owned(), String::new()),
-        };
+        let Told {
+            head,
+            about,
+            details: told,
+        } = Told::of(shot, names);
         let text = if about.is_empty() {
             head
         } else {
             format!("{head}: {about}")
         };
         self.wrapped(BOLD, "", &text, MOST_WRITTEN);
-        let mut told: Vec<String> = frame.trace.iter().map(ToString::to_string).collect();
-        told.extend(frame.answer.as_ref().and_then(ending));
         let most = match self.look.height {
             Some(_) if told.len() > MOST_TOLD => MOST_TOLD - 1,
             _ => told.len(),
@@ -291,16 +266,6 @@ impl Lines<'_> {
     }
 }
 
-/// How the call came back.
-fn ending(answer: &Answer) -> Option<String> {
-    match answer {
-        Answer::Done(value, _) => Some(format!("the call returns {value}")),
-        Answer::Failed(errno, _) => Some(format!("the call fails: {errno}")),
-        Answer::Gone => Some("the task is gone".to_owned()),
-        Answer::Blocked => None,
-    }
-}
-
 /// A text in lines of this width, broken between words where that is possible.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(8);
@@ -341,8 +306,8 @@ fn cut(text: &str, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::reel::Take;
     use super::*;
+    use crate::figure::Take;
     use crate::model::Variants;
     use crate::scenario::{Scenario, library};
 

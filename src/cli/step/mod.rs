@@ -6,14 +6,12 @@
 mod draw;
 mod fold;
 mod picture;
-mod reel;
 mod screen;
 
 use std::io::{IsTerminal, stdout};
 use std::path::PathBuf;
 
 use draw::{Look, page};
-use reel::{Reel, Take};
 
 use super::input::Source;
 use super::judge::Judged;
@@ -22,6 +20,7 @@ use super::terminal::{complain, has_colour, outln, point_at};
 use super::variants::Wrong;
 use super::{Unusable, Verdict, needs};
 use crate::explore::Schedule;
+use crate::figure::{Reel, Take};
 
 /// Walk through a scenario, one internal step of the model at a time.
 ///

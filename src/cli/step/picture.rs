@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::reel::Names;
 use crate::abi::TaskId;
+use crate::figure::Names;
 use crate::trace::{EpollState, FileState, ItemRef, QueueRef, State, TaskState, WaiterState};
 
 /// Whether a step has touched a row.

@@ -13,8 +13,8 @@ use crossterm::terminal::{
 use crossterm::{execute, queue};
 
 use super::draw::{Look, page};
-use super::reel::Reel;
 use crate::cli::terminal::{FAINT, styled};
+use crate::figure::Reel;
 
 /// The keys, in the width of a small terminal.
 const KEYS: &str = "←/→ step  p/n call  g line  Home/End  ↑/↓ scroll  z fold  ? help  q quit";

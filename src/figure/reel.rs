@@ -14,11 +14,13 @@ use crate::trace::{FileState, Film, Frame, Move, State};
 
 /// All pages. Number 0 is what stands before the first step.
 #[derive(Debug)]
-pub(super) struct Reel<'r> {
-    pub(super) name: String,
+pub struct Reel<'r> {
+    /// What it is called.
+    pub name: String,
     /// The file, line by line.
-    pub(super) text: Vec<&'r str>,
-    pub(super) take: &'r Take<'r>,
+    pub text: Vec<&'r str>,
+    /// What was filmed.
+    pub take: &'r Take<'r>,
     run: &'r Run,
     lines: HashMap<usize, &'r Line>,
     shots: Vec<Shot<'r>>,
@@ -28,11 +30,13 @@ pub(super) struct Reel<'r> {
 
 /// What is filmed.
 #[derive(Debug)]
-pub(super) struct Take<'r> {
-    pub(super) scenario: &'r Scenario,
-    pub(super) variants: Variants,
+pub struct Take<'r> {
+    /// The scenario.
+    pub scenario: &'r Scenario,
+    /// In which ways the model is to be wrong.
+    pub variants: Variants,
     /// Which interleaving; none for the run that the scenario tells.
-    pub(super) schedule: Option<Schedule>,
+    pub schedule: Option<Schedule>,
 }
 
 impl Take<'_> {
@@ -40,7 +44,7 @@ impl Take<'_> {
     ///
     /// # Errors
     /// A scenario that cannot be interleaved, or a schedule that does not fit it.
-    pub(super) fn film(&self, seen: Range<usize>) -> Result<Result<Run, String>, ScenarioError> {
+    pub fn film(&self, seen: Range<usize>) -> Result<Result<Run, String>, ScenarioError> {
         if let Some(schedule) = &self.schedule {
             let explorer = Explorer::new().variants(self.variants);
             return explorer.film(self.scenario, schedule, seen);
@@ -64,15 +68,18 @@ const STRETCH: usize = 64;
 
 /// One step.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Shot<'r> {
+pub struct Shot<'r> {
     /// Which scene, counted from 1.
-    pub(super) number: usize,
-    pub(super) scene: &'r Scene,
-    pub(super) frame: &'r Frame,
+    pub number: usize,
+    /// The line that it belongs to.
+    pub scene: &'r Scene,
+    /// What happened in it.
+    pub frame: &'r Frame,
 }
 
 impl<'r> Reel<'r> {
-    pub(super) fn new(name: &str, text: &'r str, take: &'r Take<'r>, run: &'r Run) -> Reel<'r> {
+    /// A reel of what was filmed; `run` is what [`Take::film`] gave.
+    pub fn new(name: &str, text: &'r str, take: &'r Take<'r>, run: &'r Run) -> Reel<'r> {
         let mut shots = Vec::new();
         for (index, scene) in run.film.iter().enumerate() {
             let number = index + 1;
@@ -97,22 +104,22 @@ impl<'r> Reel<'r> {
     }
 
     /// The number of the last page.
-    pub(super) fn last(&self) -> usize {
+    pub fn last(&self) -> usize {
         self.shots.len()
     }
 
     /// How many scenes there are.
-    pub(super) fn scenes(&self) -> usize {
+    pub fn scenes(&self) -> usize {
         self.run.film.len()
     }
 
     /// The step of a page; none on page 0.
-    pub(super) fn shot(&self, page: usize) -> Option<Shot<'r>> {
+    pub fn shot(&self, page: usize) -> Option<Shot<'r>> {
         self.shots.get(page.checked_sub(1)?).copied()
     }
 
     /// How everything stands on a page.
-    pub(super) fn state(&self, page: usize) -> Rc<State> {
+    pub fn state(&self, page: usize) -> Rc<State> {
         let mut kept = self.states.borrow_mut();
         let known = |kept: &States| kept.states.get(page.checked_sub(kept.first)?).cloned();
         if let Some(state) = known(&kept) {
@@ -145,14 +152,14 @@ impl<'r> Reel<'r> {
     }
 
     /// The first page of the next line.
-    pub(super) fn next_call(&self, page: usize) -> usize {
+    pub fn next_call(&self, page: usize) -> usize {
         let here = self.shot(page).map_or(0, |shot| shot.number);
         let next = self.shots.iter().position(|shot| shot.number > here);
         next.map_or(self.last(), |index| index + 1)
     }
 
     /// The first page of this line, or if that is here, of the one before.
-    pub(super) fn previous_call(&self, page: usize) -> usize {
+    pub fn previous_call(&self, page: usize) -> usize {
         let Some(before) = self.shot(page.saturating_sub(1)) else {
             return 0;
         };
@@ -164,18 +171,18 @@ impl<'r> Reel<'r> {
     }
 
     /// The first page of the line with this number, or of the next one that did something.
-    pub(super) fn page_of_line(&self, line: usize) -> usize {
+    pub fn page_of_line(&self, line: usize) -> usize {
         let found = self.shots.iter().position(|shot| shot.scene.line >= line);
         found.map_or(self.last(), |index| index + 1)
     }
 
     /// A line of the file.
-    pub(super) fn line(&self, number: usize) -> Option<&'r Line> {
+    pub fn line(&self, number: usize) -> Option<&'r Line> {
         self.lines.get(&number).copied()
     }
 
     /// What a scene's line says: as it happened, or in a loop as it is written.
-    pub(super) fn text(&self, scene: &Scene) -> String {
+    pub fn text(&self, scene: &Scene) -> String {
         let outcome = self.run.outcome(scene.line);
         match outcome.filter(|_| scene.rounds.is_empty()) {
             Some(outcome) => outcome.actual.clone(),
@@ -184,19 +191,19 @@ impl<'r> Reel<'r> {
     }
 
     /// What the scenario says of a scene's line that did something else.
-    pub(super) fn contradicted(&self, scene: &Scene) -> Option<&str> {
+    pub fn contradicted(&self, scene: &Scene) -> Option<&str> {
         let mut failures = self.run.failures.iter();
         let failure = failures.find(|it| it.line == scene.line && it.rounds == scene.rounds)?;
         Some(&failure.message)
     }
 
     /// Why there is nothing behind the last page, if there should be.
-    pub(super) fn stopped(&self) -> Option<String> {
+    pub fn stopped(&self) -> Option<String> {
         self.run.stopped.as_ref().map(ToString::to_string)
     }
 
     /// For each task in a call the line that made it.
-    pub(super) fn calls(&self, page: usize) -> HashMap<TaskId, usize> {
+    pub fn calls(&self, page: usize) -> HashMap<TaskId, usize> {
         let mut calls = HashMap::new();
         for shot in self.shots.iter().take(page) {
             let Some(task) = shot.frame.what.task() else {
@@ -222,13 +229,14 @@ fn collect<'r>(lines: &'r [Line], into: &mut HashMap<usize, &'r Line>) {
 
 /// What a page's numbers are called in the scenario.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Names<'r> {
+pub struct Names<'r> {
     fds: &'r [(Box<str>, Fd)],
     tasks: &'r [(Box<str>, TaskId)],
 }
 
 impl<'r> Names<'r> {
-    pub(super) fn of(scene: Option<&'r Scene>) -> Names<'r> {
+    /// As they are after a scene.
+    pub fn of(scene: Option<&'r Scene>) -> Names<'r> {
         scene.map_or(Names::default(), |scene| Names {
             fds: &scene.fds,
             tasks: &scene.tasks,
@@ -236,21 +244,35 @@ impl<'r> Names<'r> {
     }
 
     /// `task 1 [A]`
-    pub(super) fn task(&self, task: TaskId) -> String {
-        match self.tasks.iter().find(|(_, known)| *known == task) {
-            Some((name, _)) => format!("task {} [{name}]", task.0),
+    pub fn task(&self, task: TaskId) -> String {
+        match self.of_task(task) {
+            Some(name) => format!("task {} [{name}]", task.0),
             None => format!("task {}", task.0),
         }
     }
 
+    /// What a task is called, if it has a name.
+    pub fn of_task(&self, task: TaskId) -> Option<&'r str> {
+        let mut tasks = self.tasks.iter();
+        tasks
+            .find(|(_, known)| *known == task)
+            .map(|(name, _)| &**name)
+    }
+
     /// ` (ep)`: the name that a descriptor got last, or nothing.
-    pub(super) fn fd(&self, fd: Fd) -> String {
-        let named = self.fds.iter().rev().find(|(_, known)| *known == fd);
-        named.map_or(String::new(), |(name, _)| format!(" ({name})"))
+    pub fn fd(&self, fd: Fd) -> String {
+        self.of_fd(fd)
+            .map_or(String::new(), |name| format!(" ({name})"))
+    }
+
+    /// The name that a descriptor got last.
+    pub fn of_fd(&self, fd: Fd) -> Option<&'r str> {
+        let mut fds = self.fds.iter().rev();
+        fds.find(|(_, known)| *known == fd).map(|(name, _)| &**name)
     }
 
     /// The same for a file that a descriptor of the first process leads to.
-    pub(super) fn file(&self, file: &FileState) -> String {
+    pub fn file(&self, file: &FileState) -> String {
         let mut fds = file.fds.iter().filter(|(task, _)| *task == TaskId::MAIN);
         fds.next().map_or(String::new(), |(_, fd)| self.fd(*fd))
     }
