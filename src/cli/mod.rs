@@ -5,6 +5,7 @@
 
 mod check;
 mod explore;
+mod figure;
 mod fmt;
 mod fuzz;
 mod input;
@@ -50,6 +51,7 @@ enum Command {
     Check(check::Arguments),
     Explore(explore::Arguments),
     Step(step::Arguments),
+    Figure(figure::Arguments),
     Laws(laws::Arguments),
     Variants(variants::Arguments),
     Fuzz(fuzz::Arguments),
@@ -84,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Explore(arguments) => explore::explore(&arguments),
         Command::Step(arguments) => step::step(&arguments),
+        Command::Figure(arguments) => figure::figure(&arguments),
         Command::Laws(arguments) => laws::laws(&arguments),
         Command::Variants(arguments) => variants::variants(&arguments),
         Command::Fuzz(arguments) => fuzz::fuzz(&arguments),

@@ -190,6 +190,11 @@ impl<'r> Reel<'r> {
         }
     }
 
+    /// What a line said that happened.
+    pub fn happened(&self, line: usize) -> Option<&'r str> {
+        self.run.outcome(line).map(|outcome| &*outcome.actual)
+    }
+
     /// What the scenario says of a scene's line that did something else.
     pub fn contradicted(&self, scene: &Scene) -> Option<&str> {
         let mut failures = self.run.failures.iter();

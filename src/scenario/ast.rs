@@ -74,6 +74,19 @@ impl Line {
         )
     }
 
+    /// Whether it is the end of a call that began before: `[A] <... epoll_wait resumed>`.
+    pub fn is_resumed(&self) -> bool {
+        matches!(&self.kind, LineKind::Call(call) if call.form == Form::Resumed)
+    }
+
+    /// The task that makes its call; none where it is the first one, or where there is no call.
+    pub fn task(&self) -> Option<&str> {
+        match &self.kind {
+            LineKind::Call(call) => call.task.as_ref().map(|task| &*task.text),
+            _ => None,
+        }
+    }
+
     /// The lines of the block that it opens.
     pub fn body(&self) -> Option<&[Line]> {
         match &self.kind {

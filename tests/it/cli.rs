@@ -545,6 +545,15 @@ impl Lab {
         self.prints(1)
     }
 
+    /// What it prints and what it says of a difference, with status 1.
+    #[track_caller]
+    pub(crate) fn differs_aloud(self) -> (String, String) {
+        let output = self.output();
+        let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+        assert_eq!(output.status.code(), Some(1), "{stdout}{stderr}");
+        (stdout, stderr)
+    }
+
     #[track_caller]
     fn prints(self, status: i32) -> String {
         let Output {

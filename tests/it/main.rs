@@ -2,6 +2,7 @@
 
 mod cli;
 mod explore;
+mod figure;
 mod laws;
 mod races;
 mod readme;

@@ -183,6 +183,7 @@ fn every_snapshot_belongs_to_a_scenario() {
         // The tables that tests/it/explore.rs and tests/it/variants.rs make.
         .chain(["explored.counts", "variants", "variants.schedules"].map(str::to_owned))
         .chain(crate::step::page_names())
+        .chain(crate::figure::drawing_names())
         .map(|name| format!("{name}.snap"))
         .collect();
     let folder = fs::read_dir(snapshots()).expect("snapshots/ is readable");

@@ -32,7 +32,7 @@ fn page_name(name: &str, step: usize) -> String {
     format!("{name}.step-{step}")
 }
 
-fn path(name: &str) -> String {
+pub(crate) fn path(name: &str) -> String {
     let entry = library().into_iter().find(|entry| entry.name == name);
     let topic = entry.expect("a scenario of this name").topic;
     let root = env!("CARGO_MANIFEST_DIR");
