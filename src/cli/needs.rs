@@ -1,24 +1,12 @@
 //! What a scenario needs, and whether the model or this machine has it.
 
+use crate::model;
 use crate::scenario::{Header, Need};
-
-/// The version of Linux that the model is.
-const MODELLED: (u32, u32) = (6, 18);
 
 /// Why a scenario cannot run on the model, if so: it is about another version.
 pub fn unmet_by_model(header: &Header) -> Option<String> {
-    let holds = |need: &Need| match *need {
-        Need::LinuxAtLeast(major, minor) => MODELLED >= (major, minor),
-        Need::LinuxBelow(major, minor) => MODELLED < (major, minor),
-        Need::Root
-        | Need::Userfaultfd
-        | Need::Kcmp
-        | Need::CheckpointRestore
-        | Need::SocketDefaults
-        | Need::Sysctl => true,
-    };
-    let need = header.needs.iter().find(|need| !holds(need))?;
-    let (major, minor) = MODELLED;
+    let need = header.not_about(model::LINUX)?;
+    let (major, minor) = model::LINUX;
     Some(format!("needs {need}; the model is Linux {major}.{minor}"))
 }
 

@@ -112,6 +112,9 @@ pub struct Machine {
     variants: Variants,
 }
 
+/// The version of Linux that it is.
+pub const LINUX: (u32, u32) = (6, 18);
+
 /// On a machine of a few gigabytes: 4 % of the memory, at 184 bytes a watch.
 const MAX_USER_WATCHES: u64 = 1 << 20;
 

@@ -50,6 +50,12 @@ pub struct Unseen {
 const DIRECTIVES: [&str; 3] = ["law", "confusion", "needs"];
 
 impl Header {
+    /// The need by which the scenario is about other versions of Linux than this one, if there is such.
+    pub fn not_about(&self, version: (u32, u32)) -> Option<Need> {
+        let needs = self.needs.iter().copied();
+        needs.into_iter().find(|need| need.excludes(version))
+    }
+
     /// Takes one comment line in; `text` is what follows `#`.
     pub(super) fn read(&mut self, text: &str, span: Span) -> Result<(), ScenarioError> {
         let text = text.trim();

@@ -42,6 +42,15 @@ impl fmt::Display for Need {
 }
 
 impl Need {
+    /// Whether it is about a version of Linux, and this is not one of them.
+    pub(super) fn excludes(self, version: (u32, u32)) -> bool {
+        match self {
+            Need::LinuxAtLeast(major, minor) => version < (major, minor),
+            Need::LinuxBelow(major, minor) => version >= (major, minor),
+            _ => false,
+        }
+    }
+
     /// Reads one; the error is what to say about it.
     pub(super) fn parse(text: &str) -> Result<Need, String> {
         match text {

@@ -6,11 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write;
 use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use epoll_lab::cli::needs::{unmet_by_kernel, unmet_by_model};
-use epoll_lab::explore::{Exploration, Explorer, Table};
 use epoll_lab::model::Model;
 use epoll_lab::scenario::{Entry, Options, Run, Scenario, View, library};
 
@@ -24,14 +22,6 @@ const NOT_ON_A_NEW_KERNEL: [(&str, &str); 1] = [(
 /// From this version on, root can run everything else.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 const NEW_KERNEL: (u32, u32) = (6, 17);
-
-/// A trace longer than this explains nothing at a glance. With the three lines that insta writes on top
-/// a snapshot stays below 80.
-const MOST_LINES: usize = 76;
-
-/// A scenario of the library that has more states than this is too large for one that tells something, and
-/// takes too long without optimisation.
-const MOST_STATES: usize = 20_000;
 
 #[test]
 fn every_scenario_is_in_canonical_form_and_has_a_name_of_its_own() {
@@ -51,32 +41,6 @@ fn every_scenario_is_in_canonical_form_and_has_a_name_of_its_own() {
         }
     }
     assert!(!names.is_empty(), "there are no scenarios");
-    assert_none(&problems);
-}
-
-#[test]
-fn every_scenario_passes_on_the_model() {
-    let mut problems = Vec::new();
-    for entry in library() {
-        let scenario = parse(&entry);
-        if let Some(run) = on_the_model(&scenario) {
-            problems.extend(contradictions(&entry, &run));
-        }
-        if let Some(exploration) = explored(&scenario) {
-            problems.extend(exploration.problems.iter().map(|problem| {
-                let position = problem.span.unwrap_or_default().position(entry.text);
-                let details = problem.details.join("\n  ");
-                format!(
-                    "{}:{position}: {}\n  {details}",
-                    at(&entry),
-                    problem.message
-                )
-            }));
-            if exploration.bound_reached {
-                problems.push(format!("{}: {}", at(&entry), exploration.summary()));
-            }
-        }
-    }
     assert_none(&problems);
 }
 
@@ -134,39 +98,6 @@ fn the_running_kernel_does_what_the_model_does() {
         }
     }
     assert_none(&problems);
-}
-
-/// A kernel that agrees with the model agrees with the snapshots: the model's runs are compared here,
-/// and both with each other above.
-#[test]
-fn transcripts_and_traces_are_those_in_snapshots() {
-    let mut settings = insta::Settings::new();
-    settings.set_snapshot_path(snapshots());
-    settings.set_prepend_module_to_snapshot(false);
-    settings.set_omit_expression(true);
-    let mut changed = Vec::new();
-    settings.bind(|| {
-        for entry in library() {
-            let scenario = parse(&entry);
-            let mut texts = Vec::new();
-            if let Some(run) = on_the_model(&scenario) {
-                texts.push((transcript_name(entry.name), comparable(&scenario, &run)));
-                texts.push((trace_name(entry.name), trace(&scenario, &run)));
-            }
-            if let Some(exploration) = explored(&scenario) {
-                let table = exploration.table(Table::Outcomes);
-                texts.push((transcript_name(entry.name), shortened(table.lines())));
-            }
-            for (name, text) in texts {
-                // The first difference must not hide the others.
-                let snapshot = || insta::assert_snapshot!(name.as_str(), text);
-                if catch_unwind(AssertUnwindSafe(snapshot)).is_err() {
-                    changed.push(format!("snapshots/{name}.snap has changed"));
-                }
-            }
-        }
-    });
-    assert_none(&changed);
 }
 
 #[test]
@@ -228,45 +159,8 @@ fn on_the_model(scenario: &Scenario) -> Option<Run> {
     is_possible.then(|| scenario.run(&mut Model::recording(), Options::default()))
 }
 
-/// All interleavings of a scenario that tells of them.
-fn explored(scenario: &Scenario) -> Option<Exploration<'_>> {
-    let is_possible = unmet_by_model(scenario.header()).is_none() && scenario.is_parallel();
-    is_possible.then(
-        || match Explorer::new().max_states(MOST_STATES).explore(scenario) {
-            Ok(exploration) => exploration,
-            Err(error) => panic!("{error}"),
-        },
-    )
-}
-
 fn comparable(scenario: &Scenario, run: &Run) -> String {
     run.transcript(scenario, View::Comparable)
-}
-
-/// The transcript, under each line what the model did inside.
-fn trace(scenario: &Scenario, run: &Run) -> String {
-    let mut lines = Vec::new();
-    for passage in run.passages(scenario, View::Comparable) {
-        lines.extend(passage.lines);
-        let indent = 4 * passage.depth;
-        let steps = passage.trace.iter();
-        lines.extend(steps.map(|step| format!("{:indent$}    {step}", "")));
-    }
-    shortened(lines.iter().map(String::as_str))
-}
-
-/// As much as explains something at a glance.
-fn shortened<'l>(lines: impl Iterator<Item = &'l str>) -> String {
-    let mut lines: Vec<&str> = lines.collect();
-    let left_out = format!(
-        "... {} more lines",
-        (lines.len() + 1).saturating_sub(MOST_LINES)
-    );
-    if lines.len() > MOST_LINES {
-        lines.truncate(MOST_LINES - 1);
-        lines.push(&left_out);
-    }
-    lines.join("\n")
 }
 
 /// Each line of the scenario that the run contradicts.
