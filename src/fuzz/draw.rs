@@ -69,6 +69,8 @@ pub(super) struct Draft {
     /// Whether a task has gone to sleep: nobody can know when it can be asked for more, and of two it would
     /// be open who comes first.
     sleeper: bool,
+    /// Whether it is said what to do about signals.
+    pub(super) handles_signals: bool,
     names: u64,
     text: String,
 }
@@ -97,6 +99,7 @@ impl Draft {
             watched: Vec::new(),
             tasks: Vec::new(),
             sleeper: false,
+            handles_signals: false,
             names: 0,
             text: String::new(),
         }
@@ -192,6 +195,9 @@ impl Draft {
 
     /// One more line, or a few that belong together.
     fn act(&mut self) {
+        if self.handles_signals && self.chance(25) {
+            return kinds::signal(self);
+        }
         match self.dice.below(100) {
             0..36 => {
                 if let Some(file) = self.any() {

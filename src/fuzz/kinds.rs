@@ -32,7 +32,7 @@ struct Group {
     open: fn(&mut Draft),
 }
 
-const GROUPS: [Group; 6] = [
+const GROUPS: [Group; 7] = [
     Group {
         name: "pipe",
         weight: 6,
@@ -57,6 +57,12 @@ const GROUPS: [Group; 6] = [
         name: "epoll",
         weight: 2,
         open: open_epoll,
+    },
+    // No file: signals that the program sends to itself, and handles or blocks.
+    Group {
+        name: "signal",
+        weight: 1,
+        open: handle_signals,
     },
     Group {
         name: "plain",
@@ -111,6 +117,46 @@ impl fmt::Display for Files {
         }
         Ok(())
     }
+}
+
+/// A signal for the program, or what it does about signals.
+pub(super) fn signal(draft: &mut Draft) {
+    if !draft.handles_signals {
+        return;
+    }
+    let signal = draft.word(&["SIGUSR1", "SIGUSR2"]);
+    let call = match draft.dice.below(8) {
+        0..3 => format!("kill(1, {signal})"),
+        3 => {
+            let how = draft.word(&["SIG_BLOCK", "SIG_UNBLOCK", "SIG_SETMASK"]);
+            let set = draft.word(&["[USR1]", "[USR1 USR2]", "[]"]);
+            format!("rt_sigprocmask({how}, {set}, NULL, 8)")
+        }
+        4 => "rt_sigpending(..., 8)".to_owned(),
+        _ => {
+            let Some(epoll) = draft.one_of(|kind| kind == Kind::Epoll) else {
+                return;
+            };
+            let set = draft.word(&["[]", "[USR1]", "~[USR1]"]);
+            format!("epoll_pwait({}, ..., 8, 0, {set}, 8)", epoll.name)
+        }
+    };
+    draft.call(&call);
+}
+
+/// What to do about signals, once for all.
+fn handle_signals(draft: &mut Draft) {
+    if std::mem::replace(&mut draft.handles_signals, true) {
+        return;
+    }
+    for signal in ["SIGUSR1", "SIGUSR2"] {
+        let flags = draft.word(&["0", "SA_RESTART"]);
+        let handler = draft.word(&["handler", "handler", "SIG_IGN"]);
+        draft.line(&format!(
+            "rt_sigaction({signal}, {{sa_handler={handler}, sa_mask=[], sa_flags={flags}}}, NULL, 8)"
+        ));
+    }
+    draft.line("rt_sigprocmask(SIG_BLOCK, [USR1], NULL, 8)");
 }
 
 /// Opens a file of any kind.
