@@ -31,7 +31,12 @@ impl Default for Drawing {
 
 /// The program that belongs to this seed: the same one everywhere.
 pub fn draw(seed: u64, drawing: Drawing) -> String {
-    let mut draft = Draft::new(seed, drawing.files);
+    let files = if drawing.tasks > 1 {
+        drawing.files.without_timers()
+    } else {
+        drawing.files
+    };
+    let mut draft = Draft::new(seed, files);
     draft.open_some();
     if drawing.tasks > 1 {
         draft.block(drawing);

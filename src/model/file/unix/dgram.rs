@@ -20,6 +20,14 @@ use crate::trace::{Observer, Place};
 /// What of a buffer no message can use.
 const OVERHEAD: u64 = 32;
 
+/// Why a message finds no receiver.
+enum Lost {
+    /// It was there and is closed.
+    Closed,
+    /// For another reason.
+    Never(Errno),
+}
+
 impl Machine {
     /// Whether what this socket sends would be taken; if not, it will be told (`unix_dgram_peer_wake_me`).
     pub(super) fn unix_peer_has_room(&mut self, id: UnixId) -> bool {
@@ -57,13 +65,10 @@ impl<O: Observer> Kernel<'_, O> {
             Err(errno) => return Attempt::fail(errno),
         };
         let sock = &self.m.unix[id];
-        if to.is_none() && sock.peer.is_none() {
-            return Attempt::fail(Errno::ENOTCONN);
-        }
-        let Ptr::To(bytes) = buf else {
-            return Attempt::fail(Errno::EFAULT);
+        let length = match buf {
+            Ptr::To(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            Ptr::Addr(_) => 0,
         };
-        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if length > sock.sk.sndbuf - OVERHEAD {
             return Attempt::fail(Errno::EMSGSIZE);
         }
@@ -73,34 +78,24 @@ impl<O: Observer> Kernel<'_, O> {
         if let Some(attempt) = self.unix_no_room(caller, id, flags) {
             return attempt;
         }
-        let receiver = match to {
-            Some(to) => self.m.unix_named(to),
-            None => self.m.unix[id].peer,
-        };
-        let Some(other) = receiver else {
-            return Attempt::fail(Errno::ECONNREFUSED);
+        let truesize = memory::datagram_truesize(length);
+        let (bytes, other) = match self.unix_dgram_receiver(id, buf, to) {
+            Ok(found) => found,
+            Err(Lost::Closed) => return self.unix_dgram_lost_peer(id, truesize, io),
+            Err(Lost::Never(errno)) => return self.unix_dgram_unsent(id, truesize, errno, io),
         };
         let receiver = &self.m.unix[other];
-        if receiver.sk.dead {
-            return self.unix_dgram_lost_peer(id, io);
-        }
-        if receiver.sk.r#type != self.m.unix[id].sk.r#type {
-            return Attempt::fail(Errno::EPROTOTYPE);
-        }
-        if receiver.peer.is_some_and(|peer| peer != id) {
-            return Attempt::fail(Errno::EPERM);
-        }
-        if receiver.sk.shut_rd {
-            return Attempt::fail(Errno::EPIPE);
-        }
         if other != id && receiver.peer != Some(id) && receiver.queue_is_full() {
-            return self.unix_wait(caller, flags);
+            return match self.unix_wait(caller, flags) {
+                Attempt::Over(Err(errno)) => self.unix_dgram_unsent(id, truesize, errno, io),
+                attempt => attempt,
+            };
         }
         let skb = Skb {
             from: id,
             data: bytes.to_vec(),
             consumed: 0,
-            truesize: memory::datagram_truesize(length),
+            truesize,
             urgent: false,
             rights: std::mem::take(&mut io.wakes.sockets().rights),
             connection: false,
@@ -110,10 +105,62 @@ impl<O: Observer> Kernel<'_, O> {
         Attempt::Over(Ok(length))
     }
 
+    /// What to send to whom.
+    fn unix_dgram_receiver<'b>(
+        &self,
+        id: UnixId,
+        buf: &'b Ptr<Bytes>,
+        to: Option<&[u8]>,
+    ) -> Result<(&'b Bytes, UnixId), Lost> {
+        let Ptr::To(bytes) = buf else {
+            return Err(Lost::Never(Errno::EFAULT));
+        };
+        let sock = &self.m.unix[id];
+        let other = match to {
+            Some(to) => self.m.unix_named(id, to).ok_or(Errno::ECONNREFUSED),
+            None => sock.peer.ok_or(Errno::ENOTCONN),
+        };
+        let other = other.map_err(Lost::Never)?;
+        let receiver = &self.m.unix[other];
+        if receiver.sk.dead {
+            return Err(Lost::Closed);
+        }
+        if receiver.peer.is_some_and(|peer| peer != id) {
+            return Err(Lost::Never(Errno::EPERM));
+        }
+        if receiver.sk.shut_rd {
+            return Err(Lost::Never(Errno::EPIPE));
+        }
+        Ok((bytes, other))
+    }
+
+    /// The message was made before anybody asked for its receiver. That it goes again is room for its sender,
+    /// who is told like of any other message that is used up.
+    fn unix_dgram_unsent(
+        &mut self,
+        id: UnixId,
+        truesize: u64,
+        errno: Errno,
+        io: &mut Io,
+    ) -> Attempt {
+        let skb = Skb {
+            from: id,
+            data: Vec::new(),
+            consumed: 0,
+            truesize,
+            urgent: false,
+            rights: Vec::new(),
+            connection: false,
+        };
+        self.m.unix_charge(&skb);
+        self.m.unix_free_skb(&skb, &mut io.wakes);
+        Attempt::fail(errno)
+    }
+
     /// The receiver was closed: from now on there is none.
-    fn unix_dgram_lost_peer(&mut self, id: UnixId, io: &mut Io) -> Attempt {
+    fn unix_dgram_lost_peer(&mut self, id: UnixId, truesize: u64, io: &mut Io) -> Attempt {
         if self.m.unix[id].sk.r#type == SockType::Seqpacket {
-            return Attempt::fail(Errno::EPIPE);
+            return self.unix_dgram_unsent(id, truesize, Errno::EPIPE, io);
         }
         self.m.unix[id].state = UnixState::Close;
         self.m.unix_peer_wake_disconnect(id);
@@ -122,7 +169,7 @@ impl<O: Observer> Kernel<'_, O> {
         while let Some(skb) = self.m.unix[id].queue.pop_front() {
             self.m.unix_free_skb(&skb, &mut io.wakes);
         }
-        Attempt::fail(Errno::ECONNREFUSED)
+        self.unix_dgram_unsent(id, truesize, Errno::ECONNREFUSED, io)
     }
 
     pub(super) fn unix_dgram_recv(

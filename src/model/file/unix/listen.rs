@@ -29,12 +29,13 @@ impl SockAddr {
 }
 
 impl Machine {
-    /// Who is found by this name (`unix_find_abstract`).
-    pub(super) fn unix_named(&self, name: &[u8]) -> Option<UnixId> {
+    /// Whom a socket finds by this name (`unix_find_abstract`): those of another type have names of their own.
+    pub(super) fn unix_named(&self, by: UnixId, name: &[u8]) -> Option<UnixId> {
+        let r#type = self.unix[by].sk.r#type;
         let mut socks = self.unix.live().into_iter();
         socks.find(|id| {
             let sock = &self.unix[*id];
-            sock.hashed && sock.name.as_deref() == Some(name)
+            sock.hashed && sock.sk.r#type == r#type && sock.name.as_deref() == Some(name)
         })
     }
 
@@ -46,7 +47,7 @@ impl Machine {
                 if self.unix[id].name.is_some() {
                     return Err(Errno::EINVAL);
                 }
-                if self.unix_named(name).is_some() {
+                if self.unix_named(id, name).is_some() {
                     return Err(Errno::EADDRINUSE);
                 }
                 name.clone()
@@ -55,7 +56,7 @@ impl Machine {
             SockAddr::Unnamed if self.unix[id].name.is_some() => return Ok(()),
             SockAddr::Unnamed => (0..)
                 .map(|number: u32| format!("{number:05x}").into_bytes().into_boxed_slice())
-                .find(|name| self.unix_named(name).is_none())
+                .find(|name| self.unix_named(id, name).is_none())
                 .expect("there are more names than sockets"),
         };
         self.unix[id].name = Some(name);
@@ -116,16 +117,13 @@ impl<O: Observer> Kernel<'_, O> {
         io: &mut Io,
     ) -> Attempt {
         let other = match to.unix_name() {
-            Ok(name) => self.m.unix_named(name),
+            Ok(name) => self.m.unix_named(id, name),
             Err(errno) => return Attempt::fail(errno),
         };
         let Some(other) = other else {
             return Attempt::fail(Errno::ECONNREFUSED);
         };
         let (sock, receiver) = (&self.m.unix[id], &self.m.unix[other]);
-        if receiver.sk.r#type != sock.sk.r#type {
-            return Attempt::fail(Errno::EPROTOTYPE);
-        }
         if sock.sk.r#type == SockType::Datagram {
             return self.unix_dgram_connect(id, other, io);
         }

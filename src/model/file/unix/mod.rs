@@ -209,10 +209,14 @@ impl Machine {
 
     /// Puts a message where its receiver finds it; from now on it counts against its sender.
     fn unix_queue(&mut self, receiver: UnixId, skb: Skb) {
-        let sender = &mut self.unix[skb.from];
-        sender.sk.wmem += skb.truesize;
-        sender.sk.refs += 1;
+        self.unix_charge(&skb);
         self.unix[receiver].queue.push_back(skb);
+    }
+
+    fn unix_charge(&mut self, skb: &Skb) {
+        let sender = &mut self.unix[skb.from].sk;
+        sender.wmem += skb.truesize;
+        sender.refs += 1;
     }
 
     /// A message is used up, and its sender has more room (`sock_wfree`).

@@ -199,7 +199,7 @@ impl FileOps for UnixId {
                 }
                 let to = match what {
                     What::Send(sending) => match &sending.to {
-                        Some(to) => m.unix_named(to.unix_name().unwrap_or_default()),
+                        Some(to) => m.unix_named(self, to.unix_name().unwrap_or_default()),
                         None => sock.peer,
                     },
                     _ => sock.peer,
@@ -210,7 +210,7 @@ impl FileOps for UnixId {
                 )
             }
             What::Connect { to } => {
-                let listener = m.unix_named(to.unix_name().unwrap_or_default());
+                let listener = m.unix_named(self, to.unix_name().unwrap_or_default());
                 m.unix_waits_for(listener, own(true))
             }
         }
