@@ -49,6 +49,8 @@ pub(super) struct Glyph {
 
 /// What stands behind a waiter at whom a wake of one stops.
 pub(super) const EXCLUSIVE: &str = "×1";
+/// The class of the hand that points at the entry of a queue that is called next.
+pub(super) const NEXT: &str = "lab-hand";
 /// What stands between the epoll and the number of an item; in no other place of a picture.
 pub(super) const OF_EPOLL: char = '∕';
 

@@ -311,6 +311,10 @@ fn transcript(reel: &Reel<'_>, pages: &RangeInclusive<usize>) -> Vec<Written> {
             let rounds: Vec<String> = scene.rounds.iter().map(u64::to_string).collect();
             text.push_str(&format!("  # round {}", rounds.join(".")));
         }
+        // Turns of one call in a schedule.
+        if lines.iter().any(|it| it.line == scene.line) && scene.rounds.is_empty() {
+            text.push_str("  # goes on");
+        }
         let earlier = lines
             .last()
             .filter(|it| it.line == scene.line && !it.is_resumed);

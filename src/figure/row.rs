@@ -1,7 +1,7 @@
 //! A list as a row of slots: a label, a track, and chips on it from first to last.
 
 use super::glyph::{
-    CHIP, Glyph, LINE, Label, Shape, TRACK, TRACK_WIDTH, chip, cut, row_label, text, units,
+    CHIP, Glyph, LINE, Label, NEXT, Shape, TRACK, TRACK_WIDTH, chip, cut, row_label, text, units,
 };
 
 /// A row of a panel, the same in each step.
@@ -161,7 +161,7 @@ impl Link {
         if self.is_next {
             let middle = width / 2;
             body.push_str(&format!(
-                "<path class=\"lab-hand\" d=\"M{middle} 1l-5 -7h10z\"/>"
+                "<path class=\"{NEXT}\" d=\"M{middle} 1l-5 -7h10z\"/>"
             ));
         }
         Glyph::new(self.id, class, place, body)

@@ -1,7 +1,7 @@
 //! Pictures as SVG: panels for a page, and one picture alone with everything it needs.
 
 use super::glyph::{
-    EXCLUSIVE, Glyph, Label, Layer, OF_EPOLL, Panel, Shape, WIDTH, chip, escape, text, units,
+    EXCLUSIVE, Glyph, Label, Layer, NEXT, OF_EPOLL, Panel, Shape, WIDTH, chip, escape, text, units,
 };
 use super::{CSS, Figure};
 
@@ -132,6 +132,15 @@ fn legend<'p>(panels: impl Iterator<Item = &'p Panel>) -> Vec<(String, i32, &'st
             ),
             22,
             "exclusive: one wake-up stops here",
+        ),
+        (
+            says(NEXT),
+            sign(
+                "lab-item",
+                format!("<path class=\"{NEXT}\" d=\"M11 17l-5 -8h10z\"/>"),
+            ),
+            22,
+            "called next",
         ),
         (true, changed, 30, "changed by the step"),
     ];

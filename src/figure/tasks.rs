@@ -144,6 +144,10 @@ fn details(view: &View<'_>, task: &TaskState) -> Vec<String> {
             None => "asleep".to_owned(),
         });
     }
+    let waits = |at: &String| at.ends_with(": Sleep");
+    if !task.asleep && task.call.as_ref().is_some_and(waits) {
+        details.push("woken, and has not run yet".to_owned());
+    }
     if !task.locks.is_empty() {
         let locks = task.locks.iter().map(|ep| view.epoll(*ep));
         let locks: Vec<String> = locks.collect();

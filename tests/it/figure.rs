@@ -128,6 +128,8 @@ fn one_of_all_interleavings_is_drawn() {
     };
     assert!(drawn("A*2").contains("task 1 [A], ep_poll: Look"));
     assert!(drawn("B*2").contains("task 2 [B], ep_poll: Look"));
+    // A call that others interrupt comes twice, and says so.
+    assert!(drawn("A*1 B*2 A*1").contains(", 8, 0) = ?  # goes on</text>"));
     let refusal = Lab::new(&["figure", "-", "--schedule", "A*50"]);
     let refusal = refusal.input(block).complains();
     assert!(refusal.contains("the schedule does not fit"), "{refusal}");
