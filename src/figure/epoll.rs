@@ -427,19 +427,27 @@ impl Scene<'_, '_> {
         let mut glyphs = Vec::new();
         let is_open = epoll.ovflist.is_some();
         let closed = |word| (!is_open).then_some(word);
+        // Two items of one number are told apart over all lists.
+        let hand = in_hand(self.view, epoll);
+        let linked = epoll.rdllist.iter().chain(&epoll.txlist).copied();
+        let mut keys = self.keys(linked.chain(hand)).into_iter();
+        let ready = self.linked("rdllist", &epoll.rdllist, &mut keys);
+        let scanned = self.linked("txlist", &epoll.txlist, &mut keys);
+        let asked = hand.zip(keys.next());
+        let asked = asked.map(|(item, key)| self.link(item, &key, "in hand"));
         let open = if is_open { "open" } else { "" };
         if let Some(row) = &rows.rdllist {
             glyphs.extend(row.ground("rdllist", None, ""));
-            glyphs.extend(row.chips("rdllist", self.linked("rdllist", &epoll.rdllist)));
+            glyphs.extend(row.chips("rdllist", ready));
             glyphs.extend(self.gone(row, "rdllist", |_, old| old.rdllist.clone()));
         }
         if let Some(row) = &rows.txlist {
             let state = closed("no scan runs");
             glyphs.extend(row.ground("txlist", state, open));
-            glyphs.extend(row.chips("txlist", self.linked("txlist", &epoll.txlist)));
-            glyphs.extend(self.hand(row));
+            glyphs.extend(row.chips("txlist", scanned));
+            glyphs.extend(hand_slot(row, asked));
             glyphs.extend(self.gone(row, "txlist", |view, old| {
-                let hand = self.in_hand(view);
+                let hand = in_hand(view, old);
                 old.txlist.iter().copied().chain(hand).collect()
             }));
         }
@@ -462,8 +470,12 @@ impl Scene<'_, '_> {
     }
 
     /// Items on the list that an item can be on only once; a chip that goes from one to another moves.
-    fn linked(&self, list: &str, items: &[ItemRef]) -> Vec<Link> {
-        let keys = self.keys(items.iter().copied());
+    fn linked(
+        &self,
+        list: &str,
+        items: &[ItemRef],
+        keys: &mut impl Iterator<Item = String>,
+    ) -> Vec<Link> {
         let links = items.iter().zip(keys);
         links
             .map(|(item, key)| self.link(*item, &key, list))
@@ -481,27 +493,6 @@ impl Scene<'_, '_> {
         }
     }
 
-    /// The item that a scan has taken off every list, in a slot of its own.
-    fn hand(&self, row: &Row) -> Vec<Glyph> {
-        let width = row.chip + 12;
-        let place = (WIDTH - 8 - width, row.y);
-        let body = format!(
-            "<rect width=\"{width}\" height=\"32\" rx=\"7\"/>{}",
-            text("lab-state", 8, 20, "asked")
-        );
-        let mut glyphs = vec![Glyph::new("hand", "lab-slot", place, body).ground()];
-        if let Some(item) = self.in_hand(self.view) {
-            let link = self.link(item, &item.tfd.to_string(), "in hand");
-            glyphs.push(link.glyph(row.chip, (place.0 + 6, row.y + 4)));
-        }
-        glyphs
-    }
-
-    fn in_hand(&self, view: &View<'_>) -> Option<ItemRef> {
-        let mut tasks = view.state.tasks.iter();
-        tasks.find_map(|task| task.in_hand.filter(|item| item.ep == self.epoll.ep))
-    }
-
     /// What was among these before and is on no list now.
     fn gone(
         &self,
@@ -511,7 +502,7 @@ impl Scene<'_, '_> {
     ) -> Option<Glyph> {
         let (old_view, old) = self.old?;
         let now = self.epoll;
-        let hand = self.in_hand(self.view);
+        let hand = in_hand(self.view, self.epoll);
         let is_linked = |item: &ItemRef| {
             now.rdllist.contains(item) || now.txlist.contains(item) || hand == Some(*item)
         };
@@ -594,6 +585,27 @@ impl Scene<'_, '_> {
         });
         words.join("; ")
     }
+}
+
+/// The slot for the item that a scan has taken off every list.
+fn hand_slot(row: &Row, asked: Option<Link>) -> Vec<Glyph> {
+    let width = row.chip + 12;
+    let (x, y) = (WIDTH - 8 - width, row.y);
+    let body = format!(
+        "<rect width=\"{width}\" height=\"32\" rx=\"7\"/>{}",
+        text("lab-state", 8, 20, "asked")
+    );
+    let mut glyphs = vec![Glyph::new("hand", "lab-slot", (x, y), body).ground()];
+    glyphs.extend(asked.map(|link| link.glyph(row.chip, (x + 6, y + 4))));
+    glyphs
+}
+
+/// What a scan of this epoll has taken off every list. Two epolls may be called alike, in two processes: who
+/// scans one holds its mutex.
+fn in_hand(view: &View<'_>, epoll: &EpollState) -> Option<ItemRef> {
+    let mut tasks = view.state.tasks.iter();
+    let scans = tasks.find(|task| epoll.mtx == Some(task.task))?;
+    scans.in_hand.filter(|item| item.ep == epoll.ep)
 }
 
 /// The entries of a wait queue as chips.

@@ -141,30 +141,25 @@ impl View<'_> {
         name.map_or_else(|| ep.0.to_string(), |name| cut(name, 7))
     }
 
-    /// The name of a descriptor as long as it leads to this file.
+    /// The name of a descriptor as long as it leads to this file. Where two files are called alike, one behind
+    /// the other's number, neither is named.
     pub(super) fn name(&self, file: FileRef, fd: Fd) -> Option<&str> {
-        let leads = |fds: &[(TaskId, Fd)]| fds.contains(&(TaskId::MAIN, fd));
-        let state = &self.state;
-        let is_open = state
-            .files
-            .iter()
-            .any(|it| it.file == file && leads(&it.fds))
-            || state
-                .epolls
-                .iter()
-                .any(|it| it.ep.0 == file.0 && leads(&it.fds));
-        is_open.then(|| self.names.of_fd(fd)).flatten()
+        let files = self.state.files.iter().map(|it| (it.file, &it.fds));
+        let epolls = self.state.epolls.iter();
+        let epolls = epolls.map(|it| (FileRef(it.ep.0), &it.fds));
+        let mut alike = files.chain(epolls).filter(|(known, _)| *known == file);
+        let (_, fds) = alike.next()?;
+        let leads = fds.contains(&(TaskId::MAIN, fd)) && alike.next().is_none();
+        leads.then(|| self.names.of_fd(fd)).flatten()
     }
 
     /// What stands on the chip of an item: its number and name; `ep∕4 r` where there are several epolls.
     pub(super) fn item(&self, item: ItemRef, with_epoll: bool) -> Label {
         let epoll = self.state.epolls.iter().find(|it| it.ep == item.ep);
         let nodes = epoll.into_iter().flat_map(|epoll| &epoll.tree);
-        let file = nodes
-            .filter(|node| node.item == item)
-            .map(|node| node.file)
-            .next();
-        let name = file.and_then(|file| self.name(file, item.tfd));
+        let mut nodes = nodes.filter(|node| node.item == item);
+        let name = nodes.next().and_then(|node| self.name(node.file, item.tfd));
+        let name = name.filter(|_| nodes.next().is_none());
         let key = if with_epoll {
             format!("{}{OF_EPOLL}{}", self.epoll(item.ep), item.tfd)
         } else {
