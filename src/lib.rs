@@ -42,6 +42,7 @@
 //! - `threads`: the model for programs with real threads (feature `threads`).
 //! - [`trace`]: what the model tells of its inside, as events and as a state to draw.
 //! - [`scenario`]: the language, strace's own: read, print, run, compare.
+//! - `table`: the event bits of every kind of file, and what is an edge (feature `library`).
 //! - `explore`: all interleavings of a scenario's tasks (feature `explore`).
 //! - `fuzz`: random programs, compared with the running kernel (feature `fuzz`).
 //! - `figure`: a run as pictures to step through, SVG and HTML (feature `figure`).
@@ -67,6 +68,8 @@ pub mod fuzz;
 pub mod kernel;
 pub mod model;
 pub mod scenario;
+#[cfg(feature = "library")]
+pub mod table;
 #[cfg(feature = "threads")]
 pub mod threads;
 pub mod trace;

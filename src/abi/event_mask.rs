@@ -85,6 +85,14 @@ impl EventMask {
         Key(self)
     }
 
+    /// The bits by themselves, as tables name them: `IN|OUT`.
+    pub fn as_bits(self) -> impl fmt::Display {
+        Spelled {
+            mask: self,
+            prefix: "",
+        }
+    }
+
     /// Spelled for poll(2): `POLLIN|POLLOUT`.
     pub fn as_poll(self) -> impl fmt::Display {
         Spelled {
@@ -171,5 +179,7 @@ mod tests {
         assert_eq!(EventMask::empty().to_string(), "0");
         assert_eq!(EventMask::NVAL.as_poll().to_string(), "POLLNVAL");
         assert_eq!(EventMask::NVAL.to_string(), "0x20");
+        let bits = EventMask::IN | EventMask::HUP;
+        assert_eq!(bits.as_bits().to_string(), "IN|HUP");
     }
 }

@@ -140,7 +140,7 @@ pub(super) fn check(arguments: &Arguments) -> Result<Verdict, Unusable> {
 }
 
 /// On a terminal only; a pipe has no use for it.
-fn progress_bar(length: usize) -> ProgressBar {
+pub(super) fn progress_bar(length: usize) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }

@@ -6,15 +6,49 @@ use super::check::{Checked, Ending};
 use super::input::Source;
 use super::judge::{Explored, Judged};
 use super::laws::Told;
+use super::table::Asked;
 use super::variants;
 use crate::explore::{Exploration, Observation, Observed};
 use crate::scenario::{Run, Scenario, View};
+use crate::table::Cell;
 
 /// `laws --json`: a list.
 pub(super) fn laws(told: &[Told]) -> Value {
     told.iter()
         .map(|told| json!({ "id": told.id, "sentence": told.sentence, "scenario": told.scenario }))
         .collect()
+}
+
+/// `table --json`: a list of rows. What each kernel says is under its name.
+pub(super) fn table(all: &[Asked]) -> Value {
+    all.iter()
+        .map(|asked| {
+            let question = &asked.question;
+            let told = asked.judged.runs().map(|run| {
+                let cells = question.cells(run).map(|cells| cells.into_iter().map(cell));
+                let cells = cells.map(Iterator::collect::<Value>);
+                (run.backend.clone(), cells.unwrap_or_default())
+            });
+            json!({
+                "name": question.name,
+                "kind": asked.kind,
+                "stage": question.stage.word(),
+                "state": question.state,
+                "operation": question.operation,
+                "told": told.collect::<serde_json::Map<_, _>>(),
+                "agree": asked.agrees(),
+                "skipped": asked.judged.skipped,
+                "scenario": question.text,
+            })
+        })
+        .collect()
+}
+
+fn cell(cell: Cell) -> Value {
+    match cell {
+        Cell::Event(events) => json!({ "bits": events.bits(), "events": events.to_string() }),
+        Cell::Refused(errno) => json!({ "refused": format!("{errno:?}") }),
+    }
 }
 
 /// `variants --json`: a list.

@@ -17,6 +17,7 @@ mod report;
 mod run;
 mod soak;
 mod step;
+mod table;
 mod terminal;
 pub mod variants;
 
@@ -52,6 +53,7 @@ enum Command {
     Explore(explore::Arguments),
     Step(step::Arguments),
     Figure(figure::Arguments),
+    Table(table::Arguments),
     Laws(laws::Arguments),
     Variants(variants::Arguments),
     Fuzz(fuzz::Arguments),
@@ -88,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Step(arguments) => step::step(&arguments),
         Command::Figure(arguments) => figure::figure(&arguments),
         Command::Laws(arguments) => laws::laws(&arguments),
+        Command::Table(arguments) => table::table(&arguments),
         Command::Variants(arguments) => variants::variants(&arguments),
         Command::Fuzz(arguments) => fuzz::fuzz(&arguments),
         Command::Fmt(arguments) => fmt::fmt(&arguments),

@@ -100,6 +100,8 @@ pub struct Outcome {
     pub actual: String,
     /// The line with a missing result filled in, and otherwise as written.
     pub recorded: String,
+    /// What the kernel said to its call; nothing where a line is none, or sleeps.
+    pub answer: Option<Answer>,
     /// Lines that would have to follow it: calls that ended and handlers that ran, and no line says so.
     pub extra: Vec<String>,
     /// What went on inside, up to the next line that does something.
@@ -315,7 +317,7 @@ impl<'s, 'b> Runner<'s, 'b> {
         };
         let text = filled(&whole, &answer, &self.env, verdict, Fill::Actual).to_string();
         self.fail(line, "the call did not sleep", &text);
-        self.keep(line, false, || {
+        self.keep(line, false, Some(&answer), || {
             [text.clone(), text.clone(), line.call_text()]
         });
     }
@@ -483,7 +485,7 @@ impl<'s, 'b> Runner<'s, 'b> {
             }
         };
         if !agrees || self.is_first() {
-            self.keep(line, agrees, || texts);
+            self.keep(line, agrees, None, || texts);
         }
         Ok(())
     }
@@ -508,7 +510,7 @@ impl<'s, 'b> Runner<'s, 'b> {
                 };
                 let text = format!("# {message}");
                 self.fail(line, &message, &text);
-                self.keep(line, false, || {
+                self.keep(line, false, None, || {
                     [text.clone(), text.clone(), line.call_text()]
                 });
                 Ok(())
@@ -530,7 +532,7 @@ impl<'s, 'b> Runner<'s, 'b> {
             };
             self.fail(line, message, &texts[1]);
         }
-        self.keep(line, verdict.agrees(), || texts);
+        self.keep(line, verdict.agrees(), Some(answer), || texts);
         Ok(())
     }
 
@@ -538,7 +540,7 @@ impl<'s, 'b> Runner<'s, 'b> {
     fn note(&mut self, line: &Line) {
         if self.is_first() {
             let text = line.call_text();
-            self.keep(line, true, || [text.clone(), text.clone(), text]);
+            self.keep(line, true, None, || [text.clone(), text.clone(), text]);
         }
     }
 
@@ -553,7 +555,13 @@ impl<'s, 'b> Runner<'s, 'b> {
     }
 
     /// Stores what a line did; what it did first stays unless that agreed and this does not.
-    fn keep(&mut self, line: &Line, agrees: bool, texts: impl FnOnce() -> [String; 3]) {
+    fn keep(
+        &mut self,
+        line: &Line,
+        agrees: bool,
+        answer: Option<&Answer>,
+        texts: impl FnOnce() -> [String; 3],
+    ) {
         let found = self.find(line);
         if let Ok(index) = found
             && (agrees || !self.run.outcomes[index].agrees)
@@ -567,6 +575,7 @@ impl<'s, 'b> Runner<'s, 'b> {
             transcript,
             actual,
             recorded,
+            answer: answer.cloned(),
             extra: Vec::new(),
             trace: Vec::new(),
             state: None,

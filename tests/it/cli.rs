@@ -448,6 +448,69 @@ epoll_ctl(ep, EPOLL_CTL_ADD, f, {events=EPOLLIN, data={u32=2, u64=2}}) = -1 EEXI
 }
 
 #[test]
+fn the_tables_can_be_read_by_people_pages_and_programs() {
+    let table = |more: &[&str]| {
+        let mut arguments = vec!["table", "pipe-read", "--on", "model"];
+        arguments.extend(more);
+        Lab::new(&arguments).succeeds()
+    };
+    let (text, edges) = (table(&[]), table(&["--edges"]));
+    assert!(text.starts_with("pipe, read end  "), "{text}");
+    let last = text.lines().last().unwrap_or_default();
+    assert!(last.ends_with(" agree, 0 differ, 0 skipped"), "{last}");
+    assert!(
+        has_row(&text, "closed data left, no writer IN|HUP RDNORM"),
+        "{text}"
+    );
+    assert!(has_row(&edges, "write that fails IN -"), "{edges}");
+    let markdown = table(&["--markdown"]);
+    let row = "\n| closed | data left, no writer | `IN\\|HUP` | `RDNORM` |\n";
+    assert!(
+        markdown.starts_with("### pipe, read end\n\n| stage |"),
+        "{markdown}"
+    );
+    assert!(markdown.contains(row), "{markdown}");
+    let json: serde_json::Value = serde_json::from_str(&table(&["--json"])).expect("JSON");
+    assert_eq!(json[1]["name"], "pipe-read-end/data/one-byte");
+    assert_eq!(json[1]["told"]["model"][0]["events"], "EPOLLIN|EPOLLRDNORM");
+}
+
+/// Whether a line has these words, however wide its columns are.
+fn has_row(text: &str, row: &str) -> bool {
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    text.lines().any(|line| words(line) == row)
+}
+
+#[test]
+fn what_stands_behind_a_row_is_a_scenario() {
+    let shown = Lab::new(&["table", "--edges", "--show", "eventfd/data/counter-1/read"]).succeeds();
+    let run = Lab::new(&["run", "--on", "model", "-"])
+        .input(&shown)
+        .succeeds();
+    assert!(
+        run.contains("{events=EPOLLOUT, data={u32=0, u64=0}}], 1, 0) = 1\n# model"),
+        "{run}"
+    );
+    let several = Lab::new(&["table", "--show", "eventfd/data"]).complains();
+    assert!(
+        several.contains("\n  eventfd/data/counter-1\n"),
+        "{several}"
+    );
+    Lab::new(&["table", "--show", "no-such-row"]).complains();
+    let kinds = Lab::new(&["table", "no-such-kind"]).complains();
+    assert!(kinds.contains("pipe-read-end, "), "{kinds}");
+}
+
+#[test]
+fn a_wrong_epoll_fills_the_tables_differently() {
+    let wrong = ["table", "eventfd", "--edges", "--state-diff-edges", "--on"];
+    let model = Lab::new(&[&wrong[..], &["model"]].concat()).succeeds();
+    assert!(has_row(&model, "write of 0 - -"), "{model}");
+    assert!(!has_row(&model, "write of 0 IN -"), "{model}");
+    Lab::new(&[&wrong[..], &["kernel"]].concat()).complains();
+}
+
+#[test]
 fn variants_are_listed_with_what_tells_them() {
     let one = Lab::new(&["variants", "--fifo-waiters"]).succeeds();
     for part in [

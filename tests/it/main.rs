@@ -8,6 +8,7 @@ mod races;
 mod readme;
 mod scenarios;
 mod step;
+mod table;
 mod threads;
 mod tidy;
 mod variants;

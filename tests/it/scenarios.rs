@@ -21,7 +21,17 @@ const NOT_ON_A_NEW_KERNEL: [(&str, &str); 1] = [(
 
 /// From this version on, root can run everything else.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-const NEW_KERNEL: (u32, u32) = (6, 17);
+pub(crate) const NEW_KERNEL: (u32, u32) = (6, 17);
+
+/// The snapshots that belong to no scenario: tests/it/explore.rs, tests/it/table.rs and tests/it/variants.rs make
+/// them.
+const TABLES: [&str; 5] = [
+    "explored.counts",
+    "table.edges",
+    "table.events",
+    "variants",
+    "variants.schedules",
+];
 
 #[test]
 fn every_scenario_is_in_canonical_form_and_has_a_name_of_its_own() {
@@ -111,8 +121,7 @@ fn every_snapshot_belongs_to_a_scenario() {
             let trace = (!scenario.is_parallel()).then(|| trace_name(name));
             trace.into_iter().chain([transcript_name(name)])
         })
-        // The tables that tests/it/explore.rs and tests/it/variants.rs make.
-        .chain(["explored.counts", "variants", "variants.schedules"].map(str::to_owned))
+        .chain(TABLES.map(str::to_owned))
         .chain(crate::step::page_names())
         .chain(crate::figure::drawing_names())
         .map(|name| format!("{name}.snap"))

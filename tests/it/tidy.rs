@@ -9,13 +9,14 @@ use source::Source;
 
 /// Imports go one way. What stands on the right may be used by what stands on the left, and nothing
 /// else: model, kernel and scenario meet in the trait `Backend` and nowhere else.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("abi", &[]),
     ("trace", &["abi"]),
     ("backend", &["abi", "trace"]),
     ("model", &["abi", "trace", "backend"]),
     ("kernel", &["abi", "trace", "backend"]),
     ("scenario", &["abi", "trace", "backend"]),
+    ("table", &["abi", "scenario"]),
     ("threads", &["abi", "trace", "backend", "model"]),
     ("explore", &["abi", "trace", "backend", "model", "scenario"]),
     (
@@ -30,6 +31,7 @@ const MAY_USE: [(&str, &[&str]); 11] = [
         "cli",
         &[
             "abi", "trace", "backend", "model", "kernel", "scenario", "explore", "fuzz", "figure",
+            "table",
         ],
     ),
 ];
