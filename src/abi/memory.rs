@@ -1,5 +1,7 @@
 //! User memory as a call sees it: pointers that lead somewhere, and pointers that do not.
 
+use super::Bytes;
+
 /// An input pointer: what it points to, or an address with nothing behind it.
 ///
 /// The kernel backend passes [`Ptr::Addr`] on as it is and so accepts only addresses that cannot be
@@ -63,6 +65,25 @@ impl OutPtr {
             OutPtr::Addr(addr) => addr
                 .checked_add(bytes)
                 .is_some_and(|end| end <= USER_SPACE_END),
+        }
+    }
+}
+
+/// One part of what writev(2) and vmsplice(2) are given (`struct iovec`).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct IoVec {
+    /// The bytes, or an address with none.
+    pub iov_base: Ptr<Bytes>,
+    /// How many.
+    pub iov_len: u64,
+}
+
+/// As many as there are.
+impl From<Bytes> for IoVec {
+    fn from(bytes: Bytes) -> IoVec {
+        IoVec {
+            iov_len: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            iov_base: Ptr::To(bytes),
         }
     }
 }

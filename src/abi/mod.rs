@@ -30,7 +30,7 @@ pub use event_mask::EventMask;
 pub use events::Events;
 pub use fd::{Fd, FdFlags, OpenFlags};
 pub use fdinfo::{FdinfoItem, parse_fdinfo};
-pub use memory::{OutPtr, Ptr, Room};
+pub use memory::{IoVec, OutPtr, Ptr, Room};
 pub use outcome::{Answer, Fate, Out};
 pub use poll::{FdSet, PollFd};
 pub use process::{Rlimit, TaskId, WaitStatus};

@@ -1,7 +1,7 @@
 //! Every call of the lab as a value.
 
 use super::{
-    Bytes, CtlOp, EpollCreateFlags, EpollEvent, EpollParams, Fd, FdFlags, FdSet, Itimerspec,
+    Bytes, CtlOp, EpollCreateFlags, EpollEvent, EpollParams, Fd, FdFlags, FdSet, IoVec, Itimerspec,
     Message, MsgFlags, OpenFlags, OutPtr, PollFd, Ptr, Rlimit, SigAction, SigSet, SigmaskHow,
     Signal, SockAddr, SockOpt, Timeout, Timespec, Timeval,
 };
@@ -106,6 +106,26 @@ pub enum Syscall {
     Read { fd: Fd, buf: OutPtr, count: u64 },
     /// write(2)
     Write { fd: Fd, buf: Ptr<Bytes>, count: u64 },
+    /// writev(2)
+    Writev { fd: Fd, iov: Vec<IoVec> },
+    /// splice(2)
+    Splice {
+        fd_in: Fd,
+        off_in: Ptr<u64>,
+        fd_out: Fd,
+        off_out: Ptr<u64>,
+        len: u64,
+        flags: u32,
+    },
+    /// tee(2)
+    Tee {
+        fdin: Fd,
+        fdout: Fd,
+        len: u64,
+        flags: u32,
+    },
+    /// vmsplice(2)
+    Vmsplice { fd: Fd, iov: Vec<IoVec>, flags: u32 },
     /// lseek(2)
     Lseek { fd: Fd, offset: i64, whence: i32 },
     /// openat(2)
@@ -382,6 +402,10 @@ impl Syscall {
             Syscall::Signalfd4 { .. } => "signalfd4",
             Syscall::Read { .. } => "read",
             Syscall::Write { .. } => "write",
+            Syscall::Writev { .. } => "writev",
+            Syscall::Splice { .. } => "splice",
+            Syscall::Tee { .. } => "tee",
+            Syscall::Vmsplice { .. } => "vmsplice",
             Syscall::Lseek { .. } => "lseek",
             Syscall::Openat { .. } => "openat",
             Syscall::Mknodat { .. } => "mknodat",

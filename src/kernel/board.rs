@@ -45,11 +45,13 @@ pub(super) const OUTPUT: u64 = 1 << 20;
 pub(super) const GUARD: u64 = 4096;
 /// Memory for [`Room::Frozen`](crate::abi::Room::Frozen).
 pub(super) const FROZEN: u64 = 16 << 10;
+/// Memory that calls give away for good.
+pub(super) const GIFT: u64 = 256 << 10;
 /// How many calls a task can make in a race.
 pub(super) const LEGS: usize = 128;
 /// One [`Leg`].
 pub(super) const LEG_BYTES: usize = 128;
-const DATA: u64 = INPUT + OUTPUT + GUARD + FROZEN + (LEGS * LEG_BYTES) as u64;
+const DATA: u64 = INPUT + OUTPUT + GUARD + FROZEN + (LEGS * LEG_BYTES) as u64 + GIFT;
 
 /// The whole mapping.
 pub(super) const BYTES: usize = SLOT_DATA + TASK_SLOTS * (DATA as usize);
@@ -321,5 +323,10 @@ impl Board {
     pub(super) fn leg_at(self, slot: usize, index: usize) -> u64 {
         assert!(index < LEGS, "more calls than there is room for");
         self.frozen(slot) + FROZEN + (index * LEG_BYTES) as u64
+    }
+
+    /// The memory to give away.
+    pub(super) fn gift(self, slot: usize) -> u64 {
+        self.frozen(slot) + FROZEN + (LEGS * LEG_BYTES) as u64
     }
 }

@@ -8,9 +8,9 @@ use std::path::Path;
 use std::sync::atomic::Ordering::SeqCst;
 
 use crate::abi::{
-    Bytes, EpollEvent, EpollParams, FcntlCmd, Fd, IoctlArg, Itimerspec, Message, OutPtr, PollFd,
-    Ptr, Rlimit, Room, SaFlags, Select, SigAction, SigHandler, SigInfo, SigSet, SigmaskHow, Signal,
-    SockAddr, SockOpt, Syscall, Timespec,
+    Bytes, EpollEvent, EpollParams, FcntlCmd, Fd, IoVec, IoctlArg, Itimerspec, Message, OutPtr,
+    PollFd, Ptr, Rlimit, Room, SaFlags, Select, SigAction, SigHandler, SigInfo, SigSet, SigmaskHow,
+    Signal, SockAddr, SockOpt, Syscall, Timespec,
 };
 use crate::backend::LabError;
 
@@ -55,6 +55,8 @@ pub(super) trait Lookup {
     fn own_tid(&self) -> i32;
     /// A number that no other lab has at the same time.
     fn lab(&self) -> i32;
+    /// Where so many bytes are that no call has given away yet, behind the start of a slot's.
+    fn give(&self, size: u64) -> Result<u64, LabError>;
     /// The directory in which relative paths begin, if it is not that of the process.
     fn scratch(&self) -> Result<Option<&Path>, LabError>;
     /// Whether the scenario gave the action for this signal `SA_SIGINFO`.
@@ -342,6 +344,40 @@ impl Encoder<'_> {
                 let buf = self.bytes_to_write(buf, count)?;
                 plain(libc::SYS_write, words([int(fd.0), buf, count]))
             }
+            Syscall::Writev { fd, iov } => {
+                let count = iov.len() as u64;
+                let iov = self.iov(iov, Encoder::put)?;
+                plain(libc::SYS_writev, words([int(fd.0), iov, count]))
+            }
+            Syscall::Vmsplice { fd, iov, flags } => {
+                let count = iov.len() as u64;
+                let iov = self.iov(iov, Encoder::give)?;
+                let args = words([int(fd.0), iov, count, flags.into()]);
+                plain(libc::SYS_vmsplice, args)
+            }
+            Syscall::Splice {
+                fd_in,
+                off_in,
+                fd_out,
+                off_out,
+                len,
+                flags,
+            } => {
+                let off_in = self.input(off_in, |pos| pos.to_ne_bytes().to_vec())?;
+                let off_out = self.input(off_out, |pos| pos.to_ne_bytes().to_vec())?;
+                let (fd_in, fd_out) = (int(fd_in.0), int(fd_out.0));
+                let args = [fd_in, off_in, fd_out, off_out, len, flags.into()];
+                plain(libc::SYS_splice, args)
+            }
+            Syscall::Tee {
+                fdin,
+                fdout,
+                len,
+                flags,
+            } => plain(
+                libc::SYS_tee,
+                words([int(fdin.0), int(fdout.0), len, flags.into()]),
+            ),
             Syscall::Lseek { fd, offset, whence } => plain(
                 libc::SYS_lseek,
                 words([int(fd.0), offset.cast_unsigned(), int(whence)]),
@@ -638,6 +674,39 @@ impl Encoder<'_> {
 
     fn put(&mut self, bytes: &[u8]) -> Result<u64, LabError> {
         self.memory.put(bytes)
+    }
+
+    /// Puts what the call will give away on pages of its own, which no later call gets: a pipe that was given
+    /// a page shows what stands there when it is read.
+    fn give(&mut self, bytes: &[u8]) -> Result<u64, LabError> {
+        const PAGE: u64 = 4096;
+        let size = (bytes.len() as u64).next_multiple_of(PAGE);
+        let place = self.lookup.give(size)?;
+        let addr = self
+            .memory
+            .board
+            .gift(self.memory.slot)
+            .next_multiple_of(PAGE)
+            + place;
+        self.memory.board.write(addr, bytes);
+        Ok(addr)
+    }
+
+    /// An array of `struct iovec`.
+    fn iov(
+        &mut self,
+        iov: Vec<IoVec>,
+        put: fn(&mut Self, &[u8]) -> Result<u64, LabError>,
+    ) -> Result<u64, LabError> {
+        let mut array = Vec::new();
+        for IoVec { iov_base, iov_len } in iov {
+            let base = match iov_base {
+                Ptr::To(bytes) => put(self, &bytes)?,
+                Ptr::Addr(addr) => nowhere(addr)?,
+            };
+            array.extend([base, iov_len].map(u64::to_ne_bytes).concat());
+        }
+        self.put(&array)
     }
 
     /// `struct msghdr` and what it leads to.

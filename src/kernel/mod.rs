@@ -355,6 +355,10 @@ fn may_sleep(call: &Syscall) -> bool {
         | Syscall::ClockNanosleep { .. }
         | Syscall::Read { .. }
         | Syscall::Write { .. }
+        | Syscall::Writev { .. }
+        | Syscall::Splice { .. }
+        | Syscall::Tee { .. }
+        | Syscall::Vmsplice { .. }
         | Syscall::Sendto { .. }
         | Syscall::Sendmsg { .. }
         | Syscall::Recvfrom { .. }

@@ -170,6 +170,12 @@ impl Lookup for Own {
         ffi::gettid()
     }
 
+    fn give(&self, _: u64) -> Result<u64, LabError> {
+        Err(LabError::new(
+            "to give memory away is for processes of the lab's own",
+        ))
+    }
+
     fn scratch(&self) -> Result<Option<&Path>, LabError> {
         Ok(None)
     }

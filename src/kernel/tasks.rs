@@ -4,7 +4,7 @@
 //! run to run. They meet here, and nowhere else: an argument that names a task becomes its real number
 //! on the way in, and what fork(2) and wait4(2) return becomes the task's on the way out.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::HashSet;
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::abi::{Fd, SigSet, Signal, TaskId};
 use crate::backend::LabError;
 
-use super::board::{SLOTS, TASK_SLOTS};
+use super::board::{GIFT, SLOTS, TASK_SLOTS};
 use super::decode::Stored;
 use super::encode::{Effect, Lookup, Records};
 use super::fdinfo::Reader;
@@ -189,6 +189,8 @@ pub(super) struct Tasks {
     pub(super) tasks: Vec<Task>,
     pub(super) processes: Vec<Process>,
     used: [bool; SLOTS],
+    /// How much memory has been given away.
+    given: Cell<u64>,
     /// Their directory, once one of them has asked for a name.
     scratch: OnceCell<Scratch>,
 }
@@ -208,6 +210,7 @@ impl Tasks {
             }],
             processes: vec![Process::new(pid)],
             used,
+            given: Cell::new(0),
             scratch: OnceCell::new(),
         }
     }
@@ -395,6 +398,16 @@ impl Lookup for SeenBy<'_> {
 
     fn lab(&self) -> i32 {
         self.tasks.get(TaskId::MAIN).map_or(NOBODY, |task| task.tid)
+    }
+
+    fn give(&self, size: u64) -> Result<u64, LabError> {
+        let place = self.tasks.given.get();
+        // The first page may begin a little behind the start.
+        if place + size > GIFT - 4096 {
+            return Err(LabError::new("a scenario can give away 252 KiB"));
+        }
+        self.tasks.given.set(place + size);
+        Ok(place)
     }
 
     fn scratch(&self) -> Result<Option<&Path>, LabError> {

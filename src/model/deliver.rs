@@ -317,6 +317,12 @@ impl<O: Observer> Kernel<'_, O> {
                 let file = self.check_write(task, fd, &buf, count)?;
                 Transfer::write(fd, file, buf, count).into()
             }
+            Again::Transfer(fd, What::WriteEach { parts }) => {
+                self.writev_again(task, fd, parts)?.into()
+            }
+            Again::Transfer(fd, What::Splice(splicing)) => {
+                self.splice_again(task, fd, *splicing)?.into()
+            }
             // A descriptor that is no socket any more has no such call to make.
             Again::Transfer(fd, what) => self.socket_again(task, fd, what)?.into(),
             Again::Poll(call) => self.poll_again(task, *call)?.into(),

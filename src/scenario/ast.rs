@@ -262,6 +262,8 @@ pub(super) enum Value {
     Length(Option<u32>),
     /// What sendmsg(2) sends: data and descriptors.
     Msg(Text, Vec<Num>),
+    /// What writev(2) writes: parts, and how long each is.
+    Iov(Vec<(Ptr<Text>, u64)>),
     /// Seconds and what remains of them.
     Time(Num, Num),
     PollFds(Vec<PollEntry>),

@@ -12,11 +12,11 @@ use crate::abi::{
 use super::ScenarioError;
 use super::lower::Args;
 use super::signature::Kind::{
-    Argv, Buffer, Bytes, Choice, Event, Events, Fd, FdSet, Flags, Ignored, Int, IntIn, IntOut,
+    Argv, Buffer, Bytes, Choice, Event, Events, Fd, FdSet, Flags, Ignored, Int, IntIn, IntOut, Iov,
     ItimerspecIn, ItimerspecOut, Len, Long, Mode, Msg, Null, Only, ParamsIn, ParamsOut, Path, Pid,
     Pipe, PollFds, Program, RlimitIn, RlimitOut, Same, SigAction, SigActionOut, SigPack, SigSet,
     SigSetOut, Size, Slot, SockAddr, SockAddrLen, SockAddrOut, SockOptIn, SockOptLen,
-    SockOptLenPtr, SockOptOut, Status, TicksIn, Timespec, TimespecOut, Timeval, Uint, Zero,
+    SockOptLenPtr, SockOptOut, Status, Timespec, TimespecOut, Timeval, U64In, Uint, Zero,
 };
 use super::signature::{Kind, Param, Returns, Signature};
 use super::words;
@@ -230,6 +230,26 @@ static CALLS: &[Signature] = calls! {
         |a| Syscall::Read { fd: a.fd(0)?, buf: a.out(1), count: a.size(2)? };
     write(fd: Fd, buf: Buffer, count: Len(1)) -> Int =>
         |a| Syscall::Write { fd: a.fd(0)?, buf: a.buffer(1, 2)?, count: a.size(2)? };
+    writev(fd: Fd, iov: Iov, iovcnt: Len(1)) -> Int =>
+        |a| Syscall::Writev { fd: a.fd(0)?, iov: a.iov(1) };
+    splice(fd_in: Fd, off_in: U64In, fd_out: Fd, off_out: U64In, len: Size,
+        flags: Flags(&words::SPLICE_FLAGS)) -> Int => |a| Syscall::Splice {
+            fd_in: a.fd(0)?,
+            off_in: a.u64_in(1)?,
+            fd_out: a.fd(2)?,
+            off_out: a.u64_in(3)?,
+            len: a.size(4)?,
+            flags: a.bits(5),
+        };
+    tee(fdin: Fd, fdout: Fd, len: Size, flags: Flags(&words::SPLICE_FLAGS)) -> Int =>
+        |a| Syscall::Tee {
+            fdin: a.fd(0)?,
+            fdout: a.fd(1)?,
+            len: a.size(2)?,
+            flags: a.bits(3),
+        };
+    vmsplice(fd: Fd, iov: Iov, nr_segs: Len(1), flags: Flags(&words::SPLICE_FLAGS)) -> Int =>
+        |a| Syscall::Vmsplice { fd: a.fd(0)?, iov: a.iov(1), flags: a.bits(3) };
     lseek(fd: Fd, offset: Long, whence: Choice(&words::WHENCE)) -> Int => |a| Syscall::Lseek {
         fd: a.fd(0)?,
         offset: a.long(1)?,
@@ -265,8 +285,8 @@ static CALLS: &[Signature] = calls! {
         op: a.bits(1),
         arg: IoctlArg::IntOut(a.out(2)),
     };
-    ioctl [1 = request::TFD_IOC_SET_TICKS] (fd: Fd, op: REQUEST, argp: TicksIn) -> Int =>
-        |a| Syscall::Ioctl { fd: a.fd(0)?, op: a.bits(1), arg: IoctlArg::Ticks(a.ticks(2)?) };
+    ioctl [1 = request::TFD_IOC_SET_TICKS] (fd: Fd, op: REQUEST, argp: U64In) -> Int =>
+        |a| Syscall::Ioctl { fd: a.fd(0)?, op: a.bits(1), arg: IoctlArg::Ticks(a.u64_in(2)?) };
     ioctl [1 = request::EPIOCSPARAMS] (fd: Fd, op: REQUEST, argp: ParamsIn) -> Int =>
         |a| Syscall::Ioctl {
             fd: a.fd(0)?,

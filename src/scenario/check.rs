@@ -301,6 +301,7 @@ impl Checker {
             | Value::SigAction(_)
             | Value::SigPack(..)
             | Value::Length(_)
+            | Value::Iov(_)
             | Value::Params(_)
             | Value::Rlimit(_)
             | Value::Fixed => Ok(()),
@@ -392,6 +393,7 @@ fn counts(arg: &Arg, param: &Param, args: &[Arg]) -> Result<()> {
                 Value::Text(Text { bytes, more: false }) => (bytes.len(), "bytes"),
                 Value::Text(Text { more: true, .. }) => return shortened(count, arg.span),
                 Value::PollFds(entries) => (entries.len(), "entries"),
+                Value::Iov(parts) => (parts.len(), "parts"),
                 Value::SockAddr(addr) => (addr.size(), "bytes"),
                 Value::Addr(0) if matches!(param.name, "addrlen") => (0, "bytes"),
                 _ => return Ok(()),

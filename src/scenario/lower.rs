@@ -4,8 +4,8 @@ use std::net::SocketAddrV4;
 
 use crate::abi::socket::Linger;
 use crate::abi::{
-    Bytes, EpollEvent, EpollParams, EventMask, Fd, FdSet, Itimerspec, Message, OutPtr, PollFd, Ptr,
-    Rlimit, Room, SigAction, SigSet, Signal, SockAddr, SockOpt, Timespec, Timeval,
+    Bytes, EpollEvent, EpollParams, EventMask, Fd, FdSet, IoVec, Itimerspec, Message, OutPtr,
+    PollFd, Ptr, Rlimit, Room, SigAction, SigSet, Signal, SockAddr, SockOpt, Timespec, Timeval,
 };
 
 use super::ScenarioError;
@@ -169,13 +169,21 @@ impl Args<'_> {
             Value::Addr(addr) => return Ok(Ptr::Addr(*addr)),
             other => wrong(place, other),
         };
-        let Text { bytes, more } = text;
-        if !more {
-            return Ok(Ptr::To(Bytes::from(bytes.as_slice())));
-        }
-        let count = usize::try_from(count).unwrap_or(usize::MAX);
-        let repeated: Vec<u8> = bytes.iter().copied().cycle().take(count).collect();
-        Ok(Ptr::To(Bytes::from(repeated)))
+        Ok(Ptr::To(whole(text, count)))
+    }
+
+    pub(super) fn iov(&self, place: usize) -> Vec<IoVec> {
+        let Value::Iov(parts) = &self.args[place].value else {
+            wrong(place, &self.args[place].value)
+        };
+        let part = |(base, len): &(Ptr<Text>, u64)| IoVec {
+            iov_base: match base {
+                Ptr::To(text) => Ptr::To(whole(text, *len)),
+                Ptr::Addr(addr) => Ptr::Addr(*addr),
+            },
+            iov_len: *len,
+        };
+        parts.iter().map(part).collect()
     }
 
     pub(super) fn message(&self, place: usize) -> Result<Box<Message>, ScenarioError> {
@@ -231,7 +239,7 @@ impl Args<'_> {
         })
     }
 
-    pub(super) fn ticks(&self, place: usize) -> Result<Ptr<u64>, ScenarioError> {
+    pub(super) fn u64_in(&self, place: usize) -> Result<Ptr<u64>, ScenarioError> {
         Ok(match &self.args[place].value {
             Value::Int(num) => Ptr::To(low_u64(self.env.number(num)?)),
             Value::Addr(addr) => Ptr::Addr(*addr),
@@ -288,6 +296,16 @@ impl Args<'_> {
             Place::Addr(addr) => OutPtr::Addr(addr),
         }
     }
+}
+
+/// The bytes that a text stands for; a shortened one is repeated up to the count.
+fn whole(Text { bytes, more }: &Text, count: u64) -> Bytes {
+    if !more {
+        return Bytes::from(bytes.as_slice());
+    }
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    let repeated: Vec<u8> = bytes.iter().copied().cycle().take(count).collect();
+    Bytes::from(repeated)
 }
 
 fn wrong(place: usize, value: &Value) -> ! {

@@ -207,6 +207,15 @@ fn write_arg(f: &mut fmt::Formatter<'_>, arg: &Arg, kind: Kind, call: &Call) -> 
         Value::SockAddr(addr) => write_addr(f, addr),
         Value::SockOpt(value) => write_sockopt(f, value),
         Value::Msg(text, fds) => write_message(f, text, fds),
+        Value::Iov(parts) => write_list(f, parts, ", ", |f, (base, len)| {
+            f.write_str("{iov_base=")?;
+            match base {
+                Ptr::To(text) => write_text(f, text)?,
+                Ptr::Addr(0) => f.write_str("NULL")?,
+                Ptr::Addr(addr) => write!(f, "{addr:#x}")?,
+            }
+            write!(f, ", iov_len={len}}}")
+        }),
         Value::Time(sec, rest) => {
             let field = if matches!(kind, Kind::Timeval) {
                 "tv_usec"

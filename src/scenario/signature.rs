@@ -93,6 +93,8 @@ pub(super) enum Kind {
     Buffer,
     /// `struct msghdr` of sendmsg(2).
     Msg,
+    /// The array of `struct iovec` that writev(2) gives.
+    Iov,
     /// A socket's address, or `NULL` where none need be given.
     SockAddr,
     /// The value of a socket option.
@@ -105,7 +107,7 @@ pub(super) enum Kind {
     Path,
     IntIn,
     /// A pointer to a 64-bit number.
-    TicksIn,
+    U64In,
     ItimerspecIn,
     ParamsIn,
     RlimitIn,

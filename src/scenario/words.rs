@@ -176,6 +176,17 @@ flags!(
     ]
 );
 
+flags!(
+    SPLICE_FLAGS,
+    "a flag of splice",
+    [
+        (1, "SPLICE_F_MOVE"),
+        (2, "SPLICE_F_NONBLOCK"),
+        (4, "SPLICE_F_MORE"),
+        (8, "SPLICE_F_GIFT"),
+    ]
+);
+
 /// The sort of a new file, and its permissions in octal.
 pub(super) static NODE_MODE: Words = Words {
     what: "a mode of mknod",

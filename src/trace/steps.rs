@@ -146,6 +146,22 @@ const MEANINGS: &[(&str, &str)] = &[
         "sock_sendmsg: Change",
         "gives the other side what it has room for",
     ),
+    (
+        "do_splice: Change",
+        "moves slots from one pipe to the other, or bytes between a pipe and a file",
+    ),
+    (
+        "do_tee: Change",
+        "gives one pipe the pages of the other, which keeps them",
+    ),
+    (
+        "vmsplice_to_pipe: Change",
+        "gives the pipe pages of the program's own memory",
+    ),
+    (
+        "vmsplice_to_user: Change",
+        "takes out what there is, under the pipe's lock",
+    ),
     ("do_accept: Change", "takes the first connection that waits"),
     (
         "__sys_connect: Change",

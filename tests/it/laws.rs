@@ -19,7 +19,7 @@ const OWN_LAWS: &[RangeInclusive<u32>] = &[
     120..=147,
     150..=151,
     200..=202,
-    250..=260,
+    250..=269,
     270..=279,
     330..=332,
 ];
@@ -32,7 +32,6 @@ const UNTOLD: &[(u32, &str)] = &[
         "an event array shows the returned entries only; that the kernel leaves the others alone is \
          checked by its backend after every call",
     ),
-    (143, "needs splice(2), tee(2) and vmsplice(2)"),
     (
         149,
         "needs asynchronous I/O that counts an eventfd up from inside the kernel",

@@ -116,6 +116,10 @@ impl FileOps for EventFd {
         Attempt::Over(Ok(WORD))
     }
 
+    fn writes_each_part(self) -> bool {
+        true
+    }
+
     /// Readers and writers sleep on one queue, and each wake-up wakes them all.
     fn awaited(self, _: &Machine, _: Caller, what: &What) -> Awaited {
         let ready = match what {

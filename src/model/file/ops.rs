@@ -147,6 +147,12 @@ pub(crate) trait FileOps: Copy {
         Attempt::fail(Errno::EINVAL)
     }
 
+    /// Whether it knows one buffer only, so that writev(2) writes part by part (`f_op->write` and no
+    /// `f_op->write_iter`).
+    fn writes_each_part(self) -> bool {
+        false
+    }
+
     /// The socket that it is, for the calls which only sockets have: see [`socket`](super::socket).
     fn as_socket(self) -> Option<Socket> {
         None
@@ -155,6 +161,22 @@ pub(crate) trait FileOps: Copy {
     /// What a read or write waits for after [`Attempt::Sleep`].
     fn awaited(self, _: &Machine, _: Caller, _: &What) -> Awaited {
         unreachable!("this kind never lets a transfer sleep")
+    }
+
+    /// Up to `most` bytes from a position on, for a pipe, and where in a page the first of them lies
+    /// (`f_op->splice_read`).
+    fn splice_read(self, _: &mut Machine, _: u64, _most: usize) -> Result<(usize, Vec<u8>), Errno> {
+        Err(Errno::EINVAL)
+    }
+
+    /// Whether it takes bytes out of a pipe, as far as one can tell without a byte.
+    fn can_splice_write(self) -> bool {
+        false
+    }
+
+    /// Takes bytes out of a pipe, to a position (`f_op->splice_write`).
+    fn splice_write(self, _: &mut Machine, _: u64, _: &[u8]) -> Result<(), Errno> {
+        Err(Errno::EINVAL)
     }
 
     /// A request that the layers above the driver did not answer (`f_op->unlocked_ioctl`).
@@ -257,12 +279,33 @@ macro_rules! kinds {
                 match self { $(Kind::$variant(kind) => kind.write(kernel, caller, from, io),)* }
             }
 
+            fn writes_each_part(self) -> bool {
+                match self { $(Kind::$variant(kind) => kind.writes_each_part(),)* }
+            }
+
             fn as_socket(self) -> Option<Socket> {
                 match self { $(Kind::$variant(kind) => kind.as_socket(),)* }
             }
 
             fn awaited(self, m: &Machine, caller: Caller, what: &What) -> Awaited {
                 match self { $(Kind::$variant(kind) => kind.awaited(m, caller, what),)* }
+            }
+
+            fn splice_read(
+                self,
+                m: &mut Machine,
+                pos: u64,
+                most: usize,
+            ) -> Result<(usize, Vec<u8>), Errno> {
+                match self { $(Kind::$variant(kind) => kind.splice_read(m, pos, most),)* }
+            }
+
+            fn can_splice_write(self) -> bool {
+                match self { $(Kind::$variant(kind) => kind.can_splice_write(),)* }
+            }
+
+            fn splice_write(self, m: &mut Machine, pos: u64, bytes: &[u8]) -> Result<(), Errno> {
+                match self { $(Kind::$variant(kind) => kind.splice_write(m, pos, bytes),)* }
             }
 
             fn ioctl(

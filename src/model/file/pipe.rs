@@ -22,7 +22,7 @@ use crate::abi::{
 use crate::model::arena::{FileId, HeadId, InodeId, PipeId};
 use crate::model::call::{Flow, Held, Steps};
 use crate::model::clone::clone_by_field;
-use crate::model::encode::{Encode, Encoder, Number};
+use crate::model::encode::{Encode, Encoder, Number, variant_is_number};
 use crate::model::fs::Node;
 use crate::model::signal::restart::ERESTARTSYS;
 use crate::model::wait_queue::{Nr, Wake, WakeFn, Walked, Walks};
@@ -96,9 +96,18 @@ pub(crate) struct PipeBuffer {
     pub(crate) page: Vec<u8>,
     /// How much of it has been read.
     pub(crate) offset: usize,
-    /// A packet of an `O_DIRECT` pipe: read as a whole, never joined (`PIPE_BUF_FLAG_PACKET`, as opposed
-    /// to `PIPE_BUF_FLAG_CAN_MERGE`).
-    pub(crate) packet: bool,
+    pub(crate) sort: Sort,
+}
+
+/// What can be done with a slot (`PIPE_BUF_FLAG_*`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Sort {
+    /// Later bytes may join it (`PIPE_BUF_FLAG_CAN_MERGE`).
+    Stream,
+    /// A packet of an `O_DIRECT` pipe: read as a whole, never joined (`PIPE_BUF_FLAG_PACKET`).
+    Packet,
+    /// Its page may be somebody else's too: never joined.
+    Shared,
 }
 
 const READABLE: EventMask = EventMask::IN.union(EventMask::RDNORM);
@@ -124,7 +133,7 @@ impl Pipe {
     }
 
     /// `pipe_full`
-    fn full(&self) -> bool {
+    pub(super) fn full(&self) -> bool {
         self.bufs.len() >= self.max_usage
     }
 
@@ -183,7 +192,7 @@ impl Pipe {
     fn merge(&mut self, bytes: &[u8]) -> usize {
         let chars = bytes.len() % PAGE_SIZE;
         match self.bufs.back_mut() {
-            Some(last) if !last.packet && last.page.len() + chars <= PAGE_SIZE => {
+            Some(last) if last.sort == Sort::Stream && last.page.len() + chars <= PAGE_SIZE => {
                 last.page.extend_from_slice(&bytes[..chars]);
                 chars
             }
@@ -192,14 +201,14 @@ impl Pipe {
     }
 
     /// Fills free slots. Says how many bytes it took.
-    fn fill(&mut self, bytes: &[u8], packet: bool) -> usize {
+    fn fill(&mut self, bytes: &[u8], sort: Sort) -> usize {
         let mut taken = 0;
         while taken < bytes.len() && !self.full() {
             let chunk = &bytes[taken..bytes.len().min(taken + PAGE_SIZE)];
             self.bufs.push_back(PipeBuffer {
                 page: chunk.to_vec(),
                 offset: 0,
-                packet,
+                sort,
             });
             taken += chunk.len();
         }
@@ -219,7 +228,7 @@ impl Pipe {
             let chars = unread.len().min(count - bytes.len());
             bytes.extend_from_slice(&unread[..chars]);
             slot.offset += chars;
-            let packet = slot.packet;
+            let packet = slot.sort == Sort::Packet;
             if packet || slot.offset == slot.page.len() {
                 wake_writer |= full;
                 self.bufs.pop_front();
@@ -393,6 +402,7 @@ impl FileOps for PipeEnd {
         let packet = kernel.m.files[caller.file]
             .flags
             .contains(OpenFlags::DIRECT);
+        let sort = if packet { Sort::Packet } else { Sort::Stream };
         let interrupted = kernel.m.task(caller.task).sigpending;
         let broken = kernel.m.pipes[self.pipe].readers == 0;
         let held_up = broken && kernel.m.is_signal_held_up(caller.task);
@@ -410,7 +420,7 @@ impl FileOps for PipeEnd {
                 if !io.slept && !was_empty {
                     io.written += pipe.merge(bytes);
                 }
-                io.written += pipe.fill(&bytes[io.written..], packet);
+                io.written += pipe.fill(&bytes[io.written..], sort);
                 if io.written < bytes.len() {
                     if !nonblocking && !interrupted {
                         if was_empty {
@@ -632,16 +642,14 @@ impl Encode for Pipe {
     }
 }
 
+variant_is_number!(Sort);
+
 impl Encode for PipeBuffer {
     fn encode(&self, to: &mut Encoder<'_>) {
-        let PipeBuffer {
-            page,
-            offset,
-            packet,
-        } = self;
+        let PipeBuffer { page, offset, sort } = self;
         // What has been read is gone, but its room is not free again.
         offset.encode(to);
-        packet.encode(to);
+        sort.encode(to);
         to.bytes(&page[*offset..]);
     }
 }

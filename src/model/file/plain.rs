@@ -21,14 +21,20 @@ pub(crate) enum Plain {
     Full,
     /// /dev/urandom. What it gives here are zeros: no program can tell.
     Urandom,
+    /// /dev/random, which can be waited for: on a machine that has just started, and never after.
+    Random,
     /// A regular file with this many bytes.
     Regular(u32),
     /// A directory.
     Directory,
     /// A file of procfs's own, such as /proc/meminfo: pollable, always ready, no wait queue.
     ProcAlways,
+    /// /proc/self/mounts, which tells of mounts by `EPOLLERR|EPOLLPRI`. Nobody mounts anything here.
+    Mounts,
     /// /proc/version, one of them.
     Version,
+    /// A file of /proc/PID: as good as a regular one.
+    OfProcess,
     /// /proc/sys/fs/epoll/max_user_watches.
     MaxUserWatches,
     /// Opened with `O_PATH`: a name.
@@ -38,11 +44,12 @@ pub(crate) enum Plain {
 }
 
 /// Which paths lead to which file.
-const PATHS: [(&str, Plain); 15] = [
+const PATHS: [(&str, Plain); 19] = [
     ("/dev/null", Plain::Null),
     ("/dev/zero", Plain::Zero),
     ("/dev/full", Plain::Full),
     ("/dev/urandom", Plain::Urandom),
+    ("/dev/random", Plain::Random),
     ("/etc/passwd", Plain::Regular(1024)),
     ("/etc/hostname", Plain::Regular(5)),
     ("/", Plain::Directory),
@@ -50,6 +57,9 @@ const PATHS: [(&str, Plain); 15] = [
     ("/etc", Plain::Directory),
     ("/tmp", Plain::Directory),
     ("/proc", Plain::Directory),
+    ("/proc/self/status", Plain::OfProcess),
+    ("/proc/self/maps", Plain::OfProcess),
+    ("/proc/self/mounts", Plain::Mounts),
     ("/proc/version", Plain::Version),
     ("/proc/meminfo", Plain::ProcAlways),
     ("/proc/stat", Plain::ProcAlways),
@@ -59,9 +69,6 @@ const PATHS: [(&str, Plain); 15] = [
 impl Plain {
     /// The file that a path of the model's small file system leads to.
     pub(crate) fn open(path: &str) -> Option<Plain> {
-        if path == "/proc/self/status" {
-            return Some(Plain::Regular(1024));
-        }
         PATHS
             .iter()
             .find(|(known, _)| *known == path)
@@ -80,13 +87,22 @@ impl Plain {
         }
     }
 
+    /// What stands at a position.
+    fn bytes(self, pos: u64, count: u64) -> Vec<u8> {
+        let skip = usize::try_from(pos).unwrap_or(usize::MAX);
+        let take = usize::try_from(count).unwrap_or(0);
+        let content = self.content().iter().copied().chain(std::iter::repeat(0));
+        content.skip(skip).take(take).collect()
+    }
+
     /// How many bytes a read may get from `pos` on; `None` is without end.
     fn length_from(self, pos: u64) -> Option<u64> {
         match self {
             Plain::Null | Plain::Directory | Plain::Path | Plain::Opening => Some(0),
-            Plain::Zero | Plain::Full | Plain::Urandom => None,
+            Plain::Zero | Plain::Full | Plain::Urandom | Plain::Random => None,
             Plain::Regular(size) => Some(u64::from(size).saturating_sub(pos)),
-            Plain::ProcAlways | Plain::Version => Some(128_u64.saturating_sub(pos)),
+            Plain::OfProcess => Some(1024_u64.saturating_sub(pos)),
+            Plain::Mounts | Plain::ProcAlways | Plain::Version => Some(128_u64.saturating_sub(pos)),
             Plain::MaxUserWatches => Some(8_u64.saturating_sub(pos)),
         }
     }
@@ -96,12 +112,19 @@ impl FileOps for Plain {
     fn can_poll(self) -> bool {
         matches!(
             self,
-            Plain::ProcAlways | Plain::Version | Plain::MaxUserWatches
+            Plain::Random
+                | Plain::Mounts
+                | Plain::ProcAlways
+                | Plain::Version
+                | Plain::MaxUserWatches
         )
     }
 
     fn poll(self, _: &mut Machine, _: Poller) -> EventMask {
-        DEFAULT_POLLMASK
+        match self {
+            Plain::Random | Plain::Mounts => EventMask::IN | EventMask::RDNORM,
+            _ => DEFAULT_POLLMASK,
+        }
     }
 
     fn queues(self, _: &Machine) -> PollHeads {
@@ -114,9 +137,14 @@ impl FileOps for Plain {
             Plain::Zero => "/dev/zero",
             Plain::Full => "/dev/full",
             Plain::Urandom => "/dev/urandom",
+            Plain::Random => "/dev/random",
             Plain::Regular(_) => "regular file",
             Plain::Directory => "directory",
-            Plain::ProcAlways | Plain::Version | Plain::MaxUserWatches => "procfs file",
+            Plain::Mounts
+            | Plain::ProcAlways
+            | Plain::Version
+            | Plain::OfProcess
+            | Plain::MaxUserWatches => "procfs file",
             Plain::Path => "path",
             Plain::Opening => "file that is being opened",
         };
@@ -145,11 +173,9 @@ impl FileOps for Plain {
             Ok(count) => count,
             Err(errno) => return Attempt::fail(errno),
         };
-        kernel.m.files[caller.file].pos += count;
-        let skip = usize::try_from(kernel.m.files[caller.file].pos - count).unwrap_or(usize::MAX);
-        let take = usize::try_from(count).unwrap_or(0);
-        let content = self.content().iter().copied().chain(std::iter::repeat(0));
-        io.stored(content.skip(skip).take(take).collect())
+        let file = &mut kernel.m.files[caller.file];
+        file.pos += count;
+        io.stored(self.bytes(file.pos - count, count))
     }
 
     fn write<O: Observer>(
@@ -173,6 +199,35 @@ impl FileOps for Plain {
         }
         kernel.m.files[caller.file].pos += count;
         Attempt::Over(Ok(count))
+    }
+
+    /// A copy, which has pages of its own (`copy_splice_read`).
+    fn splice_read(
+        self,
+        _: &mut Machine,
+        pos: u64,
+        most: usize,
+    ) -> Result<(usize, Vec<u8>), Errno> {
+        if matches!(
+            self,
+            Plain::Null | Plain::Directory | Plain::Path | Plain::Opening | Plain::OfProcess
+        ) {
+            return Err(Errno::EINVAL);
+        }
+        let most = u64::try_from(most).unwrap_or(u64::MAX).min(MOST);
+        let count = most.min(self.length_from(pos).unwrap_or(u64::MAX));
+        Ok((0, self.bytes(pos, count)))
+    }
+
+    fn can_splice_write(self) -> bool {
+        matches!(
+            self,
+            Plain::Null | Plain::Zero | Plain::Urandom | Plain::Random
+        )
+    }
+
+    fn splice_write(self, _: &mut Machine, _: u64, _: &[u8]) -> Result<(), Errno> {
+        Ok(())
     }
 
     /// Files of a certain length have a place to go on from, and others do as if.
@@ -222,7 +277,10 @@ impl Number for Plain {
             Plain::Path => 7,
             Plain::Version => 8,
             Plain::Opening => 9,
-            Plain::Regular(size) => 10 + u64::from(*size),
+            Plain::OfProcess => 10,
+            Plain::Random => 11,
+            Plain::Mounts => 12,
+            Plain::Regular(size) => 13 + u64::from(*size),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use super::DEFAULT_POLLMASK;
 use super::ops::{Caller, FileOps, PollHeads, Poller};
+use super::pipe::PAGE_SIZE;
 use super::plain::{self, SEEK_CUR, SEEK_END, SEEK_SET};
 use super::transfer::{Attempt, Io, stored_at_most};
 use crate::abi::{Bytes, Errno, EventMask, IoctlArg, OpenFlags, Out, OutPtr, Ptr, Room, request};
@@ -144,6 +145,26 @@ impl FileOps for Regular {
             (request::FIONREAD, IoctlArg::IntOut(_)) => Err(Errno::EFAULT),
             _ => Err(Errno::ENOTTY),
         }
+    }
+
+    /// Page by page, as they lie in the page cache (`filemap_splice_read`).
+    fn splice_read(
+        self,
+        m: &mut Machine,
+        pos: u64,
+        most: usize,
+    ) -> Result<(usize, Vec<u8>), Errno> {
+        let rest = self.rest(m, pos);
+        let first = usize::try_from(pos).unwrap_or_default() % PAGE_SIZE;
+        Ok((first, rest[..rest.len().min(most)].to_vec()))
+    }
+
+    fn can_splice_write(self) -> bool {
+        true
+    }
+
+    fn splice_write(self, m: &mut Machine, pos: u64, bytes: &[u8]) -> Result<(), Errno> {
+        self.put(m, pos, bytes)
     }
 
     fn llseek(self, m: &mut Machine, file: FileId, offset: i64, whence: i32) -> Result<i64, Errno> {

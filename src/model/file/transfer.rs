@@ -3,6 +3,7 @@
 
 use super::ops::{Awaited, Caller, FileOps};
 use super::socket::{Socket, SocketOps};
+use super::splice::{How, Splicing};
 use std::collections::VecDeque;
 
 use crate::abi::{
@@ -39,12 +40,16 @@ pub(crate) enum What {
     Read { buf: OutPtr, count: u64 },
     /// write(2)
     Write { buf: Ptr<Bytes>, count: u64 },
+    /// writev(2) to a file whose kind knows no more than one buffer, so that each part is a write of its own
+    WriteEach { parts: Vec<Bytes> },
     /// recvfrom(2)
     Recv(Receiving),
     /// sendto(2), sendmsg(2)
     Send(Box<Sending>),
     /// accept4(2)
     Accept(Accepting),
+    /// splice(2), tee(2), vmsplice(2)
+    Splice(Box<Splicing>),
     /// connect(2)
     Connect { to: Box<SockAddr> },
 }
@@ -230,6 +235,15 @@ impl Attempt {
     }
 }
 
+/// The part to write when so many bytes of those before it are.
+fn next_part(parts: &[Bytes], written: usize) -> Option<&Bytes> {
+    let mut before = 0;
+    parts.iter().find(|part| {
+        before += part.len();
+        before > written
+    })
+}
+
 /// How many of `count` bytes can be stored there, for operations that keep what they could not store. None is
 /// `EFAULT`, unless none had to be.
 pub(super) fn stored_at_most(buf: OutPtr, count: u64) -> Result<u64, Errno> {
@@ -340,6 +354,10 @@ impl Transfer {
         Transfer::new(fd, file, What::Write { buf, count })
     }
 
+    pub(crate) fn splice(fd: Fd, file: FileId, splicing: Splicing) -> Transfer {
+        Transfer::new(fd, file, What::Splice(Box::new(splicing)))
+    }
+
     /// For any of them.
     #[inline]
     pub(crate) fn new(fd: Fd, file: FileId, what: What) -> Transfer {
@@ -367,8 +385,13 @@ impl Transfer {
         (self.fd, self.what)
     }
 
+    /// What was written before counts for more.
     fn fail(&mut self, errno: Errno) -> Flow {
-        self.result = Err(errno);
+        let written = u64::try_from(self.io.written).unwrap_or(u64::MAX);
+        self.result = match self.what {
+            What::WriteEach { .. } if written > 0 => Ok(written),
+            _ => Err(errno),
+        };
         Flow::Done
     }
 
@@ -421,7 +444,11 @@ impl<O: Observer> Kernel<'_, O> {
         let Transfer { file, what, io, .. } = call;
         let caller = Caller { task, file: *file };
         let kind = self.m.files[*file].kind;
+        if let What::Splice(splicing) = what {
+            return self.splice(caller, splicing, io);
+        }
         match &*what {
+            What::WriteEach { parts } => self.write_each(caller, parts, io),
             What::Read { buf, count } => kind.read(self, caller, (*buf, *count), io),
             What::Write { buf, count } => kind.write(self, caller, (buf, *count), io),
             what => match kind.as_socket() {
@@ -433,8 +460,39 @@ impl<O: Observer> Kernel<'_, O> {
 
     fn awaited(&self, task: TaskId, call: &Transfer) -> Awaited {
         let file = call.file;
+        if let What::Splice(splicing) = &call.what {
+            return self.splice_awaited(file, splicing);
+        }
+        if let What::WriteEach { parts } = &call.what
+            && let Some(part) = next_part(parts, call.io.written)
+        {
+            let kind = self.m.files[file].kind;
+            let (buf, count) = (Ptr::To(part.clone()), 0);
+            return kind.awaited(self.m, Caller { task, file }, &What::Write { buf, count });
+        }
         let kind = self.m.files[file].kind;
         kind.awaited(self.m, Caller { task, file }, &call.what)
+    }
+
+    /// One part more, if the last one went in whole (`do_loop_readv_writev`).
+    fn write_each(&mut self, caller: Caller, parts: &[Bytes], io: &mut Io) -> Attempt {
+        let Some(next) = next_part(parts, io.written) else {
+            return io.sent();
+        };
+        let count = u64::try_from(next.len()).unwrap_or(u64::MAX);
+        let kind = self.m.files[caller.file].kind;
+        match kind.write(self, caller, (&Ptr::To(next.clone()), count), io) {
+            Attempt::Over(Ok(taken)) => {
+                io.written += usize::try_from(taken).unwrap_or(usize::MAX);
+                if taken == count {
+                    Attempt::More
+                } else {
+                    io.sent()
+                }
+            }
+            Attempt::Over(Err(_)) if io.written > 0 => io.sent(),
+            other => other,
+        }
     }
 
     /// Step: the operation itself, as one holder of the file's lock sees it.
@@ -537,8 +595,10 @@ impl<O: Observer> Kernel<'_, O> {
             call.at = At::Change;
             return Flow::Next;
         }
-        if matches!(call.what, What::Write { .. }) && self.pipe_of(call.file).is_some() {
-            // A pipe's writer has its wake-ups to pass on, and finds the signal there.
+        let writes = matches!(call.what, What::Write { .. }) && self.pipe_of(call.file).is_some();
+        if writes || matches!(call.what, What::Splice(_)) {
+            // A pipe's writer has its wake-ups to pass on, and finds the signal there. Who splices looks first
+            // whether there still is a reason to sleep.
             call.at = At::Change;
             return Flow::Next;
         }
@@ -652,6 +712,9 @@ impl Steps for Transfer {
 
     fn files(&self, files: &mut Vec<FileId>) {
         files.push(self.file);
+        if let What::Splice(splicing) = &self.what {
+            files.push(splicing.out.1);
+        }
     }
 
     fn sockets(&self, sockets: &mut Vec<Socket>) {
@@ -679,6 +742,7 @@ impl Steps for Transfer {
 
     fn footprint(&self, machine: &Machine, _: TaskId) -> Footprint {
         match self.at {
+            At::Change if matches!(self.what, What::Splice(_)) => Footprint::EVERYTHING,
             At::Change => machine.transferring(self.file),
             At::Wake => machine.waking(&self.io.walks).may_end(),
             At::WakeFirst | At::WakeMore => machine.waking(&self.io.walks),
@@ -687,13 +751,20 @@ impl Steps for Transfer {
     }
 
     fn at(&self) -> String {
-        let call = match self.what {
+        let call = match &self.what {
             What::Read { .. } => "vfs_read",
             What::Write { .. } => "vfs_write",
+            What::WriteEach { .. } => "do_loop_readv_writev",
             What::Recv(_) => "sock_recvmsg",
             What::Send(_) => "sock_sendmsg",
             What::Accept(_) => "do_accept",
             What::Connect { .. } => "__sys_connect",
+            What::Splice(splicing) => match splicing.how {
+                How::Tee => "do_tee",
+                How::FromMemory(_) => "vmsplice_to_pipe",
+                How::ToMemory => "vmsplice_to_user",
+                How::Pipes | How::ToFile { .. } | How::FromFile { .. } => "do_splice",
+            },
         };
         format!("{call}: {:?}", self.at)
     }
@@ -802,6 +873,14 @@ impl Encode for What {
             What::Connect { to: receiver } => {
                 to.byte(5);
                 receiver.encode(to);
+            }
+            What::WriteEach { parts } => {
+                to.byte(7);
+                parts.encode(to);
+            }
+            What::Splice(splicing) => {
+                to.byte(6);
+                splicing.encode(to);
             }
         }
     }

@@ -14,6 +14,7 @@ mod release;
 mod signal;
 mod sleep;
 mod socket;
+mod splice;
 
 pub(crate) use open::Open;
 pub(crate) use poll::Poll;
@@ -91,6 +92,19 @@ impl<O: Observer> Kernel<'_, O> {
     fn go<C: Steps>(&mut self, task: TaskId, begun: Result<C, Errno>) -> Result<Answer, LabError> {
         match begun {
             Ok(mut call) => self.run(task, &mut call),
+            Err(errno) => Ok(Answer::err(errno)),
+        }
+    }
+
+    /// The same for a call that may have nothing to do, and then returns 0.
+    fn go_if<C: Steps>(
+        &mut self,
+        task: TaskId,
+        begun: Result<Option<C>, Errno>,
+    ) -> Result<Answer, LabError> {
+        match begun {
+            Ok(None) => Ok(Answer::ret(0)),
+            Ok(Some(call)) => self.go(task, Ok(call)),
             Err(errno) => Ok(Answer::err(errno)),
         }
     }
@@ -206,6 +220,44 @@ impl<O: Observer> Kernel<'_, O> {
                 sizemask,
                 flags,
             } => self.signalfd(task, ufd, (mask, sizemask), flags)?,
+            Syscall::Writev { fd, iov } => {
+                let begun = self.begin_writev(task, fd, &iov)?;
+                self.go_if(task, begun)?
+            }
+            Syscall::Splice {
+                fd_in,
+                off_in,
+                fd_out,
+                off_out,
+                len,
+                flags,
+            } => {
+                let begun = self.begin_splice(
+                    task,
+                    splice::Between {
+                        fd_in,
+                        off_in,
+                        fd_out,
+                        off_out,
+                        len,
+                        flags,
+                    },
+                )?;
+                self.go_if(task, begun)?
+            }
+            Syscall::Tee {
+                fdin,
+                fdout,
+                len,
+                flags,
+            } => {
+                let begun = self.begin_tee(task, (fdin, fdout), len, flags);
+                self.go_if(task, begun)?
+            }
+            Syscall::Vmsplice { fd, iov, flags } => {
+                let begun = self.begin_vmsplice(task, fd, &iov, flags);
+                self.go_if(task, begun)?
+            }
             Syscall::Lseek { fd, offset, whence } => answer(self.lseek(task, fd, offset, whence)),
             Syscall::Ioctl { fd, op, arg } => {
                 if let IoctlArg::Ticks(ticks) = arg

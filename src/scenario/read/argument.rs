@@ -11,8 +11,8 @@ use super::number::{
 use super::output::read_output;
 use super::signal::{read_sigaction, read_sigpack, read_sigset};
 use super::structure::{
-    Torn, read_event, read_fd_list, read_int_cell, read_itimerspec, read_message, read_params,
-    read_poll_entries, read_rlimit, read_slot, read_sockaddr, read_sockopt, read_time,
+    Torn, read_event, read_fd_list, read_int_cell, read_iov, read_itimerspec, read_message,
+    read_params, read_poll_entries, read_rlimit, read_slot, read_sockaddr, read_sockopt, read_time,
 };
 use super::text::{read_argv, read_path, read_program, read_text};
 
@@ -65,6 +65,7 @@ pub(super) fn read_value(c: &mut Cursor<'_>, param: &Param) -> Result<Value> {
         Kind::SockAddrLen(_) if c.eat_word("NULL") => Ok(Value::Addr(0)),
         Kind::SockAddrLen(_) => read_length_cell(c),
         Kind::Slot => read_slot(c),
+        Kind::Iov => read_iov(c),
         _ => read_pointer(c, param.kind),
     }
 }
@@ -107,7 +108,7 @@ pub(super) fn read_pointer(c: &mut Cursor<'_>, kind: Kind) -> Result<Value> {
         Kind::Buffer => read_text(c).map(Value::Text),
         Kind::SockOptIn => read_sockopt(c).map(Value::SockOpt),
         Kind::IntIn => read_int_cell(c, Kind::Int).map(Value::Int),
-        Kind::TicksIn => read_int_cell(c, Kind::Size).map(Value::Int),
+        Kind::U64In => read_int_cell(c, Kind::Size).map(Value::Int),
         Kind::ItimerspecIn => read_itimerspec(c).map(Value::Itimerspec),
         Kind::ParamsIn => read_params(c).map(Value::Params),
         Kind::RlimitIn => read_rlimit(c).map(Value::Rlimit),

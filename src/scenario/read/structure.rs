@@ -1,14 +1,14 @@
 //! What pointers lead to: structures, arrays and sets.
 
-use crate::abi::{EpollParams, Itimerspec, Message, Rlimit, SockAddr, Timespec, socket};
+use crate::abi::{EpollParams, Itimerspec, Message, Ptr, Rlimit, SockAddr, Timespec, socket};
 use crate::scenario::ScenarioError;
-use crate::scenario::ast::{Addr, Event, Num, OptVal, PollEntry, Value};
+use crate::scenario::ast::{Addr, Event, Num, OptVal, PollEntry, Text, Value};
 use crate::scenario::cursor::Cursor;
 use crate::scenario::lower::{low_u32, low_u64};
 use crate::scenario::signature::Kind;
 use crate::scenario::words;
 
-use super::number::{expect_field, named_num, read_bits, read_flags, read_num};
+use super::number::{expect_field, named_num, read_address, read_bits, read_flags, read_num};
 use super::text::read_text;
 
 type Result<T> = std::result::Result<T, ScenarioError>;
@@ -305,6 +305,42 @@ pub(super) fn read_message(c: &mut Cursor<'_>) -> Result<Value> {
     c.expect("}")?;
     Ok(Value::Msg(text, fds))
 }
+
+/// `[{iov_base="ab", iov_len=2}, {iov_base="c", iov_len=1}]`
+pub(super) fn read_iov(c: &mut Cursor<'_>) -> Result<Value> {
+    read_list(c, |c| {
+        c.expect("{")?;
+        expect_field(c, "iov_base")?;
+        let base = match read_address(c)? {
+            Some(addr) => Ptr::Addr(addr),
+            None => Ptr::To(read_text(c)?),
+        };
+        c.expect(",")?;
+        let len = match &base {
+            Ptr::To(Text { bytes, more: false }) => {
+                read_length(c, "iov_len", bytes.len())?;
+                u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+            }
+            Ptr::To(Text { more: true, .. }) | Ptr::Addr(_) => {
+                expect_field(c, "iov_len")?;
+                match c.number()? {
+                    Some((number @ 0..=LONGEST_PART, _)) => low_u64(number),
+                    Some((_, span)) => {
+                        let message = format!("a part has at most {LONGEST_PART} bytes");
+                        return Err(ScenarioError::new(span, message, "not this many"));
+                    }
+                    None => return Err(c.unexpected("a number")),
+                }
+            }
+        };
+        c.expect("}")?;
+        Ok((base, len))
+    })
+    .map(Value::Iov)
+}
+
+/// As much as the lab has memory for.
+const LONGEST_PART: i128 = 1 << 20;
 
 /// A field that follows from others.
 fn read_length(c: &mut Cursor<'_>, field: &str, right: usize) -> Result<()> {

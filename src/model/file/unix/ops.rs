@@ -213,6 +213,9 @@ impl FileOps for UnixId {
                 let listener = m.unix_named(self, to.unix_name().unwrap_or_default());
                 m.unix_waits_for(listener, own(true))
             }
+            What::Splice(_) | What::WriteEach { .. } => {
+                unreachable!("a splice waits for its pipe, and a socket takes all parts at once")
+            }
         }
     }
 
@@ -300,7 +303,7 @@ impl SocketOps for UnixId {
             }
             What::Accept(accepting) => kernel.unix_accept(caller, self, *accepting, io),
             What::Connect { to } => kernel.unix_connect(caller, self, to, io),
-            What::Read { .. } | What::Write { .. } => {
+            What::Read { .. } | What::Write { .. } | What::WriteEach { .. } | What::Splice(_) => {
                 unreachable!("these have methods of their own")
             }
         }
