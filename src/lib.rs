@@ -51,8 +51,7 @@
 //! # What it is not
 //!
 //! It is no Linux emulator and no event loop. Of the many kinds of files it has those with which all of
-//! epoll's rules can be shown; sockets are not among them yet. It models one version of Linux, which
-//! [`model`] names.
+//! epoll's rules can be shown. It models one version of Linux, which [`model`] names.
 
 pub mod abi;
 pub mod backend;

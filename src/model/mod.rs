@@ -20,6 +20,7 @@
 //! one method per call advances it by one step, and each step is as much as Linux does without letting
 //! anything in between. "Make the whole call" is: take steps until it is done or sleeps.
 
+pub mod adding_a_kind;
 mod arena;
 mod backend;
 mod call;

@@ -7,22 +7,7 @@
 //! - **the wakes**: which operation wakes which queue, with which key, and how many. An operation pushes
 //!   them onto [`Io::wakes`]; what no operation pushes is no edge, whatever the mask did meanwhile.
 //!
-//! # How to add a kind of file
-//!
-//! The smallest one is [`plain`](super::plain): no queue, no wake-up. The smallest that wakes is
-//! [`eventfd`](super::eventfd): one queue, and a read and a write of a few lines each. Then:
-//!
-//! 1. A file of this folder with the state. A few words of it may stand in the file itself, as an
-//!    eventfd's counter does; what two files share, or what is large, goes into an arena of
-//!    [`Machine`], and the kind holds its id, as a pipe's ends do. A kind has to be `Copy`.
-//! 2. `impl FileOps` beside it. Only `poll`, `queues` and `describe` have to be written; the
-//!    others say by default what Linux says where a method is missing.
-//! 3. A variant of [`Kind`], one line in the table at the end of this file.
-//! 4. A system call that makes one (`syscall/create.rs`).
-//! 5. `encode_state`, for all that a later call could notice. It is asked for by the compiler, like the rest.
-//!
-//! One in which something happens that no task does, as a timer fires, is [`timerfd`](super::timerfd). Its
-//! event is a transition of the machine's own: see [`clock`](crate::model::clock).
+//! How to add a kind is told in [`adding_a_kind`](crate::model::adding_a_kind).
 //!
 //! No other part of the model knows a kind by name, but for epoll files, which are asked by a scan.
 
