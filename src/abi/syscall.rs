@@ -106,6 +106,8 @@ pub enum Syscall {
     Read { fd: Fd, buf: OutPtr, count: u64 },
     /// write(2)
     Write { fd: Fd, buf: Ptr<Bytes>, count: u64 },
+    /// readv(2) into buffers of these lengths
+    Readv { fd: Fd, iov: Vec<u64> },
     /// writev(2)
     Writev { fd: Fd, iov: Vec<IoVec> },
     /// splice(2)
@@ -402,6 +404,7 @@ impl Syscall {
             Syscall::Signalfd4 { .. } => "signalfd4",
             Syscall::Read { .. } => "read",
             Syscall::Write { .. } => "write",
+            Syscall::Readv { .. } => "readv",
             Syscall::Writev { .. } => "writev",
             Syscall::Splice { .. } => "splice",
             Syscall::Tee { .. } => "tee",

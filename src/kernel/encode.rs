@@ -344,6 +344,19 @@ impl Encoder<'_> {
                 let buf = self.bytes_to_write(buf, count)?;
                 plain(libc::SYS_write, words([int(fd.0), buf, count]))
             }
+            Syscall::Readv { fd, iov } => {
+                // One behind the other, so that what was stored lies in one piece.
+                let place = self.output(OutPtr::PLENTY, iov.iter().sum())?;
+                let mut base = place.addr;
+                let mut array = Vec::new();
+                for len in &iov {
+                    array.extend([base, *len].map(u64::to_ne_bytes).concat());
+                    base += len;
+                }
+                let array = self.put(&array)?;
+                let args = words([int(fd.0), array, iov.len() as u64]);
+                Ok((libc::SYS_readv, args, Stored::Bytes(place)))
+            }
             Syscall::Writev { fd, iov } => {
                 let count = iov.len() as u64;
                 let iov = self.iov(iov, Encoder::put)?;

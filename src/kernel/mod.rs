@@ -355,6 +355,7 @@ fn may_sleep(call: &Syscall) -> bool {
         | Syscall::ClockNanosleep { .. }
         | Syscall::Read { .. }
         | Syscall::Write { .. }
+        | Syscall::Readv { .. }
         | Syscall::Writev { .. }
         | Syscall::Splice { .. }
         | Syscall::Tee { .. }

@@ -196,7 +196,7 @@ fn judge_output(output: &Output, answer: &Answer, env: &Env) -> Result<Part> {
     if matches!(output.place, Place::Addr(_)) {
         return Ok(Part::Agrees);
     }
-    if output.shown == Shown::Open {
+    if output.shown == output.shown.opened() {
         return Ok(Part::Open);
     }
     Ok(match answer {
@@ -233,6 +233,15 @@ fn stored(shown: &Shown, out: &Out, env: &Env) -> Result<bool> {
         (Shown::Bytes(text), Out::None) => text.bytes.is_empty(),
         (Shown::Bytes(Text { bytes, more: false }), Out::Bytes(stored)) => bytes[..] == stored[..],
         (Shown::Bytes(Text { bytes, more: true }), Out::Bytes(stored)) => stored.starts_with(bytes),
+        (Shown::Parts(parts), Out::Bytes(stored)) => {
+            in_parts(parts, stored)
+                .zip(parts)
+                .all(|(stored, (text, _))| match text {
+                    Some(Text { bytes, more: false }) => bytes[..] == *stored,
+                    Some(Text { bytes, more: true }) => stored.starts_with(bytes),
+                    None => true,
+                })
+        }
         (Shown::Signals(expected), Out::Signals(stored)) => {
             let mut agree = expected.len() == stored.len();
             for (expected, info) in expected.iter().zip(stored) {
@@ -411,7 +420,7 @@ fn actual_output(kind: Kind, shown: &Shown, answer: &Answer, env: &Env) -> Shown
     let (out, failed) = match answer {
         Answer::Done(_, out) => (out, false),
         Answer::Failed(_, out) => (out, true),
-        Answer::Gone | Answer::Blocked => return Shown::Open,
+        Answer::Gone | Answer::Blocked => return shown.opened(),
     };
     let unordered = matches!(
         shown,
@@ -443,7 +452,13 @@ fn actual_output(kind: Kind, shown: &Shown, answer: &Answer, env: &Env) -> Shown
             }],
         },
         Out::Pipe(read_end, write_end) => Shown::Pipe(lit(read_end.0), lit(write_end.0)),
-        Out::Bytes(bytes) => Shown::Bytes(shown_bytes(bytes)),
+        Out::Bytes(bytes) => match shown {
+            Shown::Parts(parts) => {
+                let part = |(bytes, (_, len)): (&[u8], &(_, u64))| (Some(shown_bytes(bytes)), *len);
+                Shown::Parts(in_parts(parts, bytes).zip(parts).map(part).collect())
+            }
+            _ => Shown::Bytes(shown_bytes(bytes)),
+        },
         Out::From(from) if matches!(kind, Kind::Bytes) => Shown::Bytes(shown_bytes(&from.0)),
         Out::From(_) | Out::SockAddr(_) => actual_addr(sender(out), env),
         Out::SockOpt(SockOpt::Int(value)) => Shown::SockOpt(OptVal::Int(lit(*value))),
@@ -469,9 +484,23 @@ fn actual_output(kind: Kind, shown: &Shown, answer: &Answer, env: &Env) -> Shown
             },
             Shown::Events { events, .. } if events.is_empty() => shown.clone(),
             Shown::Bytes(_) if !failed => Shown::Bytes(shown_bytes(&[])),
-            _ => Shown::Open,
+            _ => shown.opened(),
         },
     }
+}
+
+/// What was stored, buffer by buffer.
+fn in_parts<'a, T>(
+    parts: &'a [(T, u64)],
+    stored: &'a [u8],
+) -> impl Iterator<Item = &'a [u8]> + use<'a, T> {
+    let mut rest = stored;
+    parts.iter().map(move |(_, len)| {
+        let len = usize::try_from(*len).unwrap_or(usize::MAX);
+        let (part, behind) = rest.split_at(len.min(rest.len()));
+        rest = behind;
+        part
+    })
 }
 
 /// A string that was read, shortened as strace does.

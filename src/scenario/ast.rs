@@ -181,7 +181,7 @@ impl Call {
     /// Says nothing of what it stores.
     pub(super) fn leave_open(&mut self) {
         for (_, output) in self.outputs_mut() {
-            output.shown = Shown::Open;
+            output.shown = output.shown.opened();
         }
     }
 
@@ -347,6 +347,8 @@ pub(super) enum Shown {
     },
     Pipe(Num, Num),
     Bytes(Text),
+    /// What readv(2) fills: buffers of these lengths.
+    Parts(Vec<(Option<Text>, u64)>),
     /// What is read from a signalfd.
     Signals(Vec<Siginfo>),
     Int(Num),
@@ -359,6 +361,19 @@ pub(super) enum Shown {
     SigAction(SigAction),
     Timespec(Timespec),
     Itimerspec(Itimerspec),
+}
+
+impl Shown {
+    /// The same without what is to be stored.
+    pub(super) fn opened(&self) -> Shown {
+        match self {
+            // How long the buffers are is said all the same.
+            Shown::Parts(parts) => {
+                Shown::Parts(parts.iter().map(|(_, len)| (None, *len)).collect())
+            }
+            _ => Shown::Open,
+        }
+    }
 }
 
 /// A socket's address.

@@ -13,9 +13,9 @@ use super::ScenarioError;
 use super::lower::Args;
 use super::signature::Kind::{
     Argv, Buffer, Bytes, Choice, Event, Events, Fd, FdSet, Flags, Ignored, Int, IntIn, IntOut, Iov,
-    ItimerspecIn, ItimerspecOut, Len, Long, Mode, Msg, Null, Only, ParamsIn, ParamsOut, Path, Pid,
-    Pipe, PollFds, Program, RlimitIn, RlimitOut, Same, SigAction, SigActionOut, SigPack, SigSet,
-    SigSetOut, Size, Slot, SockAddr, SockAddrLen, SockAddrOut, SockOptIn, SockOptLen,
+    IovOut, ItimerspecIn, ItimerspecOut, Len, Long, Mode, Msg, Null, Only, ParamsIn, ParamsOut,
+    Path, Pid, Pipe, PollFds, Program, RlimitIn, RlimitOut, Same, SigAction, SigActionOut, SigPack,
+    SigSet, SigSetOut, Size, Slot, SockAddr, SockAddrLen, SockAddrOut, SockOptIn, SockOptLen,
     SockOptLenPtr, SockOptOut, Status, Timespec, TimespecOut, Timeval, U64In, Uint, Zero,
 };
 use super::signature::{Kind, Param, Returns, Signature};
@@ -230,6 +230,8 @@ static CALLS: &[Signature] = calls! {
         |a| Syscall::Read { fd: a.fd(0)?, buf: a.out(1), count: a.size(2)? };
     write(fd: Fd, buf: Buffer, count: Len(1)) -> Int =>
         |a| Syscall::Write { fd: a.fd(0)?, buf: a.buffer(1, 2)?, count: a.size(2)? };
+    readv(fd: Fd, iov: IovOut, iovcnt: Len(1)) -> Int =>
+        |a| Syscall::Readv { fd: a.fd(0)?, iov: a.lengths(1) };
     writev(fd: Fd, iov: Iov, iovcnt: Len(1)) -> Int =>
         |a| Syscall::Writev { fd: a.fd(0)?, iov: a.iov(1) };
     splice(fd_in: Fd, off_in: U64In, fd_out: Fd, off_out: U64In, len: Size,

@@ -394,6 +394,10 @@ fn counts(arg: &Arg, param: &Param, args: &[Arg]) -> Result<()> {
                 Value::Text(Text { more: true, .. }) => return shortened(count, arg.span),
                 Value::PollFds(entries) => (entries.len(), "entries"),
                 Value::Iov(parts) => (parts.len(), "parts"),
+                Value::Out(Output {
+                    shown: Shown::Parts(parts),
+                    ..
+                }) => (parts.len(), "parts"),
                 Value::SockAddr(addr) => (addr.size(), "bytes"),
                 Value::Addr(0) if matches!(param.name, "addrlen") => (0, "bytes"),
                 _ => return Ok(()),
@@ -460,6 +464,16 @@ fn length(call: &Call, shown: &Shown, span: Span) -> Result<()> {
         }
         Shown::Bytes(Text { bytes, more: false }) => bytes.len(),
         Shown::Signals(signals) => signals.len() * SIGINFO,
+        Shown::Parts(parts) => {
+            let shown = |(text, _): &(Option<Text>, u64)| match text {
+                Some(Text { bytes, more: false }) => Some(bytes.len()),
+                _ => None,
+            };
+            match parts.iter().map(shown).sum::<Option<usize>>() {
+                Some(have) => have,
+                None => return Ok(()),
+            }
+        }
         _ => return Ok(()),
     };
     match call.expect {

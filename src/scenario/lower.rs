@@ -9,7 +9,7 @@ use crate::abi::{
 };
 
 use super::ScenarioError;
-use super::ast::{Addr, Arg, Event, Num, OptVal, Output, Place, PollEntry, Text, Value};
+use super::ast::{Addr, Arg, Event, Num, OptVal, Output, Place, PollEntry, Shown, Text, Value};
 use super::env::Env;
 
 /// The arguments of one call, read by place.
@@ -278,6 +278,17 @@ impl Args<'_> {
                 self.env.fd(tfd)?,
                 low_u32(self.env.number(toff)?),
             )),
+            other => wrong(place, other),
+        }
+    }
+
+    /// How long the buffers are.
+    pub(super) fn lengths(&self, place: usize) -> Vec<u64> {
+        match &self.args[place].value {
+            Value::Out(Output {
+                shown: Shown::Parts(parts),
+                ..
+            }) => parts.iter().map(|(_, len)| *len).collect(),
             other => wrong(place, other),
         }
     }

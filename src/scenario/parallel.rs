@@ -133,7 +133,7 @@ fn output_in_block(call: &Call, Output { place, shown }: &Output, span: Span) ->
             "bound when?",
         ),
         (Place::Frozen, _) => refuse(span, NO_THAW, "thawed by whom?"),
-        (_, shown) if call.form != Form::Plain && *shown != Shown::Open => refuse(
+        (_, shown) if call.form != Form::Plain && *shown != shown.opened() => refuse(
             span,
             "of a call that may not come back nothing is shown; ask with a closing line",
             "must be `...`",

@@ -402,6 +402,14 @@ fn write_output(f: &mut fmt::Formatter<'_>, output: &Output, form: Form) -> fmt:
         Place::Frozen => f.write_str("@frozen ")?,
     }
     match &output.shown {
+        Shown::Parts(parts) => write_list(f, parts, ", ", |f, (text, len)| {
+            f.write_str("{iov_base=")?;
+            match text {
+                Some(text) => write_text(f, text)?,
+                None => f.write_str("...")?,
+            }
+            write!(f, ", iov_len={len}}}")
+        }),
         _ if matches!(form, Form::Unfinished | Form::Abandoned) => f.write_str("..."),
         Shown::Open => f.write_str("..."),
         Shown::Events { unordered, events } => write_events(f, *unordered, events),

@@ -676,7 +676,9 @@ impl Counts {
         let given = |output: &&Output| !matches!(output.place, Place::Addr(_));
         for output in call.outputs().filter(given) {
             match &output.shown {
-                Shown::Open if matches!(call.expect, Expect::Value(..)) => self.open += 1,
+                shown if *shown == shown.opened() && matches!(call.expect, Expect::Value(..)) => {
+                    self.open += 1
+                }
                 Shown::Events {
                     unordered: true, ..
                 } => self.unordered += 1,

@@ -121,6 +121,8 @@ pub(super) enum Kind {
     Ignored,
     Events,
     Bytes,
+    /// The array of `struct iovec` that readv(2) is given; each says how long it is.
+    IovOut,
     Pipe,
     IntOut,
     /// The value of a socket option that is asked for.
@@ -147,6 +149,7 @@ impl Kind {
             self,
             Kind::Events
                 | Kind::Bytes
+                | Kind::IovOut
                 | Kind::Pipe
                 | Kind::IntOut
                 | Kind::SockOptOut

@@ -209,27 +209,32 @@ impl<O: Observer> Kernel<'_, O> {
             if pipe.mutex.is_some() {
                 return Attempt::Locked;
             }
-            if let Some(attempt) = self.no_room(task, call, pipe.readers) {
-                return attempt;
-            }
+            return self.no_room(task, call, pipe.readers);
         }
         call.stage = Stage::Move;
         Attempt::More
     }
 
-    /// What a full pipe means; nothing if somebody might have made room.
-    fn no_room(&mut self, task: TaskId, call: &Splicing, readers: u32) -> Option<Attempt> {
+    /// What it means that a pipe takes nothing.
+    fn no_room(&mut self, task: TaskId, call: &Splicing, readers: u32) -> Attempt {
         if readers == 0 {
-            self.send_sigpipe(task);
-            return Some(Attempt::fail(Errno::EPIPE));
+            return self.nobody_reads(task);
         }
         if call.nonblock {
-            return Some(Attempt::fail(Errno::EAGAIN));
+            return Attempt::fail(Errno::EAGAIN);
         }
         if self.m.task(task).sigpending {
-            return Some(Attempt::fail(ERESTARTSYS));
+            return Attempt::fail(ERESTARTSYS);
         }
-        Some(Attempt::Sleep)
+        Attempt::Sleep
+    }
+
+    fn nobody_reads(&mut self, task: TaskId) -> Attempt {
+        if self.m.is_signal_held_up(task) {
+            return Attempt::Locked;
+        }
+        self.send_sigpipe(task);
+        Attempt::fail(Errno::EPIPE)
     }
 
     /// `splice_pipe_to_pipe` and `link_pipe`, with both locks.
@@ -244,8 +249,7 @@ impl<O: Observer> Kernel<'_, O> {
             return Attempt::Locked;
         }
         if self.m.pipes[to].readers == 0 {
-            self.send_sigpipe(task);
-            return Attempt::fail(Errno::EPIPE);
+            return self.nobody_reads(task);
         }
         let most = usize::try_from(call.len).unwrap_or(usize::MAX);
         let room = self.m.pipes[to].free_slots();
@@ -308,10 +312,8 @@ impl<O: Observer> Kernel<'_, O> {
         if pipe.mutex.is_some() {
             return Attempt::Locked;
         }
-        if (pipe.readers == 0 || pipe.full())
-            && let Some(attempt) = self.no_room(caller.task, call, pipe.readers)
-        {
-            return attempt;
+        if pipe.readers == 0 || pipe.full() {
+            return self.no_room(caller.task, call, pipe.readers);
         }
         let room = self.m.pipes[to].free_slots();
         let most = usize::try_from(call.len).unwrap_or(usize::MAX);

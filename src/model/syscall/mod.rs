@@ -220,6 +220,10 @@ impl<O: Observer> Kernel<'_, O> {
                 sizemask,
                 flags,
             } => self.signalfd(task, ufd, (mask, sizemask), flags)?,
+            Syscall::Readv { fd, iov } => {
+                let begun = self.begin_readv(task, fd, &iov);
+                self.go_if(task, begun)?
+            }
             Syscall::Writev { fd, iov } => {
                 let begun = self.begin_writev(task, fd, &iov)?;
                 self.go_if(task, begun)?

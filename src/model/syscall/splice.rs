@@ -1,8 +1,8 @@
-//! splice(2), tee(2), vmsplice(2) up to their first step, and writev(2).
+//! splice(2), tee(2), vmsplice(2) up to their first step, and readv(2) and writev(2).
 
 use super::super::Kernel;
 use super::super::file::{FileOps, How, Splicing, Transfer, What};
-use crate::abi::{Bytes, Errno, Fd, IoVec, OpenFlags, Ptr, TaskId};
+use crate::abi::{Bytes, Errno, Fd, IoVec, OpenFlags, OutPtr, Ptr, TaskId};
 use crate::backend::LabError;
 use crate::model::arena::FileId;
 use crate::trace::Observer;
@@ -207,6 +207,16 @@ impl<O: Observer> Kernel<'_, O> {
                 flags,
             },
         ))
+    }
+
+    /// readv(2): the same as one read(2) into all buffers together.
+    pub(super) fn begin_readv(&mut self, task: TaskId, fd: Fd, iov: &[u64]) -> Begun {
+        let file = self.check_read(task, fd, OutPtr::PLENTY, 0)?;
+        if iov.len() > MOST_PARTS {
+            return Err(Errno::EINVAL);
+        }
+        let len: u64 = iov.iter().sum();
+        Ok((len > 0).then(|| Transfer::read(fd, file, OutPtr::PLENTY, len)))
     }
 
     /// writev(2): for most kinds the same as one write(2) of all parts together.

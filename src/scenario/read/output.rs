@@ -13,13 +13,18 @@ use super::number::{MAPPABLE, read_address, read_bits, read_num};
 use super::signal::{read_sigaction, read_sigset};
 use super::structure::{
     Torn, read_event, read_int_cell, read_itimerspec, read_list, read_name, read_params,
-    read_rlimit, read_sockopt, read_timespec,
+    read_parts, read_rlimit, read_sockopt, read_timespec,
 };
 use super::text::read_text;
 
 type Result<T> = std::result::Result<T, ScenarioError>;
 
 pub(super) fn read_output(c: &mut Cursor<'_>, kind: Kind) -> Result<Output> {
+    if matches!(kind, Kind::IovOut) {
+        // What is not known of the buffers is written in their places, since each has its length.
+        let (place, shown) = (Place::Plenty, Shown::Parts(read_parts(c)?));
+        return Ok(Output { place, shown });
+    }
     let start = c.at();
     let has_pointer = !matches!(kind, Kind::Status | Kind::RlimitOut | Kind::SockAddrOut);
     let mut place = Place::Plenty;

@@ -323,20 +323,42 @@ pub(super) fn read_iov(c: &mut Cursor<'_>) -> Result<Value> {
             }
             Ptr::To(Text { more: true, .. }) | Ptr::Addr(_) => {
                 expect_field(c, "iov_len")?;
-                match c.number()? {
-                    Some((number @ 0..=LONGEST_PART, _)) => low_u64(number),
-                    Some((_, span)) => {
-                        let message = format!("a part has at most {LONGEST_PART} bytes");
-                        return Err(ScenarioError::new(span, message, "not this many"));
-                    }
-                    None => return Err(c.unexpected("a number")),
-                }
+                read_part_length(c)?
             }
         };
         c.expect("}")?;
         Ok((base, len))
     })
     .map(Value::Iov)
+}
+
+/// `[{iov_base="ab", iov_len=2}, {iov_base=..., iov_len=4}]`: what was read, or shall be.
+pub(super) fn read_parts(c: &mut Cursor<'_>) -> Result<Vec<(Option<Text>, u64)>> {
+    read_list(c, |c| {
+        c.expect("{")?;
+        expect_field(c, "iov_base")?;
+        let text = if c.eat("...") {
+            None
+        } else {
+            Some(read_text(c)?)
+        };
+        c.expect(",")?;
+        expect_field(c, "iov_len")?;
+        let len = read_part_length(c)?;
+        c.expect("}")?;
+        Ok((text, len))
+    })
+}
+
+fn read_part_length(c: &mut Cursor<'_>) -> Result<u64> {
+    match c.number()? {
+        Some((number @ 0..=LONGEST_PART, _)) => Ok(low_u64(number)),
+        Some((_, span)) => {
+            let message = format!("a part has at most {LONGEST_PART} bytes");
+            Err(ScenarioError::new(span, message, "not this many"))
+        }
+        None => Err(c.unexpected("a number")),
+    }
 }
 
 /// As much as the lab has memory for.
