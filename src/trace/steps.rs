@@ -147,6 +147,10 @@ const MEANINGS: &[(&str, &str)] = &[
         "gives the other side what it has room for",
     ),
     (
+        "do_loop_readv_writev: Change",
+        "puts in the next part, if the last one went in whole",
+    ),
+    (
         "do_splice: Change",
         "moves slots from one pipe to the other, or bytes between a pipe and a file",
     ),
