@@ -15,7 +15,7 @@ use crate::figure::{Figure, FigureError, Options, Parts};
 ///
 /// Tree, lists, wait queues, files and tasks as the model has them after a step of `epoll-lab step`. The
 /// name of the output says which it is: .svg or .html; standard output gets SVG. Both are files that need
-/// no other and no network.
+/// no other and no network. A link to my.html#lab-my:12 opens the page at step 12.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:\n  \
     epoll-lab figure my.strace -o my.html\n  \

@@ -13,7 +13,8 @@ use super::{CSS, Figure, JS, Written, mark};
 const MOST_STILLS: usize = 8;
 
 impl Figure {
-    /// The figure for a page that links [`CSS`] and [`JS`]: one element, without an empty line.
+    /// The figure for a page that links [`CSS`] and [`JS`]: one element, without an empty line. A link to its
+    /// id and a step, `#lab-name:12`, opens it there.
     pub fn fragment(&self) -> String {
         let pictures = self.pictures();
         let data = data(&pictures).to_string().replace('<', "\\u003c");
