@@ -7,9 +7,10 @@ use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use epoll_lab::explore::{Exploration, Explorer, Table};
+use epoll_lab::explore::{self, Exploration, Explorer};
 use epoll_lab::model::{self, Model};
 use epoll_lab::scenario::{Entry, Options, Run, Scenario, View, library};
+use epoll_lab::table::{Question, Sheet, Table, kinds, text};
 
 /// A trace longer than this explains nothing at a glance. With the three lines that insta writes on top
 /// a snapshot stays below 80.
@@ -49,12 +50,8 @@ fn every_scenario_passes_on_the_model() {
 /// and both with each other above.
 #[test]
 fn transcripts_and_traces_are_those_in_snapshots() {
-    let mut settings = insta::Settings::new();
-    settings.set_snapshot_path(snapshots());
-    settings.set_prepend_module_to_snapshot(false);
-    settings.set_omit_expression(true);
     let mut changed = Vec::new();
-    settings.bind(|| {
+    settings().bind(|| {
         for entry in library() {
             let scenario = parse(&entry);
             let mut texts = Vec::new();
@@ -63,7 +60,7 @@ fn transcripts_and_traces_are_those_in_snapshots() {
                 texts.push((trace_name(entry.name), trace(&scenario, &run)));
             }
             if let Some(exploration) = explored(&scenario) {
-                let table = exploration.table(Table::Outcomes);
+                let table = exploration.table(explore::Table::Outcomes);
                 texts.push((transcript_name(entry.name), shortened(table.lines())));
             }
             for (name, text) in texts {
@@ -76,6 +73,41 @@ fn transcripts_and_traces_are_those_in_snapshots() {
         }
     });
     assert_none(&changed);
+}
+
+/// Those of event bits and of edges.
+#[test]
+fn the_tables_are_those_in_snapshots() {
+    for (name, table) in [
+        ("table.events", Table::Events),
+        ("table.edges", Table::Edges),
+    ] {
+        let sheets = kinds().into_iter().map(|kind| {
+            Sheet::new(table, &kind, |question| {
+                let cells = question.cells(&asked(question));
+                // A row that went another way is one that the snapshot does not have.
+                cells.map_or(vec!["?".to_owned()], |cells| table.shown(&cells))
+            })
+        });
+        let sheets: Vec<Sheet> = sheets.filter(|sheet| !sheet.is_empty()).collect();
+        let text = text(&sheets, str::to_owned);
+        settings().bind(|| insta::assert_snapshot!(name, text));
+    }
+}
+
+fn asked(question: &Question) -> Run {
+    match Scenario::parse(&question.text) {
+        Ok(scenario) => scenario.run(&mut Model::new(), Options::default()),
+        Err(errors) => panic!("{}: {}", question.name, errors[0]),
+    }
+}
+
+fn settings() -> insta::Settings {
+    let mut settings = insta::Settings::new();
+    settings.set_snapshot_path(snapshots());
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings
 }
 
 fn snapshots() -> PathBuf {

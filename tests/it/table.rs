@@ -1,47 +1,20 @@
-//! The tables of event bits and of edges, filled on both kernels.
+//! The tables of event bits and of edges: the running kernel fills them as the model does, which
+//! tests/recorded.rs holds against the snapshots.
 
-use epoll_lab::cli::needs::unmet_by_model;
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+use std::collections::BTreeMap;
+
+use epoll_lab::cli::needs::{unmet_by_kernel, unmet_by_model};
+use epoll_lab::kernel::{Linux, is_root, release};
 use epoll_lab::model::Model;
-use epoll_lab::scenario::{Options, Run, Scenario};
-use epoll_lab::table::{Question, Sheet, Table, kinds, text};
+use epoll_lab::scenario::{Options, Run, Scenario, View};
+use epoll_lab::table::{Kind, Question, Table, kinds};
 
-use crate::scenarios::snapshots;
+use crate::scenarios::NEW_KERNEL;
 
-/// Each snapshot is one table; the running kernel fills it with the same below.
-#[test]
-fn the_model_fills_the_tables_as_in_snapshots() {
-    let mut settings = insta::Settings::new();
-    settings.set_snapshot_path(snapshots());
-    settings.set_prepend_module_to_snapshot(false);
-    settings.set_omit_expression(true);
-    for (name, table) in [
-        ("table.events", Table::Events),
-        ("table.edges", Table::Edges),
-    ] {
-        let sheets = kinds().into_iter().map(|kind| {
-            Sheet::new(table, &kind, |question| {
-                let run = on_the_model(question);
-                match question.cells(&run) {
-                    Some(cells) => table.shown(&cells),
-                    None => panic!("{}: {}", question.name, why(&run)),
-                }
-            })
-        });
-        let sheets: Vec<Sheet> = sheets.filter(|sheet| !sheet.is_empty()).collect();
-        let text = text(&sheets, str::to_owned);
-        settings.bind(|| insta::assert_snapshot!(name, text));
-    }
-}
-
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #[test]
 fn the_running_kernel_fills_the_tables_as_the_model_does() {
-    use std::collections::BTreeMap;
-
-    use epoll_lab::cli::needs::unmet_by_kernel;
-    use epoll_lab::kernel::{Linux, is_root, release};
-    use epoll_lab::scenario::View;
-
     let mut problems = Vec::new();
     let mut skipped: BTreeMap<String, usize> = BTreeMap::new();
     let mut agreed = 0;
@@ -75,7 +48,7 @@ fn the_running_kernel_fills_the_tables_as_the_model_does() {
     for (reason, rows) in &skipped {
         println!("skipped {rows}: {reason}");
     }
-    if is_root() && release() >= crate::scenarios::NEW_KERNEL {
+    if is_root() && release() >= NEW_KERNEL {
         problems.extend(
             skipped
                 .keys()
@@ -85,15 +58,13 @@ fn the_running_kernel_fills_the_tables_as_the_model_does() {
     assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
 }
 
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn all() -> Vec<Question> {
-    let tables = [Table::Events, Table::Edges];
     let kinds = kinds();
-    let questions = tables.iter().flat_map(|table| {
-        let of = |kind| epoll_lab::table::Kind::questions(kind, *table);
-        kinds.iter().flat_map(of)
-    });
-    questions.collect()
+    let of = |table| move |kind: &Kind| kind.questions(table);
+    let events = kinds.iter().flat_map(of(Table::Events));
+    events
+        .chain(kinds.iter().flat_map(of(Table::Edges)))
+        .collect()
 }
 
 fn on_the_model(question: &Question) -> Run {
