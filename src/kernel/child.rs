@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use super::board::{Kind, Place};
 use super::ffi::{self, Board};
 
-/// The first process of a scenario: descriptors 0, 1 and 2 are /dev/null, and there are no others.
-pub(super) fn first(board: Board, parent: i32) -> ! {
+/// The first process of a scenario: descriptors 0, 1 and 2 are /dev/null, and there are no others. Its network
+/// is the one that this descriptor leads to, unless that is negative.
+pub(super) fn first(board: Board, parent: i32, network: i32) -> ! {
     call(
         libc::SYS_prctl,
         [libc::PR_SET_PDEATHSIG as u64, libc::SIGKILL as u64],
@@ -25,6 +26,9 @@ pub(super) fn first(board: Board, parent: i32) -> ! {
     ffi::default_signals();
     ffi::learn_restorer(board);
     no_core_dumps();
+    if network >= 0 {
+        call(libc::SYS_setns, [network as u64, libc::CLONE_NEWNET as u64]);
+    }
     call(libc::SYS_close_range, [0, u64::from(u32::MAX), 0]);
     let null = c"/dev/null".as_ptr().expose_provenance() as u64;
     call(libc::SYS_open, [null, libc::O_RDWR as u64]);

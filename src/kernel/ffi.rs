@@ -215,8 +215,8 @@ pub(super) fn fork() -> i64 {
 }
 
 /// Runs [`child::first`](super::child::first) where no panic can reach the copy of the caller's stack.
-pub(super) extern "C" fn first(board: Board, parent: i32) -> ! {
-    super::child::first(board, parent)
+pub(super) extern "C" fn first(board: Board, parent: i32, network: i32) -> ! {
+    super::child::first(board, parent, network)
 }
 
 /// Runs [`child::guard`](super::child::guard), in the same way.
@@ -455,6 +455,42 @@ pub(super) fn processor_mask(processor: usize) -> Vec<u8> {
         *byte = 1 << (processor % 8);
     }
     mask
+}
+
+/// Lets the calling thread run on these processors only. `false` if none of them is on.
+pub(super) fn run_on(processors: &[usize]) -> bool {
+    // SAFETY: plain bits; CPU_SET looks within them only.
+    let set = unsafe {
+        let mut set: libc::cpu_set_t = zeroed();
+        for processor in processors {
+            libc::CPU_SET(*processor, &mut set);
+        }
+        set
+    };
+    // SAFETY: `set` is readable, and as large as said.
+    unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) == 0 }
+}
+
+/// Gives the calling thread a network of its own, with nothing in it.
+pub(super) fn leave_network() -> io::Result<()> {
+    // SAFETY: takes flags only.
+    checked(unsafe { libc::unshare(libc::CLONE_NEWNET) }.into()).map(drop)
+}
+
+/// `ip link set lo up` in the network of the calling thread.
+pub(super) fn bring_up_loopback() -> io::Result<()> {
+    // SAFETY: takes numbers only.
+    let socket = owned(unsafe {
+        let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
+        libc::syscall(libc::SYS_socket, libc::AF_INET, kind, 0)
+    })?;
+    // SAFETY: all zero is a request about a device without a name.
+    let mut request: libc::ifreq = unsafe { zeroed() };
+    request.ifr_name[..2].copy_from_slice(&[b'l' as libc::c_char, b'o' as libc::c_char]);
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as i16;
+    // SAFETY: a request as the kernel takes it.
+    let set = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw mut request) };
+    checked(set.into()).map(drop)
 }
 
 /// Gives the processor to somebody else.

@@ -12,6 +12,7 @@
 //!   <-- what it returned and stored -------
 //! decode.rs: outcome -> Answer
 //! settle.rs: or has it fallen asleep?
+//! network.rs: has everything arrived that was sent?
 //! handler.rs: which signal handlers have run
 //! race.rs: several tasks at the same time, many calls each
 //! ```
@@ -37,6 +38,7 @@ mod fdinfo;
 mod ffi;
 mod freeze;
 mod handler;
+mod network;
 mod own;
 mod race;
 mod scratch;
@@ -58,6 +60,7 @@ use std::process;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
+use crate::abi::socket::AF_INET;
 use crate::abi::{
     Answer, Errno, Fate, Fd, SaFlags, SigInfo, SigSet, SigmaskHow, Syscall, TaskId, Timeout,
 };
@@ -68,6 +71,7 @@ use encode::{Effect, Memory};
 use fdinfo::Reader;
 use ffi::Board;
 use handler::Handled;
+use network::Backlogs;
 use settle::ProcFiles;
 use sysctl::Sysctl;
 use tasks::{Doing, Flight, Ice, Tasks};
@@ -100,6 +104,8 @@ pub struct Linux {
     fallen: Vec<(TaskId, Vec<Fate>)>,
     /// The processors that the scenario may run on.
     processors: Vec<usize>,
+    /// What is on its way over loopback, once there are sockets that could send.
+    backlogs: Option<Backlogs>,
     not_send: PhantomData<*const ()>,
 }
 
@@ -120,8 +126,9 @@ impl Linux {
         let failed = |what: &str, error| LabError::new(format!("cannot {what}: {error}"));
         let board = Board::map().map_err(|error| failed("map memory", error))?;
         let own = process::id() as i32;
+        let network = network::namespace().unwrap_or(-1);
         let pid = match ffi::fork() {
-            0 => ffi::first(board, own),
+            0 => ffi::first(board, own, network),
             errno if errno < 0 => {
                 board.unmap();
                 let error = std::io::Error::from_raw_os_error(-errno as i32);
@@ -142,6 +149,7 @@ impl Linux {
             stirred: false,
             fallen: Vec::new(),
             processors: ffi::processors(),
+            backlogs: None,
             not_send: PhantomData,
         };
         linux.await_thread(0)?;
@@ -282,6 +290,14 @@ impl Linux {
             call,
             Syscall::Kill { .. } | Syscall::Tgkill { .. } | Syscall::Tkill { .. }
         );
+        if matches!(call, Syscall::Socket { domain, .. } if *domain == AF_INET)
+            && self.backlogs.is_none()
+        {
+            let opened = Backlogs::open();
+            let refused =
+                |error| LabError::new(format!("cannot open /proc/net/softnet_stat: {error}"));
+            self.backlogs = Some(opened.map_err(refused)?);
+        }
         if self.sysctl.is_none() && is_root() && sysctl::is_opened_by(call) {
             self.sysctl = Some(Sysctl::reserve()?);
         }
@@ -418,8 +434,9 @@ impl Backend for Linux {
             self.until_rest(Some(task))?;
         }
         let answer = self.answer_of(task);
-        if self.stirred {
-            // Who gets a signal has to act on it; a killed process still has to close its files.
+        if self.stirred || self.backlogs.is_some() {
+            // Who gets a signal has to act on it; a killed process still has to close its files; what was sent
+            // has to arrive.
             self.until_rest(None)?;
         }
         Ok(answer)
@@ -436,11 +453,14 @@ impl Backend for Linux {
 
     fn finish(&mut self, task: TaskId) -> Result<Vec<(TaskId, Answer)>, LabError> {
         self.until_ended(task)?;
+        self.drain_network()?;
         self.settle()
     }
 
     fn pass(&mut self, time: Duration) -> Result<Vec<(TaskId, Answer)>, LabError> {
         self.advance(time)?;
+        // The kernel has timers that send.
+        self.drain_network()?;
         self.settle()
     }
 

@@ -19,6 +19,10 @@
 //! to take a signal was made runnable before the call that sent it returned (`signal_wake_up`), so a thread
 //! that sleeps has nothing to take. A stopped one (`T`) sleeps as well, wherever it was stopped.
 //!
+//! What tasks have sent over loopback may arrive when all of them sleep already, and wake one again. So in a
+//! scenario with sockets of IP the network is drained (`network.rs`) between two such snapshots, which have to
+//! be the same once more: then nobody was woken by it, and nobody has sent anything meanwhile.
+//!
 //! A mutex or a disk puts a task to sleep uninterruptibly (`D`) and soon lets it go on: that is not blocked,
 //! except while a task is frozen, because then the mutex may be one that it holds.
 
@@ -39,7 +43,7 @@ use super::tasks::{Doing, Flight, Ice, Life, Tasks, field};
 use super::{Ended, Linux, ffi};
 
 /// How long the lab waits for something that should take no time.
-const LIMIT: Duration = Duration::from_secs(20);
+pub(super) const LIMIT: Duration = Duration::from_secs(20);
 
 /// A thread asleep where it belongs: who, in which call of a race, how, and how often it was switched out so far.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -159,10 +163,15 @@ impl Linux {
             if stop.is_some_and(|task| self.ended.iter().any(|ended| ended.task == task)) {
                 return Ok(());
             }
-            let now = self.snapshot()?;
+            let mut now = self.snapshot()?;
             if now.is_some() && now == before {
-                self.stirred = false;
-                return Ok(());
+                self.drain_network()?;
+                if self.backlogs.is_none() || self.snapshot()? == now {
+                    self.stirred = false;
+                    return Ok(());
+                }
+                // What arrived has woken somebody.
+                now = None;
             }
             if now.is_none() {
                 if start.elapsed() > LIMIT {

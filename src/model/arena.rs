@@ -81,6 +81,8 @@ ids! {
     UnixId;
     /// What a name leads to (`struct inode`).
     InodeId;
+    /// A UDP socket (`struct udp_sock`).
+    UdpId;
     /// The head of a wait queue (`struct wait_queue_head`).
     HeadId;
     /// An entry of a wait queue (`struct wait_queue_entry`).

@@ -38,7 +38,8 @@ use std::hash::{Hash, Hasher};
 use smallvec::SmallVec;
 
 use super::arena::{
-    Arena, EpId, FileId, HeadId, Id, InodeId, ItemId, PipeId, ProcId, TableId, UnixId, WaitId,
+    Arena, EpId, FileId, HeadId, Id, InodeId, ItemId, PipeId, ProcId, TableId, UdpId, UnixId,
+    WaitId,
 };
 use super::file::{Needs, Socket, SocketOps};
 use super::list::List;
@@ -89,6 +90,7 @@ pub(crate) struct Encoder<'a> {
     items: Numbers,
     pipes: Numbers,
     unix: Numbers,
+    udp: Numbers,
     inodes: Numbers,
     /// The sockets of all families, in the order in which they were met.
     met_sockets: SmallVec<[Socket; 4]>,
@@ -366,6 +368,7 @@ impl Encoder<'_> {
         let by_place = &mut self.by_place;
         let new = match socket {
             Socket::Unix(id) => self.unix.meet(by_place, id),
+            Socket::Udp(id) => self.udp.meet(by_place, id),
         };
         if new {
             self.met_sockets.push(socket);
@@ -395,6 +398,8 @@ impl Machine {
             pipes,
             timerfds: _, // written with their files
             unix,
+            udp,
+            net,
             fs,
             epolls: _,
             items,
@@ -421,6 +426,7 @@ impl Machine {
             items: Numbers::new(items, &mut places),
             pipes: Numbers::new(pipes, &mut places),
             unix: Numbers::new(unix, &mut places),
+            udp: Numbers::new(udp, &mut places),
             inodes: Numbers::new(fs.arena(), &mut places),
             met_sockets: SmallVec::new(),
             heads: Numbers::new(heads, &mut places),
@@ -433,6 +439,9 @@ impl Machine {
         to.watches();
         to.processes_and_files();
         tasks.as_slice().encode(&mut to);
+        if !net.is_unused() {
+            net.encode(&mut to);
+        }
         // Neither is there mostly. A directory that holds nothing is as good as none.
         let root = fs.root().filter(|root| !fs.is_empty(*root));
         if !variants.is_empty() || root.is_some() {
@@ -494,6 +503,7 @@ ids_are_numbers! {
     ItemId, items;
     HeadId, heads;
     UnixId, unix;
+    UdpId, udp;
 }
 
 impl Number for EpId {

@@ -37,6 +37,7 @@ mod fs;
 mod invariants;
 
 mod list;
+mod net;
 mod race;
 mod rbtree;
 mod signal;
@@ -51,8 +52,8 @@ mod wait_queue;
 mod work;
 
 use arena::{
-    Arena, Beside, EpId, FileId, HeadId, Id, ItemId, PipeId, ProcId, TableId, TimerFdId, UnixId,
-    WaitId,
+    Arena, Beside, EpId, FileId, HeadId, Id, ItemId, PipeId, ProcId, TableId, TimerFdId, UdpId,
+    UnixId, WaitId,
 };
 pub use backend::Model;
 pub use call::Stepped;
@@ -61,9 +62,10 @@ pub use clock::Timer;
 use clone::clone_by_field;
 use eventpoll::{Epitem, EpitemRest, EventPoll};
 use fdtable::FdTable;
-use file::{File, Pipe, TimerFd, UnixSock};
+use file::{File, Pipe, TimerFd, UdpSock, UnixSock};
 pub use footprint::{Footprint, Resources};
 use fs::Fs;
+use net::Net;
 use rbtree::RbNodes;
 use task::{Process, Task};
 pub use variant::{Variant, Variants};
@@ -87,6 +89,8 @@ pub struct Machine {
     pipes: Arena<PipeId, Pipe>,
     timerfds: Arena<TimerFdId, TimerFd>,
     unix: Arena<UnixId, UnixSock>,
+    udp: Arena<UdpId, UdpSock>,
+    net: Net,
     /// What has a name.
     fs: Fs,
     /// What waits to be done on behalf of nobody, each once.
@@ -138,6 +142,8 @@ impl Machine {
             pipes: Arena::new(),
             timerfds: Arena::new(),
             unix: Arena::new(),
+            udp: Arena::new(),
+            net: Net::default(),
             fs: Fs::new(),
             works: Vec::new(),
             epolls: Arena::new(),
@@ -200,6 +206,8 @@ clone_by_field!(Machine {
     pipes,
     timerfds,
     unix,
+    udp,
+    net,
     fs,
     works,
     epolls,

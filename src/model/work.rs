@@ -18,17 +18,24 @@ use crate::trace::Observer;
 pub struct Work(Whose);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Whose {}
+pub(crate) enum Whose {
+    /// Packets of the flow with this number, in [`net`](super::net).
+    Net(usize),
+}
 
 impl Work {
     /// The kernel function that does it.
     pub fn function(self) -> &'static str {
-        match self.0 {}
+        match self.0 {
+            Whose::Net(_) => "process_backlog",
+        }
     }
 
     /// Tells it from all others that wait in the same machine.
     pub fn number(self) -> usize {
-        match self.0 {}
+        match self.0 {
+            Whose::Net(flow) => 2 * flow,
+        }
     }
 }
 
@@ -51,7 +58,9 @@ impl Machine {
 
     /// Whether a lock is in its way.
     fn is_held_up(&self, whose: Whose) -> bool {
-        match whose {}
+        match whose {
+            Whose::Net(flow) => self.is_net_held_up(flow),
+        }
     }
 
     /// Does the next piece of this work. It is a step like those of [`Machine::step`], but one that nobody
@@ -74,7 +83,6 @@ impl Machine {
     }
 
     /// Leaves work behind (`queue_work`); if it waits already, this is one more piece of it.
-    #[expect(dead_code, reason = "no file leaves work behind yet")]
     pub(crate) fn queue_work(&mut self, whose: Whose) {
         let work = Work(whose);
         if !self.works.contains(&work) {
@@ -93,6 +101,8 @@ impl<O: Observer> Kernel<'_, O> {
 
     /// Does one piece. Says whether there is another.
     fn do_piece(&mut self, whose: Whose) -> bool {
-        match whose {}
+        match whose {
+            Whose::Net(flow) => self.process_backlog(flow),
+        }
     }
 }

@@ -42,6 +42,15 @@ pub enum QueueRef {
     Signals(TaskId),
 }
 
+/// What comes over the network.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum PacketRef {
+    /// A datagram of UDP, with so many bytes.
+    Datagram(usize),
+    /// An ICMP error: nobody has the port.
+    PortUnreachable,
+}
+
 /// Where on a list something was put.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Place {
@@ -146,6 +155,11 @@ pub enum Trace {
     Timeout { task: TaskId },
     /// The timer of a timerfd fired.
     Expire(FileRef),
+    /// `process_backlog`: a packet arrives, at this socket or at none.
+    Packet {
+        what: PacketRef,
+        to: Option<FileRef>,
+    },
     /// The last reference to a file is gone (`__fput`).
     Release(FileRef),
     /// `send_signal`: what became of a signal to this task, or to its process.
@@ -348,6 +362,17 @@ impl fmt::Display for Trace {
                 write!(f, "task {} makes its call again", task.0)
             }
             Trace::Expire(file) => write!(f, "timerfd_tmrproc: the timer of {file} fires"),
+            Trace::Packet { what, to } => {
+                f.write_str("process_backlog: ")?;
+                match what {
+                    PacketRef::Datagram(bytes) => write!(f, "a datagram of {bytes} bytes")?,
+                    PacketRef::PortUnreachable => f.write_str("an ICMP error, no such port,")?,
+                }
+                match to {
+                    Some(file) => write!(f, " for {file}"),
+                    None => f.write_str(" for nobody"),
+                }
+            }
             Trace::Release(file) => write!(f, "__fput: last reference to {file}"),
             Trace::Wrong(variant) => write!(f, "unlike Linux: --{variant}"),
         }

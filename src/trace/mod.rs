@@ -11,7 +11,7 @@ mod picture;
 mod state;
 mod steps;
 
-pub use event::{EpRef, FileRef, ItemRef, Place, QueueRef, SignalFate, Trace, Verdict};
+pub use event::{EpRef, FileRef, ItemRef, PacketRef, Place, QueueRef, SignalFate, Trace, Verdict};
 pub use film::{Film, Frame, Move};
 pub use observer::{Observer, Recorder};
 pub use state::{EpollState, FileState, NodeState, State, TaskState, WaiterState};

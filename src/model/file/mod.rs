@@ -5,6 +5,7 @@
 
 mod eventfd;
 mod fifo;
+mod inet;
 mod ops;
 mod pipe;
 mod plain;
@@ -14,6 +15,7 @@ mod socket;
 mod splice;
 mod timerfd;
 mod transfer;
+mod udp;
 mod unix;
 
 pub(crate) use eventfd::EventFd;
@@ -27,6 +29,7 @@ pub(crate) use socket::{Directions, End, Needs, SockType, Socket, SocketOps};
 pub(crate) use splice::{How, Splicing};
 pub(crate) use timerfd::{SetTicks, TimerFd};
 pub(crate) use transfer::{Accepting, Attempt, Io, Receiving, Sending, Transfer, Wakes, What};
+pub(crate) use udp::{Datagram, UdpSock};
 pub(crate) use unix::UnixSock;
 
 use super::Machine;
@@ -34,7 +37,7 @@ use super::arena::{EpId, FileId, InodeId, ItemId};
 use super::encode::{Encode, Encoder, Number};
 use super::eventpoll::Fllink;
 use super::list::List;
-use crate::abi::{EventMask, Fd, OpenFlags, TaskId};
+use crate::abi::{EventMask, Fd, MsgFlags, OpenFlags, TaskId};
 use crate::trace::FileRef;
 
 /// An open file description: what descriptors refer to, also after dup(2) and fork(2).
@@ -85,6 +88,11 @@ impl File {
 
     pub(crate) fn nonblocking(&self) -> bool {
         self.flags.contains(OpenFlags::NONBLOCK)
+    }
+
+    /// Whether a call on a socket may sleep (`sock_rcvtimeo`).
+    pub(crate) fn may_wait(&self, flags: MsgFlags) -> bool {
+        !self.nonblocking() && !flags.contains(MsgFlags::DONTWAIT)
     }
 }
 

@@ -19,7 +19,7 @@ use super::signalfd::SignalFd;
 use super::socket::Socket;
 use super::transfer::{Attempt, Io, Wakes, What};
 use crate::abi::{Bytes, Errno, EventMask, IoctlArg, Out, OutPtr, Ptr, TaskId};
-use crate::model::arena::{EpId, FileId, HeadId, TimerFdId, UnixId};
+use crate::model::arena::{EpId, FileId, HeadId, TimerFdId, UdpId, UnixId};
 use crate::model::encode::Encoder;
 use crate::model::wait_queue::WakeFn;
 use crate::model::{Kernel, Machine};
@@ -341,6 +341,8 @@ kinds! {
     TimerFd(TimerFdId) = 4;
     /// A Unix socket.
     Unix(UnixId) = 7;
+    /// A UDP socket.
+    Udp(UdpId) = 8;
     /// A file with bytes and a name.
     Regular(Regular) = 10;
     /// signalfd(2)

@@ -204,6 +204,14 @@ impl Wakes {
         self.sockets.as_ref().map_or(&[], |sockets| &sockets.holds)
     }
 
+    /// Takes the sockets that it keeps.
+    pub(crate) fn take_holds(&mut self) -> Vec<Socket> {
+        match &mut self.sockets {
+            Some(sockets) => std::mem::take(&mut sockets.holds),
+            None => Vec::new(),
+        }
+    }
+
     fn releasing(&self) -> &[FileId] {
         self.sockets
             .as_ref()

@@ -9,8 +9,8 @@ use super::super::file::{
 };
 use super::super::wait_queue::{Walked, Walks};
 use crate::abi::socket::{
-    AF_UNIX, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_ACCEPTCONN, SO_RCVBUF, SO_RCVLOWAT, SO_SNDBUF,
-    SOCK_TYPE_MASK, SOL_SOCKET, SockOpt,
+    AF_INET, AF_UNIX, IPPROTO_IP, IPPROTO_UDP, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_ACCEPTCONN,
+    SO_RCVBUF, SO_RCVLOWAT, SO_SNDBUF, SOCK_TYPE_MASK, SOL_SOCKET, SockOpt,
 };
 use crate::abi::{
     Answer, Bytes, Errno, Fd, Message, MsgFlags, OpenFlags, Out, OutPtr, Ptr, Room, SockAddr,
@@ -57,6 +57,7 @@ const LEAST_MAX: u32 = 212_992;
 #[derive(Clone, Copy, Debug)]
 enum Family {
     Unix(SockType),
+    Udp,
 }
 
 impl Family {
@@ -68,7 +69,17 @@ impl Family {
                 Some(r#type) => Ok(Family::Unix(r#type)),
                 None => Err(Errno::ESOCKTNOSUPPORT),
             },
+            AF_INET => Family::find_inet(r#type, protocol),
             _ => Err(Errno::EAFNOSUPPORT),
+        }
+    }
+
+    /// `inet_create`
+    fn find_inet(r#type: i32, protocol: i32) -> Result<Family, Errno> {
+        match (SockType::from_number(r#type), protocol) {
+            (Some(SockType::Datagram), IPPROTO_IP | IPPROTO_UDP) => Ok(Family::Udp),
+            (Some(SockType::Datagram), _) => Err(Errno::EPROTONOSUPPORT),
+            _ => Err(Errno::ESOCKTNOSUPPORT),
         }
     }
 }
@@ -87,6 +98,7 @@ impl<O: Observer> Kernel<'_, O> {
         let fd = self.unused_fd(task, 0)?;
         let socket = match family {
             Family::Unix(r#type) => Socket::Unix(self.m.new_unix(r#type, FileRef(fd))),
+            Family::Udp => Socket::Udp(self.m.new_udp(FileRef(fd))),
         };
         self.install_socket(task, fd, socket, flags);
         Ok(fd)
@@ -108,7 +120,10 @@ impl<O: Observer> Kernel<'_, O> {
         if sv != OutPtr::PLENTY {
             return Err(Errno::EFAULT);
         }
-        let Family::Unix(r#type) = Family::find(domain, r#type, protocol)?;
+        let Family::Unix(r#type) = Family::find(domain, r#type, protocol)? else {
+            // Only Unix sockets come in pairs.
+            return Err(Errno::EOPNOTSUPP);
+        };
         let socks = [one, other].map(|fd| self.m.new_unix(r#type, FileRef(fd)));
         self.m.unix_socketpair(socks);
         for (fd, sock) in [one, other].into_iter().zip(socks) {

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //!   bind(2) ──► syscall/socket.rs ──► Socket ──┬─► unix/
-//!               "is it a socket?"              └─► ...
+//!               "is it a socket?"              └─► udp/
 //! ```
 //!
 //! What all families have alike is in [`Sock`]: the queue of those who wait, the error that waits to be told,
@@ -24,11 +24,12 @@ mod sock;
 
 pub(crate) use sock::{READABLE, Sock, WRITABLE};
 
+use super::inet::Inet;
 use super::ops::{Caller, FileOps, Kind};
 use super::transfer::{Attempt, Io, Wakes, What};
 use crate::abi::socket::{SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, SockOpt};
 use crate::abi::{Errno, SockAddr};
-use crate::model::arena::{FileId, UnixId, WaitId};
+use crate::model::arena::{FileId, UdpId, UnixId, WaitId};
 use crate::model::encode::{Encode, Encoder, variant_is_number};
 use crate::model::{Kernel, Machine};
 use crate::trace::Observer;
@@ -96,6 +97,16 @@ pub(crate) trait SocketOps: Copy {
 
     /// The same to change.
     fn sk_mut(self, m: &mut Machine) -> &mut Sock;
+
+    /// Where it is, if it is a socket of IP.
+    fn inet(self, _: &Machine) -> Option<&Inet> {
+        None
+    }
+
+    /// The same to change.
+    fn inet_mut(self, _: &mut Machine) -> Option<&mut Inet> {
+        None
+    }
 
     /// Whether it waits for connections (`TCP_LISTEN`).
     fn listens(self, m: &Machine) -> bool;
@@ -212,6 +223,14 @@ macro_rules! families {
                 match self { $(Socket::$variant(socket) => socket.sk_mut(m),)* }
             }
 
+            fn inet(self, m: &Machine) -> Option<&Inet> {
+                match self { $(Socket::$variant(socket) => socket.inet(m),)* }
+            }
+
+            fn inet_mut(self, m: &mut Machine) -> Option<&mut Inet> {
+                match self { $(Socket::$variant(socket) => socket.inet_mut(m),)* }
+            }
+
             fn listens(self, m: &Machine) -> bool {
                 match self { $(Socket::$variant(socket) => socket.listens(m),)* }
             }
@@ -295,6 +314,8 @@ macro_rules! families {
 families! {
     /// unix(7)
     Unix(UnixId, unix) = 0;
+    /// udp(7)
+    Udp(UdpId, udp) = 1;
 }
 
 impl Machine {

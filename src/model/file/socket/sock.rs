@@ -17,6 +17,8 @@ use crate::trace::{FileRef, QueueRef};
 /// The part that all families share. The socket's lock guards it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sock {
+    /// What people call it: the number of its file.
+    pub(crate) label: FileRef,
     /// `sk_type`
     pub(crate) r#type: SockType,
     /// Those who sleep on it and those who poll it (`sk_wq`).
@@ -67,6 +69,7 @@ impl Sock {
     /// `sock_init_data`, with one reference.
     pub(crate) fn new(m: &mut Machine, r#type: SockType, label: FileRef) -> Sock {
         Sock {
+            label,
             r#type,
             wq: m.heads.insert(WaitHead::new(QueueRef::File(label))),
             refs: 1,
@@ -200,6 +203,7 @@ impl Machine {
 impl Encode for Sock {
     fn encode(&self, to: &mut Encoder<'_>) {
         let Sock {
+            label: _,
             r#type,
             wq,
             refs: _, // as many as lead to it

@@ -29,10 +29,10 @@ impl<O: Observer> Kernel<'_, O> {
     }
 
     pub(super) fn unix_wait(&self, caller: Caller, flags: MsgFlags) -> Attempt {
-        if self.m.files[caller.file].nonblocking() || flags.contains(MsgFlags::DONTWAIT) {
-            Attempt::fail(Errno::EAGAIN)
-        } else {
+        if self.m.files[caller.file].may_wait(flags) {
             Attempt::Sleep
+        } else {
+            Attempt::fail(Errno::EAGAIN)
         }
     }
 
