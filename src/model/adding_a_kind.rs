@@ -64,10 +64,11 @@
 //!
 //! # 5. What it is held against
 //!
-//! - **Scenarios** in a folder of `examples/scenarios`. The first to write is the kind's life: fresh, data, full,
-//!   half closed, closed, drained, error, each with all bits asked for. Then one for each rule, with its
-//!   sentence as `# law`, and one for each error in the kernel's order. `epoll-lab run` says where the two kernels
-//!   differ; then the model is wrong until shown otherwise. Those with a `parallel` block race on Linux too.
+//! - **Scenarios** in a folder of `examples/scenarios`. One for each rule, with its sentence as `# law`, and one for
+//!   each error in the kernel's order. `epoll-lab run` says where the two kernels differ; then the model is wrong until shown otherwise. Those with a `parallel` block race on Linux too.
+//! - **The tables**: a text in `examples/tables` that tells how one comes to each state of the kind's life, and which
+//!   operations there are in it (`src/table/mod.rs` tells how to write one). `epoll-lab table` asks both kernels which
+//!   bits and which edges that makes.
 //! - **Laws**: their numbers in `tests/it/laws.rs`.
 //! - **Snapshots**: `INSTA_UPDATE=always cargo test --locked` writes transcripts and traces; read them.
 //! - Twenty runs of `epoll-lab check` in a row, one of them beside a busy machine, one as nobody.
