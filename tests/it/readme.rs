@@ -58,6 +58,15 @@ fn the_picture_is_that_of_the_scenario() {
 }
 
 #[test]
+fn the_tables_are_those_that_are_printed() {
+    let table = ["table", "pipe-read-end", "--on", "model"];
+    let events = block("`epoll-lab table pipe-read-end`:", "text");
+    assert_eq!(program(&table, ""), events);
+    let edges = block("And with `--edges`", "text");
+    assert_eq!(program(&[&table[..], &["--edges"]].concat(), ""), edges);
+}
+
+#[test]
 fn the_mistake_shows_in_the_scenario() {
     let shown = block("`run --on model --state-diff-edges`", "text");
     let output = run("--state-diff-edges");
