@@ -44,6 +44,7 @@
 //! - [`scenario`]: the language, strace's own: read, print, run, compare.
 //! - `table`: the event bits of every kind of file, and what is an edge (feature `library`).
 //! - `explore`: all interleavings of a scenario's tasks (feature `explore`).
+//! - [`exercise`]: scenarios to go on with, and what must hold then.
 //! - `fuzz`: random programs, compared with the running kernel (feature `fuzz`).
 //! - `figure`: a run as pictures to step through, SVG and HTML (feature `figure`).
 //! - `cli`: the program `epoll-lab` (feature `cli`).
@@ -57,6 +58,7 @@ pub mod abi;
 pub mod backend;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod exercise;
 #[cfg(feature = "explore")]
 pub mod explore;
 #[cfg(feature = "figure")]

@@ -4,6 +4,7 @@
 //! program was given: arguments, files it cannot read, scenarios it cannot understand.
 
 mod check;
+mod exercise;
 mod explore;
 mod figure;
 mod fmt;
@@ -56,6 +57,7 @@ enum Command {
     Table(table::Arguments),
     Laws(laws::Arguments),
     Variants(variants::Arguments),
+    Exercise(exercise::Arguments),
     Fuzz(fuzz::Arguments),
     Fmt(fmt::Arguments),
 }
@@ -92,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Laws(arguments) => laws::laws(&arguments),
         Command::Table(arguments) => table::table(&arguments),
         Command::Variants(arguments) => variants::variants(&arguments),
+        Command::Exercise(arguments) => exercise::exercise(&arguments),
         Command::Fuzz(arguments) => fuzz::fuzz(&arguments),
         Command::Fmt(arguments) => fmt::fmt(&arguments),
     };

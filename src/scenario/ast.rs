@@ -87,6 +87,14 @@ impl Line {
         }
     }
 
+    /// The system call that it makes, or the end of which it is.
+    pub fn call(&self) -> Option<&'static str> {
+        match &self.kind {
+            LineKind::Call(call) => Some(call.signature.name),
+            _ => None,
+        }
+    }
+
     /// The lines of the block that it opens.
     pub fn body(&self) -> Option<&[Line]> {
         match &self.kind {

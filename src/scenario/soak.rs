@@ -43,7 +43,8 @@ impl Scenario {
         Ok(soak)
     }
 
-    fn no_kernel(&self, error: &LabError) -> ScenarioError {
+    /// There was no kernel to run it on.
+    pub(crate) fn no_kernel(&self, error: &LabError) -> ScenarioError {
         let span = self.lines().first().map(|line| line.span());
         let label = "the lab failed before this";
         ScenarioError::new(span.unwrap_or_default(), error.to_string(), label)

@@ -1,6 +1,7 @@
 //! Integration tests: one program, so that they link once.
 
 mod cli;
+mod exercise;
 mod explore;
 mod figure;
 mod laws;

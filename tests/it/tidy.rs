@@ -9,7 +9,7 @@ use source::Source;
 
 /// Imports go one way. What stands on the right may be used by what stands on the left, and nothing
 /// else: model, kernel and scenario meet in the trait `Backend` and nowhere else.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("abi", &[]),
     ("trace", &["abi"]),
     ("backend", &["abi", "trace"]),
@@ -17,6 +17,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("kernel", &["abi", "trace", "backend"]),
     ("scenario", &["abi", "trace", "backend"]),
     ("table", &["abi", "scenario"]),
+    ("exercise", &["abi", "trace", "backend", "scenario"]),
     ("threads", &["abi", "trace", "backend", "model"]),
     ("explore", &["abi", "trace", "backend", "model", "scenario"]),
     (
@@ -30,8 +31,8 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     (
         "cli",
         &[
-            "abi", "trace", "backend", "model", "kernel", "scenario", "explore", "fuzz", "figure",
-            "table",
+            "abi", "trace", "backend", "model", "kernel", "scenario", "exercise", "explore",
+            "fuzz", "figure", "table",
         ],
     ),
 ];
