@@ -1,0 +1,1 @@
+../../src/figure/figure.js
