@@ -60,6 +60,8 @@ pub enum Out {
     Itimerspec(Box<Itimerspec>),
     /// What read(2) stored, of a signalfd.
     Signals(Vec<SigInfo>),
+    /// By waitid(2), if there was something to tell.
+    Siginfo(SigInfo),
     /// The text of an fdinfo file.
     Text(String),
 }

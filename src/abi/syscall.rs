@@ -262,10 +262,23 @@ pub enum Syscall {
     Fork,
     /// execve(2) of a program that sleeps until it is killed: what remains of the caller are its files
     Execve,
+    /// exit(2) as the kernel has it: of the thread alone
+    Exit { status: i32 },
     /// exit_group(2)
     ExitGroup { status: i32 },
     /// wait4(2) without usage; -1 waits for any child, `WNOHANG` is 1
     Wait4 { pid: i32, options: i32 },
+    /// waitid(2) without usage
+    Waitid {
+        idtype: i32,
+        id: i32,
+        infop: OutPtr,
+        options: i32,
+    },
+    /// pidfd_open(2); `PIDFD_NONBLOCK` and `PIDFD_THREAD` are flags of open(2)
+    PidfdOpen { pid: i32, flags: OpenFlags },
+    /// pidfd_send_signal(2) without siginfo
+    PidfdSendSignal { pidfd: Fd, sig: Signal, flags: u32 },
     /// kill(2); 0 is the caller's process group, which is that of all processes of the lab
     Kill { pid: i32, sig: Signal },
     /// tgkill(2), which raise(3) is made of
@@ -440,7 +453,11 @@ impl Syscall {
             Syscall::KcmpFile { .. } | Syscall::KcmpEpollTfd { .. } => "kcmp",
             Syscall::Fork => "fork",
             Syscall::Execve => "execve",
+            Syscall::Exit { .. } => "exit",
             Syscall::ExitGroup { .. } => "exit_group",
+            Syscall::Waitid { .. } => "waitid",
+            Syscall::PidfdOpen { .. } => "pidfd_open",
+            Syscall::PidfdSendSignal { .. } => "pidfd_send_signal",
             Syscall::Wait4 { .. } => "wait4",
             Syscall::Kill { .. } => "kill",
             Syscall::Tgkill { .. } => "tgkill",

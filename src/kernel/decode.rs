@@ -43,6 +43,11 @@ pub(super) enum Stored {
     Bytes(Place),
     /// Of a signalfd.
     Signals(Place),
+    /// Of a child that changed, or of none; of one that has ended also that its number is free.
+    Siginfo {
+        place: Place,
+        reaps: bool,
+    },
     /// Of a datagram, which may be longer than what was stored (`MSG_TRUNC`).
     Message(Place),
     Int(Place),
@@ -115,6 +120,8 @@ pub(super) struct Outcome {
 pub(super) trait Names {
     /// The child with this number.
     fn child(&mut self, pid: i64) -> Option<TaskId>;
+    /// It was waited for.
+    fn reaped(&mut self, pid: i64);
     /// What a signal tells: number, code, sender, its user, and a child's status.
     fn told(&self, info: [i32; 5]) -> SigInfo;
 }
@@ -153,6 +160,20 @@ impl Stored {
                 let bytes = place.bytes(board, ret as u64)?;
                 let signals = bytes.chunks_exact(SigInfo::SIZE as usize);
                 Out::Signals(signals.map(|one| names.told(siginfo(one))).collect())
+            }
+            Stored::Siginfo { place, .. } if place.kind == Behind::Nothing => Out::None,
+            Stored::Siginfo { place, reaps } => {
+                let info = [0, 8, 16, 20, 24].map(|at| place.addr + at);
+                let [signo, code, pid, uid, status] =
+                    info.map(|addr| i32::from_ne_bytes(load(board, addr)));
+                if signo == 0 {
+                    return Ok(Answer::ret(ret));
+                }
+                let info = names.told([signo, code, pid, uid, status]);
+                if reaps && matches!(code, libc::CLD_EXITED | libc::CLD_KILLED | libc::CLD_DUMPED) {
+                    names.reaped(pid.into());
+                }
+                Out::Siginfo(info)
             }
             Stored::Message(place) => {
                 let count = (ret as u64).min(place.claimed);
@@ -219,6 +240,9 @@ impl Stored {
                     0x7f => WaitStatus::Stopped(Signal(high)),
                     signal => WaitStatus::Signaled(Signal(signal)),
                 };
+                if matches!(status, WaitStatus::Exited(_) | WaitStatus::Signaled(_)) {
+                    names.reaped(ret);
+                }
                 return Ok(Answer::Done(task.pid().into(), Out::Status(status)));
             }
             Stored::Status(_) => Out::None,

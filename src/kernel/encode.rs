@@ -61,6 +61,8 @@ pub(super) trait Lookup {
     fn scratch(&self) -> Result<Option<&Path>, LabError>;
     /// Whether the scenario gave the action for this signal `SA_SIGINFO`.
     fn has_info(&self, signal: Signal) -> bool;
+    /// Whether the scenario has no other thread in the caller's process.
+    fn is_last_thread(&self) -> bool;
     /// What the file behind this number is read in, if not in bytes.
     fn records(&self, fd: Fd) -> Option<Records>;
 }
@@ -73,9 +75,9 @@ pub(super) enum Records {
 }
 
 impl Records {
-    /// By what `/proc/PID/fd/FD` says about it.
-    pub(super) fn of(pid: i32, fd: Fd) -> Option<Records> {
-        let link = std::fs::read_link(format!("/proc/{pid}/fd/{}", fd.0)).ok()?;
+    /// By what `/proc/TID/fd/FD` says about it.
+    pub(super) fn of(tid: i32, fd: Fd) -> Option<Records> {
+        let link = std::fs::read_link(format!("/proc/{tid}/fd/{}", fd.0)).ok()?;
         match link.to_str()? {
             "anon_inode:[signalfd]" => Some(Records::Signals),
             _ => None,
@@ -606,7 +608,36 @@ impl Encoder<'_> {
             }
             Syscall::Fork => plain(libc::SYS_fork, words([])),
             Syscall::Execve => self.execve(),
+            // The lab's own threads are none of the process's: without others it has ended.
+            Syscall::Exit { status } if self.lookup.is_last_thread() => {
+                plain(libc::SYS_exit_group, words([int(status)]))
+            }
+            Syscall::Exit { status } => plain(libc::SYS_exit, words([int(status)])),
             Syscall::ExitGroup { status } => plain(libc::SYS_exit_group, words([int(status)])),
+            Syscall::Waitid {
+                idtype,
+                id,
+                infop,
+                options,
+            } => {
+                let id = match idtype.cast_unsigned() {
+                    libc::P_PID => self.lookup.real_pid(id),
+                    _ => id,
+                };
+                let place = self.output(infop, SIGINFO)?;
+                let args = [int(idtype), int(id), place.addr, int(options)];
+                let reaps = options & libc::WNOWAIT == 0;
+                let stored = Stored::Siginfo { place, reaps };
+                Ok((libc::SYS_waitid, words(args), stored))
+            }
+            Syscall::PidfdOpen { pid, flags } => {
+                let pid = self.lookup.real_pid(pid);
+                plain(libc::SYS_pidfd_open, words([int(pid), flags.bits().into()]))
+            }
+            Syscall::PidfdSendSignal { pidfd, sig, flags } => plain(
+                libc::SYS_pidfd_send_signal,
+                words([int(pidfd.0), int(sig.0), 0, flags.into()]),
+            ),
             Syscall::Wait4 { pid, options } => {
                 if pid < -1 {
                     return Err(LabError::new(
@@ -1086,6 +1117,9 @@ fn action_bytes(action: SigAction, restorer: u64) -> Vec<u8> {
     let words = [handler, flags.bits().into(), restorer, action.mask.0];
     words.map(u64::to_ne_bytes).concat()
 }
+
+/// `sizeof(siginfo_t)`
+const SIGINFO: u64 = 128;
 
 /// `sizeof(struct itimerspec)`
 const ITIMERSPEC: u64 = 32;

@@ -288,7 +288,10 @@ impl Linux {
     fn before_call(&mut self, call: &Syscall) -> Result<(), LabError> {
         self.stirred |= matches!(
             call,
-            Syscall::Kill { .. } | Syscall::Tgkill { .. } | Syscall::Tkill { .. }
+            Syscall::Kill { .. }
+                | Syscall::Tgkill { .. }
+                | Syscall::Tkill { .. }
+                | Syscall::PidfdSendSignal { .. }
         );
         if matches!(call, Syscall::Socket { domain, .. } if *domain == AF_INET)
             && self.backlogs.is_none()
@@ -382,7 +385,9 @@ fn may_sleep(call: &Syscall) -> bool {
         | Syscall::Accept4 { .. }
         | Syscall::Connect { .. }
         | Syscall::Openat { .. }
-        | Syscall::Wait4 { .. } => true,
+        | Syscall::Wait4 { .. }
+        | Syscall::Waitid { .. }
+        | Syscall::Exit { .. } => true,
         _ => false,
     }
 }

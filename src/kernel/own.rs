@@ -141,8 +141,10 @@ fn is_about_the_process(call: &Syscall) -> bool {
         call,
         Syscall::Fork
             | Syscall::Execve
+            | Syscall::Exit { .. }
             | Syscall::ExitGroup { .. }
             | Syscall::Wait4 { .. }
+            | Syscall::Waitid { .. }
             | Syscall::Kill { .. }
             | Syscall::Tgkill { .. }
             | Syscall::Tkill { .. }
@@ -185,7 +187,11 @@ impl Lookup for Own {
     }
 
     fn records(&self, fd: Fd) -> Option<Records> {
-        Records::of(process::id().cast_signed(), fd)
+        Records::of(ffi::gettid(), fd)
+    }
+
+    fn is_last_thread(&self) -> bool {
+        false
     }
 }
 
@@ -193,6 +199,8 @@ impl Names for Own {
     fn child(&mut self, _: i64) -> Option<TaskId> {
         None
     }
+
+    fn reaped(&mut self, _: i64) {}
 
     fn told(&self, [signo, code, pid, uid, status]: [i32; 5]) -> SigInfo {
         let own = pid == process::id().cast_signed();

@@ -155,7 +155,7 @@ impl Linux {
         for (index, call) in calls.iter().enumerate() {
             if matches!(
                 call,
-                Syscall::Fork | Syscall::Execve | Syscall::Fdinfo { .. }
+                Syscall::Fork | Syscall::Execve | Syscall::Exit { .. } | Syscall::Fdinfo { .. }
             ) {
                 let error = format!("{} cannot be part of a race", call.name());
                 return Err(LabError::new(error));

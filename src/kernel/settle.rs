@@ -33,7 +33,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-use crate::abi::{Answer, Out, SigInfo, TaskId, WaitStatus};
+use crate::abi::{Answer, SigInfo, TaskId};
 use crate::backend::LabError;
 
 use super::board::{Order, Place};
@@ -299,18 +299,14 @@ impl Linux {
     ) -> Result<Answer, LabError> {
         let mut names = InLab {
             tasks: &self.tasks,
-            child: None,
+            reaped: None,
         };
         let outcome = Outcome {
             ret,
             thawed: ice == Ice::Melted,
         };
         let answer = stored.answer(self.board, outcome, &mut names)?;
-        let child = names.child;
-        if let Answer::Done(_, Out::Status(WaitStatus::Exited(_) | WaitStatus::Signaled(_))) =
-            answer
-            && let Some(process) = child
-        {
+        if let Some(process) = names.reaped {
             self.bury(process);
             self.tasks.processes[process].life = Life::Reaped;
         }
@@ -352,6 +348,26 @@ impl Linux {
             }
             self.tasks.free_slot(slot);
         }
+    }
+
+    /// Whether a task has called exit(2), and its process has others.
+    fn is_leaving(&self, index: usize) -> bool {
+        let task = &self.tasks.tasks[index];
+        let exit = matches!(&task.doing, Doing::Call(flight) if flight.nr == libc::SYS_exit);
+        exit && !self.tasks.processes[task.process].is_over()
+    }
+
+    /// A thread is over, and its process is not.
+    fn lose_thread(&mut self, index: usize) {
+        // Whoever watches its end is told a moment after it can be seen.
+        ffi::await_exit_notice(self.tasks.processes[0].pid);
+        let task = &mut self.tasks.tasks[index];
+        task.doing = Doing::Gone;
+        let (slot, tid) = (task.slot, task.tid);
+        self.proc_files.remove(&tid);
+        self.tasks.free_slot(slot);
+        let ticket = self.board.header().tickets.fetch_add(1, SeqCst);
+        self.note_end(TaskId(index as u32), ticket, Answer::Gone);
     }
 
     /// After a successful execve(2) the other threads are gone, and this one is another program.
@@ -434,7 +450,9 @@ impl Linux {
                 Seen::Awake => rest = false,
                 Seen::Missing => {
                     rest = false;
-                    if !self.is_changing_program(process) {
+                    if self.is_leaving(index) {
+                        self.lose_thread(index);
+                    } else if !self.is_changing_program(process) {
                         self.tasks.mark_dying(process);
                     }
                 }
@@ -569,14 +587,18 @@ pub(super) fn spin(ready: &mut impl FnMut() -> bool) -> bool {
 /// Who is who in a lab.
 struct InLab<'t> {
     tasks: &'t Tasks,
-    /// The child that the call has told of.
-    child: Option<usize>,
+    /// The child that the call has waited for.
+    reaped: Option<usize>,
 }
 
 impl Names for InLab<'_> {
     fn child(&mut self, pid: i64) -> Option<TaskId> {
-        self.child = self.tasks.process_with_pid(pid as i32);
-        self.tasks.leader(self.child?)
+        let child = self.tasks.process_with_pid(pid as i32)?;
+        self.tasks.leader(child)
+    }
+
+    fn reaped(&mut self, pid: i64) {
+        self.reaped = self.tasks.process_with_pid(pid as i32);
     }
 
     fn told(&self, info: [i32; 5]) -> SigInfo {

@@ -424,7 +424,14 @@ impl Lookup for SeenBy<'_> {
     }
 
     fn records(&self, fd: Fd) -> Option<Records> {
-        let process = self.tasks.process_of(self.task).ok()?;
-        Records::of(process.pid, fd)
+        Records::of(self.own_tid(), fd)
+    }
+
+    fn is_last_thread(&self) -> bool {
+        let process = self.tasks.get(self.task).map(|task| task.process).ok();
+        let lives = |(_, task): &(TaskId, &Task)| {
+            Some(task.process) == process && !matches!(task.doing, Doing::Gone)
+        };
+        self.tasks.iter().filter(lives).count() <= 1
     }
 }

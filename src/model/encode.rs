@@ -309,14 +309,15 @@ impl Encoder<'_> {
         for number in 0..self.met.len() {
             machine.files[self.met[number]].encode(self);
         }
-        let signalfd = machine.processes.iter().map(|one| one.signalfd_wqh);
-        self.queues_in_use(signalfd);
+        self.queues_in_use(machine.processes.iter().map(|one| Some(one.signalfd_wqh)));
+        self.queues_in_use(machine.tasks.iter().map(|task| task.wait_pidfd));
     }
 
     /// Queues that do not belong to a file, as far as somebody stands there.
-    fn queues_in_use(&mut self, heads: impl Iterator<Item = HeadId>) {
+    fn queues_in_use(&mut self, heads: impl Iterator<Item = Option<HeadId>>) {
         let machine = self.machine;
         for (index, id) in heads.enumerate() {
+            let Some(id) = id else { continue };
             self.heads.meet(&mut self.by_place, id);
             let head = &machine.heads[id];
             if !head.entries.is_empty() || head.lock.is_some() {
@@ -829,7 +830,8 @@ impl Encode for Out {
             Out::SigAction(action) => (13, action),
             Out::Timespec(time) => (14, time),
             Out::Itimerspec(timer) => (15, &**timer),
-            Out::Signals(signals) => (16, signals),
+            Out::Signals(signals) => (19, signals),
+            Out::Siginfo(info) => (20, info),
         };
         to.byte(number);
         out.encode(to);

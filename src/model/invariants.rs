@@ -171,6 +171,7 @@ impl<'m> Survey<'m> {
         let mut epolls = Vec::new();
         let of_process = |one: &Process| [one.wait_chldexit, one.signalfd_wqh];
         let mut heads: Vec<HeadId> = m.processes.iter().flat_map(of_process).collect();
+        heads.extend(m.tasks.iter().filter_map(|task| task.wait_pidfd));
         for file in &files {
             let kind = m.files[*file].kind;
             heads.extend(kind.queues(m).into_iter().flatten());

@@ -2,7 +2,8 @@
 //!
 //! The behaviour modelled is that of **Linux 6.18** on x86-64; function names in the docs of this module
 //! are those of that version's fs/eventpoll.c, fs/select.c, fs/pipe.c, fs/eventfd.c, fs/timerfd.c,
-//! fs/signalfd.c, kernel/signal.c and kernel/sched/wait.c. What readers of that text need to find their way:
+//! fs/signalfd.c, fs/pidfs.c, kernel/signal.c and kernel/sched/wait.c. What readers of that text need to find
+//! their way:
 //!
 //! ```text
 //!   task ──fd──► FdTable ──► File (open file description) ──► what it is: Pipe, EventFd, TimerFd, EventPoll

@@ -39,6 +39,8 @@ pub(crate) struct Task {
     /// That is to die (`fatal_signal_pending`).
     pub(crate) fatal_signal: bool,
     pub(crate) signals: ThreadSignals,
+    /// Who wants to hear of its end (`pid->wait_pidfd`), once anybody has asked.
+    pub(crate) wait_pidfd: Option<HeadId>,
     /// In poll(2): its hooks.
     pub(crate) poll_hooks: Vec<PollHook>,
     /// In poll(2): a hook was called since the last round (`pwq->triggered`).
@@ -59,6 +61,7 @@ clone_by_field!(Task {
     sigpending,
     fatal_signal,
     signals,
+    wait_pidfd,
     poll_hooks,
     poll_triggered,
     stuck,
@@ -104,8 +107,10 @@ pub(crate) struct Process {
     /// The task by whose number the process is known.
     pub(crate) leader: TaskId,
     pub(crate) status: ProcessStatus,
-    /// How it is going to end, once a thread of it has said so.
+    /// How it is going to end, once a thread of it has said so for all (`SIGNAL_GROUP_EXIT`).
     pub(crate) exit_status: Option<WaitStatus>,
+    /// How its first thread has ended, on its own.
+    pub(crate) leader_status: Option<WaitStatus>,
     /// Where its threads wait for its children (`signal->wait_chldexit`).
     pub(crate) wait_chldexit: HeadId,
     /// Who wants to hear of its signals (`sighand->signalfd_wqh`), until it has been waited for.
@@ -120,6 +125,7 @@ clone_by_field!(Process {
     leader,
     status,
     exit_status,
+    leader_status,
     wait_chldexit,
     signalfd_wqh,
     signals,
@@ -158,6 +164,7 @@ impl Task {
             sigpending: false,
             fatal_signal: false,
             signals: ThreadSignals::default(),
+            wait_pidfd: None,
             poll_hooks: Vec::new(),
             poll_triggered: false,
             stuck: false,
@@ -219,6 +226,7 @@ impl Machine {
             leader,
             status,
             exit_status: None,
+            leader_status: None,
             wait_chldexit,
             signalfd_wqh,
             signals: ProcessSignals::default(),
@@ -290,7 +298,8 @@ impl Machine {
 
     /// Whether the release of a process would have to wait for a lock, on the way to those whom it wakes.
     pub(crate) fn is_release_held_up(&self, id: ProcId) -> bool {
-        self.leads_to_a_lock(self.processes[id.index()].signalfd_wqh)
+        let process = &self.processes[id.index()];
+        self.leads_to_a_lock(process.signalfd_wqh) || self.is_end_held_up(process.leader)
     }
 
     /// The same of the end of a process, which may also tell its parent, and leave zombies to init.
@@ -357,14 +366,17 @@ impl<O: Observer> Kernel<'_, O> {
                 self.release_process(child);
             }
         }
-        // Who ignores SIGCHLD, or says so by a flag, does not have to wait for anybody.
+        // Who ignores SIGCHLD, or says so by a flag, does not have to wait for anybody. For the first process
+        // somebody waits who is none of the machine's, when all is over.
         let action = parent.map(|parent| self.m.process(parent).signals.action(Signal::SIGCHLD));
-        let waited_for = action.is_some_and(|action| {
+        let waited_for = action.map_or(id.index() == 0, |action| {
             action.handler != SigHandler::Ignore && !action.flags.contains(SaFlags::NOCLDWAIT)
         });
         let process = &mut self.m.processes[id.index()];
         process.signals = ProcessSignals::default();
         process.status = ProcessStatus::Zombie(status);
+        let leader = process.leader;
+        self.do_notify_pidfd(leader);
         if let Some(parent) = parent {
             self.notify_parent(parent, id, status);
         }
@@ -399,7 +411,8 @@ impl<O: Observer> Kernel<'_, O> {
     pub(super) fn release_process(&mut self, id: ProcId) {
         let process = &mut self.m.processes[id.index()];
         process.status = ProcessStatus::Reaped;
-        let head = process.signalfd_wqh;
+        let (leader, head) = (process.leader, process.signalfd_wqh);
+        self.detach_pid(leader);
         self.wake_up_in_interrupt(Wake {
             head,
             key: EventMask::HUP | EventMask::POLLFREE,
@@ -422,6 +435,7 @@ impl Encode for Task {
             sigpending,
             fatal_signal,
             signals,
+            wait_pidfd: _, // written when items have their numbers
             poll_hooks: _, // the queues' entries
             poll_triggered,
             stuck: _,
@@ -464,6 +478,7 @@ impl Encode for Process {
             leader,
             status,
             exit_status,
+            leader_status,
             wait_chldexit,
             signalfd_wqh: _, // written when items have their numbers
             signals,
@@ -476,9 +491,14 @@ impl Encode for Process {
                 let Rlimit { rlim_cur, rlim_max } = nofile;
                 let limits = [rlim_cur ^ NOFILE.rlim_cur, rlim_max ^ NOFILE.rlim_max];
                 let signals = signals.to_encode();
-                let ending = exit_status.is_some().number(to) | signals.is_some().number(to) << 2;
+                let ending = exit_status.is_some().number(to)
+                    | signals.is_some().number(to) << 2
+                    | leader_status.is_some().number(to) << 3;
                 to.numbers([leader, ending, parent, uid.number(to), limits[0], limits[1]]);
                 if let Some(status) = exit_status {
+                    status.encode(to);
+                }
+                if let Some(status) = leader_status {
                     status.encode(to);
                 }
                 if let Some(signals) = signals {

@@ -359,6 +359,7 @@ pub(super) enum Shown {
     Parts(Vec<(Option<Text>, u64)>),
     /// What is read from a signalfd.
     Signals(Vec<Siginfo>),
+    Siginfo(Siginfo),
     Int(Num),
     SockOpt(OptVal),
     SockAddr(Addr),

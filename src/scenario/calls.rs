@@ -15,8 +15,9 @@ use super::signature::Kind::{
     Argv, Buffer, Bytes, Choice, Event, Events, Fd, FdSet, Flags, Ignored, Int, IntIn, IntOut, Iov,
     IovOut, ItimerspecIn, ItimerspecOut, Len, Long, Mode, Msg, Null, Only, ParamsIn, ParamsOut,
     Path, Pid, Pipe, PollFds, Program, RlimitIn, RlimitOut, Same, SigAction, SigActionOut, SigPack,
-    SigSet, SigSetOut, Size, Slot, SockAddr, SockAddrLen, SockAddrOut, SockOptIn, SockOptLen,
-    SockOptLenPtr, SockOptOut, Status, Timespec, TimespecOut, Timeval, U64In, Uint, Zero,
+    SigSet, SigSetOut, SiginfoOut, Size, Slot, SockAddr, SockAddrLen, SockAddrOut, SockOptIn,
+    SockOptLen, SockOptLenPtr, SockOptOut, Status, Timespec, TimespecOut, Timeval, U64In, Uint,
+    Zero,
 };
 use super::signature::{Kind, Param, Returns, Signature};
 use super::words;
@@ -100,6 +101,7 @@ const OPTION_SIZE: Kind = SockOptLen {
     value: 3,
     option: (1, 2),
 };
+const IDTYPE: Kind = Choice(&words::IDTYPES);
 const KCMP_TYPE: Kind = Choice(&words::KCMP_TYPES);
 
 fn setsockopt(a: &Args<'_>) -> Result<Syscall, ScenarioError> {
@@ -427,9 +429,34 @@ static CALLS: &[Signature] = calls! {
 
     fork() -> Task => |a| { let _ = a; Syscall::Fork };
     execve(pathname: Program, argv: Argv, envp: Ignored) -> Int => |a| { let _ = a; Syscall::Execve };
+    exit(status: Int) -> Never => |a| Syscall::Exit { status: a.int(0)? };
     exit_group(status: Int) -> Never => |a| Syscall::ExitGroup { status: a.int(0)? };
     wait4(pid: Pid, wstatus: Status, options: Flags(&words::WAIT_FLAGS), rusage: Null) -> Pid =>
         |a| Syscall::Wait4 { pid: a.pid(0)?, options: a.bits(2).cast_signed() };
+    waitid [0 = 3] (idtype: IDTYPE, id: Fd, infop: SiginfoOut, options: Flags(&words::WAITID_FLAGS),
+        rusage: Null) -> Int => |a| Syscall::Waitid {
+            idtype: a.bits(0).cast_signed(),
+            id: a.int(1)?,
+            infop: a.out(2),
+            options: a.bits(3).cast_signed(),
+        };
+    waitid [0 = OTHERWISE] (idtype: IDTYPE, id: Pid, infop: SiginfoOut,
+        options: Flags(&words::WAITID_FLAGS), rusage: Null) -> Int => |a| Syscall::Waitid {
+            idtype: a.bits(0).cast_signed(),
+            id: a.pid(1)?,
+            infop: a.out(2),
+            options: a.bits(3).cast_signed(),
+        };
+    pidfd_open(pid: Pid, flags: Flags(&words::PIDFD_FLAGS)) -> Fd => |a| Syscall::PidfdOpen {
+        pid: a.pid(0)?,
+        flags: OpenFlags::from_bits_retain(a.bits(1)),
+    };
+    pidfd_send_signal(pidfd: Fd, sig: SIGNAL, info: Null, flags: Flags(&words::PIDFD_SIGNAL_FLAGS))
+        -> Int => |a| Syscall::PidfdSendSignal {
+            pidfd: a.fd(0)?,
+            sig: a.signal(1),
+            flags: a.bits(3),
+        };
     kill(pid: Pid, sig: SIGNAL) -> Int =>
         |a| Syscall::Kill { pid: a.pid(0)?, sig: a.signal(1) };
     tgkill(tgid: Pid, tid: Pid, sig: SIGNAL) -> Int =>

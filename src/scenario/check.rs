@@ -322,6 +322,7 @@ impl Checker {
                 Ok(())
             }
             Shown::SockAddr(Addr::Inet { port, .. }) => self.num(port),
+            Shown::Siginfo(info) => self.siginfo(info),
             Shown::Signals(signals) => signals.iter().try_for_each(|info| self.siginfo(info)),
             Shown::Pipe(read_end, write_end) if binds => {
                 for end in [read_end, write_end] {

@@ -12,7 +12,7 @@ use super::ast::{
 };
 use super::lower::{low_i32, low_u32, low_u64};
 use super::read::option_size;
-use super::siginfo::SSI;
+use super::siginfo::{SI, SSI};
 use super::signature::{Kind, Returns};
 use super::words;
 
@@ -416,6 +416,7 @@ fn write_output(f: &mut fmt::Formatter<'_>, output: &Output, form: Form) -> fmt:
         Shown::Pipe(read_end, write_end) => write!(f, "[{read_end}, {write_end}]"),
         Shown::Bytes(text) => write_text(f, text),
         Shown::Signals(signals) => write_list(f, signals, ", ", |f, info| info.write(f, SSI)),
+        Shown::Siginfo(info) => info.write(f, SI),
         Shown::Int(num) => write!(f, "[{num}]"),
         Shown::SockOpt(value) => write_sockopt(f, value),
         Shown::SockAddr(addr) => write_addr(f, addr),

@@ -136,6 +136,8 @@ pub(super) enum Kind {
     ItimerspecOut,
     ParamsOut,
     Status,
+    /// What waitid(2) tells of a child.
+    SiginfoOut,
     RlimitOut,
     SigSetOut,
     SigActionOut,
@@ -157,6 +159,7 @@ impl Kind {
                 | Kind::ItimerspecOut
                 | Kind::ParamsOut
                 | Kind::Status
+                | Kind::SiginfoOut
                 | Kind::RlimitOut
                 | Kind::SigSetOut
                 | Kind::SigActionOut

@@ -260,6 +260,41 @@ flags!(
     [(1, "WNOHANG"), (2, "WUNTRACED"), (8, "WCONTINUED")]
 );
 
+flags!(
+    WAITID_FLAGS,
+    "an option of waitid",
+    [
+        (1, "WNOHANG"),
+        (2, "WSTOPPED"),
+        (4, "WEXITED"),
+        (8, "WCONTINUED"),
+        (0x100_0000, "WNOWAIT"),
+    ]
+);
+
+choices!(
+    IDTYPES,
+    "what waitid waits for",
+    "P_???",
+    [(0, "P_ALL"), (1, "P_PID"), (2, "P_PGID"), (3, "P_PIDFD")]
+);
+
+flags!(
+    PIDFD_FLAGS,
+    "a flag of pidfd_open",
+    [(0o4000, "PIDFD_NONBLOCK"), (0o200, "PIDFD_THREAD")]
+);
+
+flags!(
+    PIDFD_SIGNAL_FLAGS,
+    "a flag of pidfd_send_signal",
+    [
+        (1, "PIDFD_SIGNAL_THREAD"),
+        (2, "PIDFD_SIGNAL_THREAD_GROUP"),
+        (4, "PIDFD_SIGNAL_PROCESS_GROUP"),
+    ]
+);
+
 choices!(
     DOMAINS,
     "an address family",

@@ -38,6 +38,8 @@ pub enum QueueRef {
     PeerWait(FileRef),
     /// Parents in wait4(2) (`signal->wait_chldexit`).
     Children(TaskId),
+    /// Those who watch the end of a process or thread (`pid->wait_pidfd`).
+    Pid(TaskId),
     /// Those who watch or read signalfds of a process (`sighand->signalfd_wqh`).
     Signals(TaskId),
 }
@@ -221,6 +223,7 @@ impl fmt::Display for QueueRef {
             QueueRef::File(file) => write!(f, "wait queue of {file}"),
             QueueRef::PeerWait(file) => write!(f, "peer_wait of {file}"),
             QueueRef::Children(task) => write!(f, "wait_chldexit of task {}", task.0),
+            QueueRef::Pid(task) => write!(f, "wait_pidfd of task {}", task.0),
             QueueRef::Signals(task) => write!(f, "signalfd_wqh of task {}", task.0),
         }
     }

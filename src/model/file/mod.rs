@@ -7,6 +7,7 @@ mod eventfd;
 mod fifo;
 mod inet;
 mod ops;
+mod pidfd;
 mod pipe;
 mod plain;
 mod regular;

@@ -12,6 +12,7 @@
 //! No other part of the model knows a kind by name, but for epoll files, which are asked by a scan.
 
 use super::eventfd::EventFd;
+use super::pidfd::PidFd;
 use super::pipe::PipeEnd;
 use super::plain::Plain;
 use super::regular::Regular;
@@ -347,4 +348,6 @@ kinds! {
     Regular(Regular) = 10;
     /// signalfd(2)
     SignalFd(SignalFd) = 11;
+    /// pidfd_open(2)
+    PidFd(PidFd) = 12;
 }

@@ -400,7 +400,21 @@ impl<O: Observer> Kernel<'_, O> {
                 let mut exec = self.execve(task);
                 self.run(task, &mut exec)?
             }
+            Syscall::Exit { status } => self.run(task, &mut Exit::thread(status))?,
             Syscall::ExitGroup { status } => self.run(task, &mut Exit::group(status))?,
+            Syscall::Waitid {
+                idtype,
+                id,
+                infop,
+                options,
+            } => {
+                let begun = self.begin_waitid(task, (idtype, id), infop, options)?;
+                self.go(task, begun)?
+            }
+            Syscall::PidfdOpen { pid, flags } => answer_fd(self.pidfd_open(task, pid, flags)),
+            Syscall::PidfdSendSignal { pidfd, sig, flags } => {
+                self.pidfd_send_signal(task, pidfd, sig, flags)?
+            }
             Syscall::Wait4 { pid, options } => {
                 let begun = Wait4::begin(pid, options);
                 self.go(task, begun)?

@@ -1,7 +1,8 @@
-//! Calls about processes: fork(2), execve(2), exit_group(2), wait4(2), prlimit(2), setresuid(2).
+//! Calls about processes: fork(2), execve(2), exit_group(2), exit(2), wait4(2), waitid(2), prlimit(2),
+//! setresuid(2).
 
 use super::super::call::{Flow, Held, Steps};
-use super::super::encode::{Encode, Encoder, Number, encode_option, variant_is_number};
+use super::super::encode::{Encode, Encoder, variant_is_number};
 use super::super::file::Socket;
 use super::super::signal::restart::ERESTARTSYS;
 use super::super::signal::{Job, Stop, ThreadSignals};
@@ -9,13 +10,26 @@ use super::super::task::{Life, ProcessStatus};
 use super::super::wait_queue::{Nr, Wake, WakeFn, Walked, Walks};
 use super::super::{Kernel, Machine};
 use super::release::Release;
-use crate::abi::{Answer, Errno, EventMask, Out, Rlimit, SigSet, TaskId, WaitStatus};
+use crate::abi::{
+    Answer, Errno, EventMask, Fd, OpenFlags, Out, OutPtr, Rlimit, Room, SiCode, SigInfo, SigSet,
+    Signal, TaskId, WaitStatus,
+};
+use crate::backend::LabError;
 use crate::model::arena::{FileId, Id, ProcId, WaitId};
 use crate::trace::{Observer, Place};
 
 const WNOHANG: i32 = 1;
 const WUNTRACED: i32 = 2;
+const WEXITED: i32 = 4;
 const WCONTINUED: i32 = 8;
+const WNOWAIT: i32 = 0x100_0000;
+/// Every option that waitid(2) knows (those, and `__WNOTHREAD|__WALL|__WCLONE`).
+const WAITID_OPTIONS: i32 = WAIT_OPTIONS | WEXITED | WNOWAIT;
+/// What the second argument of waitid(2) is.
+const P_ALL: i32 = 0;
+const P_PID: i32 = 1;
+const P_PGID: i32 = 2;
+const P_PIDFD: i32 = 3;
 /// Every option that wait4(2) knows (`WNOHANG|WUNTRACED|WCONTINUED|__WNOTHREAD|__WALL|__WCLONE`).
 const WAIT_OPTIONS: i32 = 0x1 | 0x2 | 0x8 | 0x2000_0000 | 0x4000_0000 | i32::MIN;
 /// The most descriptors that anybody may ask for (`fs.nr_open`).
@@ -122,11 +136,21 @@ impl<O: Observer> Kernel<'_, O> {
 /// The end of a task (`do_exit`), and of its process if it is the last.
 #[derive(Clone, Debug)]
 pub(crate) struct Exit {
-    /// How the whole process is to end; nothing if only this thread does.
-    group: Option<WaitStatus>,
+    ending: Ending,
     at: ExitAt,
     release: Release,
     walks: Walks,
+}
+
+/// Who ends, and how.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ending {
+    /// The whole process.
+    Group(WaitStatus),
+    /// This thread.
+    Thread(WaitStatus),
+    /// This thread, and it is known how its process ends.
+    Told,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -142,18 +166,23 @@ enum ExitAt {
 impl Exit {
     /// exit_group(2)
     pub(super) fn group(status: i32) -> Exit {
-        Exit::with(Some(WaitStatus::Exited(status & 0xff)))
+        Exit::with(Ending::Group(WaitStatus::Exited(status & 0xff)))
+    }
+
+    /// exit(2)
+    pub(super) fn thread(status: i32) -> Exit {
+        Exit::with(Ending::Thread(WaitStatus::Exited(status & 0xff)))
     }
 
     /// Of a thread that was told to die. Who told it knows about the process.
     pub(crate) fn killed() -> Exit {
-        Exit::with(None)
+        Exit::with(Ending::Told)
     }
 
-    fn with(group: Option<WaitStatus>) -> Exit {
+    fn with(ending: Ending) -> Exit {
         let release = Release::new(Answer::Gone, Vec::new());
         Exit {
-            group,
+            ending,
             at: ExitAt::Begin,
             release,
             walks: Walks::default(),
@@ -164,8 +193,12 @@ impl Exit {
 impl<O: Observer> Kernel<'_, O> {
     fn exit_begin(&mut self, task: TaskId, call: &mut Exit) -> Flow {
         let id = self.m.task(task).process;
-        if let Some(status) = call.group {
-            self.end_process(id, status, Some(task));
+        match call.ending {
+            Ending::Group(status) => self.end_process(id, status, Some(task)),
+            Ending::Thread(status) if self.m.process(task).leader == task => {
+                self.m.process_mut(task).leader_status = Some(status);
+            }
+            Ending::Thread(_) | Ending::Told => {}
         }
         self.m.task_mut(task).life = Life::Exiting;
         let blocked = self.m.task(task).signals.blocked;
@@ -184,18 +217,25 @@ impl<O: Observer> Kernel<'_, O> {
         }
         let id = self.m.task(task).process;
         let last = self.m.threads(id).eq([task]);
-        if last && self.m.is_exit_held_up(id) {
+        let held_up = self.m.is_end_held_up(task) || last && self.m.is_exit_held_up(id);
+        if held_up {
             return Flow::Blocked;
         }
         let state = self.m.task_mut(task);
         state.life = Life::Dead;
         // What has come to it since it let go of its descriptors ends with it.
         state.signals = ThreadSignals::default();
+        if self.m.process(task).leader != task {
+            // Nobody waits for it (`exit_notify`).
+            self.do_notify_pidfd(task);
+            self.detach_pid(task);
+        }
         if !last {
             return Flow::Done;
         }
-        let status = self.m.processes[id.index()].exit_status;
-        let status = status.expect("the last thread ends with its process");
+        let process = &self.m.processes[id.index()];
+        let status = process.exit_status.or(process.leader_status);
+        let status = status.expect("the last thread ends with its process, or after the first");
         if let Some(head) = self.process_exited(id, status) {
             let key = EventMask::empty();
             self.wake_up(
@@ -247,16 +287,33 @@ impl Steps for Exit {
     }
 }
 
-/// wait4(2): sleeps until a child has ended.
+/// wait4(2) or waitid(2): sleeps until a child has ended.
 #[derive(Clone, Debug)]
 pub(crate) struct Wait4 {
+    /// The child that is waited for; -1 is any.
     pid: i32,
+    tells: Tells,
     nohang: bool,
+    /// A child that has ended (`WEXITED`).
+    exited: bool,
     /// Also for a child that has stopped (`WUNTRACED`), or goes on (`WCONTINUED`).
     stopped: bool,
     continued: bool,
+    /// It is to be told again to the next who asks (`WNOWAIT`).
+    again: bool,
     waiter: Option<WaitId>,
     answer: Option<Answer>,
+}
+
+/// How the call tells what it has found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Tells {
+    /// wait4(2)
+    Status,
+    /// waitid(2), and where
+    Siginfo(OutPtr),
+    /// The same by a pidfd that is not to be waited for: if there is nothing to tell, that is an error.
+    OrEagain(OutPtr),
 }
 
 impl Wait4 {
@@ -264,14 +321,21 @@ impl Wait4 {
         if options & !WAIT_OPTIONS != 0 {
             return Err(Errno::EINVAL);
         }
-        Ok(Wait4 {
+        Ok(Wait4::new(pid, Tells::Status, options | WEXITED))
+    }
+
+    fn new(pid: i32, tells: Tells, options: i32) -> Wait4 {
+        Wait4 {
             pid,
+            tells,
             nohang: options & WNOHANG != 0,
+            exited: options & WEXITED != 0,
             stopped: options & WUNTRACED != 0,
             continued: options & WCONTINUED != 0,
+            again: options & WNOWAIT != 0,
             waiter: None,
             answer: None,
-        })
+        }
     }
 }
 
@@ -305,6 +369,36 @@ impl Wait4 {
 }
 
 impl<O: Observer> Kernel<'_, O> {
+    /// waitid(2) (`kernel_waitid_prepare`)
+    pub(super) fn begin_waitid(
+        &self,
+        task: TaskId,
+        (idtype, id): (i32, i32),
+        infop: OutPtr,
+        options: i32,
+    ) -> Result<Result<Wait4, Errno>, LabError> {
+        let tells = Tells::Siginfo(infop);
+        if options & !WAITID_OPTIONS != 0 || options & (WEXITED | WUNTRACED | WCONTINUED) == 0 {
+            return Ok(Err(Errno::EINVAL));
+        }
+        Ok(match idtype {
+            P_ALL => Ok(Wait4::new(-1, tells, options)),
+            P_PID if id > 0 => Ok(Wait4::new(id, tells, options)),
+            P_PGID if id >= 0 => {
+                return Err(LabError::new("the lab waits for no process groups"));
+            }
+            P_PIDFD if id >= 0 => self.pidfd(task, Fd(id)).map(|(pidfd, flags)| {
+                let nonblocking = flags.contains(OpenFlags::NONBLOCK);
+                if nonblocking && options & WNOHANG == 0 {
+                    Wait4::new(pidfd.pid().pid(), Tells::OrEagain(infop), options | WNOHANG)
+                } else {
+                    Wait4::new(pidfd.pid().pid(), tells, options)
+                }
+            }),
+            _ => Err(Errno::EINVAL),
+        })
+    }
+
     /// `do_wait`: stand on the queue first, then look, so that no child's end is missed in between.
     fn wait4_step(&mut self, task: TaskId, call: &mut Wait4) -> Flow {
         let state = self.m.task(task);
@@ -319,6 +413,7 @@ impl<O: Observer> Kernel<'_, O> {
         }
         let found = self.m.wait_consider(parent, call);
         if let Found::Zombie(child, _) = found
+            && !call.again
             && self.m.is_release_held_up(child)
         {
             return Flow::Blocked;
@@ -345,16 +440,25 @@ impl<O: Observer> Kernel<'_, O> {
     fn take_found(&mut self, call: &Wait4, found: Found) -> Option<Answer> {
         match found {
             Found::Zombie(child, status) => {
-                self.release_process(child);
-                Some(self.m.told_of(child, status))
+                if !call.again {
+                    self.release_process(child);
+                }
+                Some(self.m.told_of(call, child, status))
             }
             Found::News(child) => {
-                let job = &mut self.m.processes[child.index()].signals.job;
-                let status = call.take_news(job)?;
-                Some(self.m.told_of(child, status))
+                let mut job = self.m.processes[child.index()].signals.job;
+                let status = call.take_news(&mut job)?;
+                if !call.again {
+                    self.m.processes[child.index()].signals.job = job;
+                }
+                Some(self.m.told_of(call, child, status))
             }
             Found::NoChild => Some(Answer::err(Errno::ECHILD)),
-            Found::Running if call.nohang => Some(Answer::ret(0)),
+            Found::Running if call.nohang => Some(match call.tells {
+                Tells::Status => Answer::ret(0),
+                Tells::Siginfo(infop) => stored(infop, Out::None),
+                Tells::OrEagain(_) => Answer::err(Errno::EAGAIN),
+            }),
             Found::Running => None,
         }
     }
@@ -388,15 +492,43 @@ impl Machine {
                     return Found::News(child);
                 }
                 ProcessStatus::Running => found = Found::Running,
-                ProcessStatus::Zombie(status) => return Found::Zombie(child, status),
+                ProcessStatus::Zombie(status) if call.exited => {
+                    return Found::Zombie(child, status);
+                }
+                ProcessStatus::Zombie(_) => {}
             }
         }
         found
     }
 
-    fn told_of(&self, child: ProcId, status: WaitStatus) -> Answer {
-        let pid = self.processes[child.index()].leader.pid();
-        Answer::Done(i64::from(pid), Out::Status(status))
+    fn told_of(&self, call: &Wait4, child: ProcId, status: WaitStatus) -> Answer {
+        let leader = self.processes[child.index()].leader;
+        let infop = match call.tells {
+            Tells::Status => return Answer::Done(leader.pid().into(), Out::Status(status)),
+            Tells::Siginfo(infop) | Tells::OrEagain(infop) => infop,
+        };
+        let (code, status) = match status {
+            WaitStatus::Exited(status) => (SiCode::CLD_EXITED, status),
+            WaitStatus::Signaled(signal) => (SiCode::CLD_KILLED, signal.0),
+            WaitStatus::Stopped(signal) => (SiCode::CLD_STOPPED, signal.0),
+            WaitStatus::Continued => (SiCode::CLD_CONTINUED, Signal::SIGCONT.0),
+        };
+        let info = SigInfo {
+            status,
+            ..self.info_from(leader, Signal::SIGCHLD, code)
+        };
+        stored(infop, Out::Siginfo(info))
+    }
+}
+
+/// The answer of waitid(2): what was found is taken, even if it cannot be stored.
+fn stored(infop: OutPtr, out: Out) -> Answer {
+    /// Up to the last field that is written, `si_status`.
+    const WRITTEN: u64 = 28;
+    match infop {
+        OutPtr::NULL => Answer::ret(0),
+        OutPtr::Memory(Room::Plenty | Room::Bytes(WRITTEN..)) => Answer::Done(0, out),
+        OutPtr::Memory(_) | OutPtr::Addr(_) => Answer::err(Errno::EFAULT),
     }
 }
 
@@ -421,17 +553,29 @@ impl Steps for Wait4 {
 
 variant_is_number!(ExitAt);
 
+impl Encode for Ending {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let (number, status) = match self {
+            Ending::Told => return to.none(),
+            Ending::Group(status) => (1, status),
+            Ending::Thread(status) => (2, status),
+        };
+        to.byte(number);
+        status.encode(to);
+    }
+}
+
 impl Encode for Exit {
     fn encode(&self, to: &mut Encoder<'_>) {
         let Exit {
-            group,
+            ending,
             at,
             release,
             walks,
         } = self;
         at.encode(to);
         match at {
-            ExitAt::Begin => encode_option(group, to),
+            ExitAt::Begin => ending.encode(to),
             ExitAt::Files => release.encode(to),
             ExitAt::Wake => walks.encode(to),
         }
@@ -442,14 +586,31 @@ impl Encode for Wait4 {
     fn encode(&self, to: &mut Encoder<'_>) {
         let Wait4 {
             pid,
+            tells,
             nohang,
+            exited,
             stopped,
             continued,
+            again,
             waiter,
             answer: _, // known at the end only
         } = self;
         pid.encode(to);
-        let options = nohang.number(to) | stopped.number(to) << 1 | continued.number(to) << 2;
-        to.numbers([options, u64::from(waiter.is_some())]);
+        let options = [*nohang, *stopped, *continued, *exited, *again];
+        let bits = options
+            .iter()
+            .fold(0, |bits, option| bits << 1 | u64::from(*option));
+        to.numbers([bits, u64::from(waiter.is_some())]);
+        match tells {
+            Tells::Status => to.none(),
+            Tells::Siginfo(infop) => {
+                to.byte(1);
+                infop.encode(to);
+            }
+            Tells::OrEagain(infop) => {
+                to.byte(2);
+                infop.encode(to);
+            }
+        }
     }
 }

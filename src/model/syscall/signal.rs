@@ -7,8 +7,8 @@ use super::super::signal::SendTo;
 use super::super::task::ProcessStatus;
 use super::SIGSET_SIZE;
 use crate::abi::{
-    Answer, Errno, Out, OutPtr, Ptr, Room, SaFlags, SiCode, SigAction, SigSet, SigmaskHow, Signal,
-    TaskId,
+    Answer, Errno, Fd, Out, OutPtr, Ptr, Room, SaFlags, SiCode, SigAction, SigSet, SigmaskHow,
+    Signal, TaskId,
 };
 use crate::backend::LabError;
 use crate::model::arena::Id;
@@ -24,6 +24,10 @@ const KNOWN_FLAGS: SaFlags = SaFlags::NOCLDSTOP
     .union(SaFlags::RESETHAND)
     .union(SaFlags::from_bits_retain(SA_EXPOSE_TAGBITS));
 const SA_EXPOSE_TAGBITS: u32 = 0x800;
+/// `PIDFD_SIGNAL_*`: to whom, whatever the pidfd stands for.
+const TO_THREAD: u32 = 1;
+const TO_THREAD_GROUP: u32 = 2;
+const TO_PROCESS_GROUP: u32 = 4;
 /// `sizeof(struct sigaction)` in the kernel.
 const SIGACTION_SIZE: u64 = 32;
 
@@ -73,6 +77,36 @@ impl<O: Observer> Kernel<'_, O> {
         self.send(task, targets, sig)
     }
 
+    /// pidfd_send_signal(2)
+    pub(super) fn pidfd_send_signal(
+        &mut self,
+        task: TaskId,
+        pidfd: Fd,
+        sig: Signal,
+        flags: u32,
+    ) -> Result<Answer, LabError> {
+        if flags & !(TO_THREAD | TO_THREAD_GROUP | TO_PROCESS_GROUP) != 0 || flags.count_ones() > 1
+        {
+            return Ok(Answer::err(Errno::EINVAL));
+        }
+        if flags == TO_PROCESS_GROUP {
+            return Err(LabError::new(
+                "the lab sends to process groups by kill only, of which it has one",
+            ));
+        }
+        let pidfd = match self.pidfd(task, pidfd) {
+            Ok((pidfd, _)) => pidfd,
+            Err(errno) => return Ok(Answer::err(errno)),
+        };
+        let to = match flags {
+            TO_THREAD => SendTo::Thread(pidfd.pid()),
+            0 if pidfd.is_of_thread() => SendTo::Thread(pidfd.pid()),
+            _ => SendTo::Process(pidfd.pid()),
+        };
+        let there = self.has_task(pidfd.pid());
+        Ok(self.send(task, there.then_some(to).into_iter().collect(), sig))
+    }
+
     /// To one after the other. No step on its own but where a lock is in the way: nobody can tell when in such
     /// a call a signal was sent.
     fn send(&mut self, task: TaskId, targets: Vec<SendTo>, sig: Signal) -> Answer {
@@ -91,7 +125,7 @@ impl<O: Observer> Kernel<'_, O> {
     }
 
     /// Whether a pid names somebody: a thread that lives, or a process until it has been waited for.
-    fn has_task(&self, target: TaskId) -> bool {
+    pub(crate) fn has_task(&self, target: TaskId) -> bool {
         if self.m.task_ids().all(|task| task != target) {
             return false;
         }

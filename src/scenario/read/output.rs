@@ -5,7 +5,7 @@ use crate::scenario::ScenarioError;
 use crate::scenario::ast::{Output, Place, Shown};
 use crate::scenario::cursor::Cursor;
 use crate::scenario::lower::{low_u32, low_u64};
-use crate::scenario::siginfo::{SSI, read_siginfo};
+use crate::scenario::siginfo::{SI, SSI, read_siginfo};
 use crate::scenario::signature::Kind;
 use crate::scenario::words;
 
@@ -89,6 +89,7 @@ pub(super) fn read_output(c: &mut Cursor<'_>, kind: Kind) -> Result<Output> {
         Kind::ItimerspecOut => Shown::Itimerspec(read_itimerspec(c)?),
         Kind::ParamsOut => Shown::Params(read_params(c)?),
         Kind::Status => Shown::Status(read_status(c)?),
+        Kind::SiginfoOut => Shown::Siginfo(read_siginfo(c, SI)?),
         Kind::SigSetOut => Shown::SigSet(read_sigset(c)?),
         Kind::SigActionOut => Shown::SigAction(read_sigaction(c)?),
         Kind::TimespecOut => Shown::Timespec(read_timespec(c)?),
