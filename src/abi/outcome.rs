@@ -1,8 +1,8 @@
 //! What comes back from a call.
 
 use super::{
-    Bytes, EpollParams, Errno, EventMask, Events, Fd, FdSet, Itimerspec, PollFd, Rlimit, SigAction,
-    SigInfo, SigSet, SockAddr, SockOpt, Timespec, WaitStatus,
+    Bytes, EpollParams, Errno, EventMask, Events, Fd, FdSet, InotifyEvent, Itimerspec, PollFd,
+    Rlimit, SigAction, SigInfo, SigSet, SockAddr, SockOpt, Timespec, WaitStatus,
 };
 
 /// What a kernel says when it is given a call.
@@ -60,6 +60,8 @@ pub enum Out {
     Itimerspec(Box<Itimerspec>),
     /// What read(2) stored, of a signalfd.
     Signals(Vec<SigInfo>),
+    /// What read(2) stored, of an inotify instance.
+    Inotify(Vec<InotifyEvent>),
     /// By waitid(2), if there was something to tell.
     Siginfo(SigInfo),
     /// The text of an fdinfo file.

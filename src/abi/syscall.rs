@@ -1,9 +1,9 @@
 //! Every call of the lab as a value.
 
 use super::{
-    Bytes, CtlOp, EpollCreateFlags, EpollEvent, EpollParams, Fd, FdFlags, FdSet, IoVec, Itimerspec,
-    Message, MsgFlags, OpenFlags, OutPtr, PollFd, Ptr, Rlimit, SigAction, SigSet, SigmaskHow,
-    Signal, SockAddr, SockOpt, Timeout, Timespec, Timeval,
+    Bytes, CtlOp, EpollCreateFlags, EpollEvent, EpollParams, Fd, FdFlags, FdSet, InotifyMask,
+    IoVec, Itimerspec, Message, MsgFlags, OpenFlags, OutPtr, PollFd, Ptr, Rlimit, SigAction,
+    SigSet, SigmaskHow, Signal, SockAddr, SockOpt, Timeout, Timespec, Timeval,
 };
 
 /// A system call with its arguments, named as in the manual pages (section 2).
@@ -102,6 +102,16 @@ pub enum Syscall {
         sizemask: u64,
         flags: OpenFlags,
     },
+    /// inotify_init1(2); the flags are those of open(2)
+    InotifyInit1 { flags: OpenFlags },
+    /// inotify_add_watch(2)
+    InotifyAddWatch {
+        fd: Fd,
+        pathname: Box<str>,
+        mask: InotifyMask,
+    },
+    /// inotify_rm_watch(2)
+    InotifyRmWatch { fd: Fd, wd: i32 },
     /// read(2)
     Read { fd: Fd, buf: OutPtr, count: u64 },
     /// write(2)
@@ -415,6 +425,9 @@ impl Syscall {
             Syscall::TimerfdGettime { .. } => "timerfd_gettime",
             Syscall::Signalfd { .. } => "signalfd",
             Syscall::Signalfd4 { .. } => "signalfd4",
+            Syscall::InotifyInit1 { .. } => "inotify_init1",
+            Syscall::InotifyAddWatch { .. } => "inotify_add_watch",
+            Syscall::InotifyRmWatch { .. } => "inotify_rm_watch",
             Syscall::Read { .. } => "read",
             Syscall::Write { .. } => "write",
             Syscall::Readv { .. } => "readv",

@@ -8,9 +8,9 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::abi::socket::Linger;
 use crate::abi::{
-    Answer, Bytes, EpollEvent, EpollParams, Errno, EventMask, Events, Fd, FdSet, Itimerspec, Out,
-    PollFd, Rlimit, SaFlags, SigAction, SigHandler, SigInfo, SigSet, Signal, SockAddr, SockOpt,
-    TaskId, Timespec, WaitStatus,
+    Answer, Bytes, EpollEvent, EpollParams, Errno, EventMask, Events, Fd, FdSet, InotifyEvent,
+    InotifyMask, Itimerspec, Out, PollFd, Rlimit, SaFlags, SigAction, SigHandler, SigInfo, SigSet,
+    Signal, SockAddr, SockOpt, TaskId, Timespec, WaitStatus,
 };
 use crate::backend::LabError;
 
@@ -43,6 +43,8 @@ pub(super) enum Stored {
     Bytes(Place),
     /// Of a signalfd.
     Signals(Place),
+    /// Of an inotify instance.
+    Inotify(Place),
     /// Of a child that changed, or of none; of one that has ended also that its number is free.
     Siginfo {
         place: Place,
@@ -161,6 +163,7 @@ impl Stored {
                 let signals = bytes.chunks_exact(SigInfo::SIZE as usize);
                 Out::Signals(signals.map(|one| names.told(siginfo(one))).collect())
             }
+            Stored::Inotify(place) => Out::Inotify(events(&place.bytes(board, ret as u64)?)),
             Stored::Siginfo { place, .. } if place.kind == Behind::Nothing => Out::None,
             Stored::Siginfo { place, reaps } => {
                 let info = [0, 8, 16, 20, 24].map(|at| place.addr + at);
@@ -271,6 +274,30 @@ fn siginfo(bytes: &[u8]) -> [i32; 5] {
         let word = bytes[at..].first_chunk();
         word.map_or(0, |word| i32::from_ne_bytes(*word))
     })
+}
+
+/// One `struct inotify_event` after the other, without the cookies.
+fn events(mut bytes: &[u8]) -> Vec<InotifyEvent> {
+    let mut events = Vec::new();
+    while let Some((fixed, rest)) = bytes.split_first_chunk::<16>() {
+        let word = |at: usize| {
+            fixed[at..]
+                .first_chunk()
+                .map_or(0, |word| u32::from_ne_bytes(*word))
+        };
+        let (name, rest) = rest.split_at((word(12) as usize).min(rest.len()));
+        let end = name
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(name.len());
+        events.push(InotifyEvent {
+            wd: word(0).cast_signed(),
+            mask: InotifyMask::from_bits_retain(word(4)),
+            name: String::from_utf8_lossy(&name[..end]).into(),
+        });
+        bytes = rest;
+    }
+    events
 }
 
 fn load<const N: usize>(board: Board, addr: u64) -> [u8; N] {

@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use crate::abi::{
     Bytes, EpollEvent, EpollParams, FcntlCmd, Fd, IoVec, IoctlArg, Itimerspec, Message, OutPtr,
-    PollFd, Ptr, Rlimit, Room, SaFlags, Select, SigAction, SigHandler, SigInfo, SigSet, SigmaskHow,
-    Signal, SockAddr, SockOpt, Syscall, Timespec,
+    PollFd, Ptr, Rlimit, Room, SaFlags, Select, SigAction, SigHandler, SigSet, SigmaskHow, Signal,
+    SockAddr, SockOpt, Syscall, Timespec,
 };
 use crate::backend::LabError;
 
@@ -72,6 +72,8 @@ pub(super) trait Lookup {
 pub(super) enum Records {
     /// `struct signalfd_siginfo`
     Signals,
+    /// `struct inotify_event`
+    Inotify,
 }
 
 impl Records {
@@ -80,6 +82,7 @@ impl Records {
         let link = std::fs::read_link(format!("/proc/{tid}/fd/{}", fd.0)).ok()?;
         match link.to_str()? {
             "anon_inode:[signalfd]" => Some(Records::Signals),
+            "anon_inode:inotify" => Some(Records::Inotify),
             _ => None,
         }
     }
@@ -333,12 +336,24 @@ impl Encoder<'_> {
                 let args = [int(ufd.0), mask, sizemask, flags.bits().into()];
                 plain(libc::SYS_signalfd4, words(args))
             }
+            Syscall::InotifyInit1 { flags } => {
+                plain(libc::SYS_inotify_init1, words([flags.bits().into()]))
+            }
+            Syscall::InotifyAddWatch { fd, pathname, mask } => {
+                let pathname = self.path(Fd::AT_FDCWD, &pathname)?;
+                let args = [int(fd.0), pathname, mask.bits().into()];
+                plain(libc::SYS_inotify_add_watch, words(args))
+            }
+            Syscall::InotifyRmWatch { fd, wd } => {
+                plain(libc::SYS_inotify_rm_watch, words([int(fd.0), int(wd)]))
+            }
             Syscall::Read { fd, buf, count } => {
                 let place = self.output(buf, count)?;
                 let args = words([int(fd.0), place.addr, count]);
                 let stored = match self.lookup.records(fd) {
-                    Some(Records::Signals) if count >= SigInfo::SIZE => Stored::Signals(place),
-                    _ => Stored::Bytes(place),
+                    Some(Records::Signals) => Stored::Signals(place),
+                    Some(Records::Inotify) => Stored::Inotify(place),
+                    None => Stored::Bytes(place),
                 };
                 Ok((libc::SYS_read, args, stored))
             }

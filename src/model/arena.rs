@@ -83,6 +83,8 @@ ids! {
     InodeId;
     /// A UDP socket (`struct udp_sock`).
     UdpId;
+    /// An inotify instance (`struct fsnotify_group`).
+    InotifyId;
     /// The head of a wait queue (`struct wait_queue_head`).
     HeadId;
     /// An entry of a wait queue (`struct wait_queue_entry`).

@@ -11,7 +11,7 @@ use super::encode::Encode;
 use super::eventpoll::{EpollCtl, EpollWait, FdinfoRead};
 use super::file::{PipeResize, SetSignals, SetTicks, Socket, Transfer};
 use super::signal::restart::is_restart;
-use super::syscall::{Exit, Kill, Open, Poll, Release, Sleep, SocketChange, Wait4};
+use super::syscall::{Deferred, Exit, Kill, Open, Poll, Release, Sleep, SocketChange, Wait4};
 use super::wait_queue::Walk;
 use super::{Footprint, Kernel, Machine, TaskId};
 use crate::abi::Answer;
@@ -198,6 +198,8 @@ calls! {
     Poll(Poll);
     /// kill(2), tgkill(2)
     Kill(Kill);
+    /// A call about names that has to wait before it begins.
+    Deferred(Deferred);
     /// nanosleep(2) and others that only sleep.
     Sleep(Sleep);
     /// wait4(2)

@@ -362,6 +362,7 @@ impl Call {
             | Call::SetTicks(_)
             | Call::SetSignals(_)
             | Call::Kill(_)
+            | Call::Deferred(_)
             | Call::Fdinfo(_)
             | Call::SocketChange(_)
             | Call::Release(_)

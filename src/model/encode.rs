@@ -397,7 +397,8 @@ impl Machine {
             max_user_watches,
             files,
             pipes,
-            timerfds: _, // written with their files
+            timerfds: _,  // written with their files
+            inotifies: _, // the same
             unix,
             udp,
             net,
@@ -541,6 +542,7 @@ impl Call {
             Call::Open(call) => (14, &**call),
             Call::SetSignals(call) => (16, &**call),
             Call::Kill(call) => (15, &**call),
+            Call::Deferred(call) => (17, &**call),
         }
     }
 }
@@ -832,6 +834,7 @@ impl Encode for Out {
             Out::Itimerspec(timer) => (15, &**timer),
             Out::Signals(signals) => (19, signals),
             Out::Siginfo(info) => (20, info),
+            Out::Inotify(events) => (21, events),
         };
         to.byte(number);
         out.encode(to);

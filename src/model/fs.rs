@@ -45,6 +45,8 @@ pub(crate) struct Inode {
     pub(crate) links: u32,
     /// How many open files there are of it.
     pub(crate) files: u32,
+    /// Where its name stands, or stood when it had one (`d_parent`, `d_name`).
+    pub(crate) dentry: Option<(InodeId, Box<str>)>,
     /// As fdinfo shows it.
     pub(crate) number: u32,
 }
@@ -201,36 +203,41 @@ impl Fs {
     /// Gives an inode a name that is free (`d_instantiate`).
     pub(crate) fn link(&mut self, directory: InodeId, name: &str, inode: InodeId) {
         self.inodes[inode].links += 1;
+        self.inodes[inode].dentry = Some((directory, name.into()));
         let before = self.entries_mut(directory).insert(name.into(), inode);
         debug_assert_eq!(before, None, "the name was free");
     }
 
-    /// Takes a name away, and with it the inode if nobody has it open (`d_delete`).
+    /// Takes a name away. Its inode goes with it if nobody has that open: see `iput`.
     pub(crate) fn unlink(&mut self, directory: InodeId, name: &str) {
         if let Some(inode) = self.entries_mut(directory).remove(name) {
             self.inodes[inode].links -= 1;
-            self.forget_unused(inode);
         }
     }
 
-    /// Gives an inode another name (`d_move`), and takes that from whom it belonged to.
+    /// Gives an inode another name, which is free (`d_move`).
     pub(crate) fn rename(&mut self, from: (InodeId, &str), to: (InodeId, &str)) {
-        self.unlink(to.0, to.1);
         if let Some(inode) = self.entries_mut(from.0).remove(from.1) {
             self.entries_mut(to.0).insert(to.1.into(), inode);
+            self.inodes[inode].dentry = Some((to.0, to.1.into()));
         }
     }
 
-    /// A file of it is closed (`iput`).
-    pub(crate) fn put(&mut self, inode: InodeId) {
-        self.inodes[inode].files -= 1;
-        self.forget_unused(inode);
+    /// Whether no name and no open file leads to it.
+    pub(crate) fn is_unused(&self, id: InodeId) -> bool {
+        let Inode { links, files, .. } = self.inodes[id];
+        links == 0 && files == 0 && self.root != Some(id)
     }
 
-    fn forget_unused(&mut self, id: InodeId) {
-        let Inode { links, files, .. } = self.inodes[id];
-        if links == 0 && files == 0 && self.root != Some(id) {
-            self.inodes.remove(id);
+    /// Frees an inode that is unused.
+    pub(crate) fn remove(&mut self, id: InodeId) {
+        self.inodes.remove(id);
+        // Who is open yet and was in there has nobody to tell any more.
+        for other in self.inodes.live() {
+            let dentry = &mut self.inodes[other].dentry;
+            if dentry.as_ref().is_some_and(|(parent, _)| *parent == id) {
+                *dentry = None;
+            }
         }
     }
 
@@ -259,6 +266,7 @@ impl Machine {
             node,
             links: 0,
             files: 0,
+            dentry: None,
             number,
         })
     }
@@ -268,10 +276,17 @@ impl Encode for Inode {
     fn encode(&self, to: &mut Encoder<'_>) {
         let Inode {
             node,
-            links: _, // the names that are written
+            links,    // the names that are written
             files: _, // the files that are written
+            dentry,
             number: _,
         } = self;
+        // Of one that has its name, it is written with the directory.
+        if let (0, Some((parent, name))) = (links, dentry) {
+            to.byte(4);
+            to.bytes(name.as_bytes());
+            to.inode(*parent);
+        }
         match node {
             Node::Directory(entries) => {
                 to.byte(0);

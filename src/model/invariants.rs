@@ -661,6 +661,13 @@ fn inodes(s: &Survey<'_>) -> Result<(), String> {
         let is_used = inode.links + inode.files > 0 || s.m.fs.root() == Some(*id);
         ensure(is_used, || format!("{id:?} is left over"))?;
     }
+    for inotify in s.m.inotifies.live() {
+        for watch in &s.m.inotifies[inotify].watches {
+            ensure(inodes.contains(&watch.inode), || {
+                format!("watch {} is on nothing", watch.wd)
+            })?;
+        }
+    }
     Ok(())
 }
 
@@ -694,6 +701,15 @@ fn leftovers(s: &Survey<'_>) -> Result<(), String> {
         .collect();
     timers.sort_unstable();
     ensure_eq("timers", s.m.timerfds.live(), timers)?;
+    let mut inotifies: Vec<_> = files
+        .iter()
+        .filter_map(|file| match s.m.files[*file].kind {
+            Kind::Inotify(inotify) => Some(inotify),
+            _ => None,
+        })
+        .collect();
+    inotifies.sort_unstable();
+    ensure_eq("inotify instances", s.m.inotifies.live(), inotifies)?;
     let mut epolls = s.epolls.clone();
     epolls.sort_unstable();
     ensure_eq("epolls", s.m.epolls.live(), epolls)?;

@@ -2,8 +2,8 @@
 //!
 //! The behaviour modelled is that of **Linux 6.18** on x86-64; function names in the docs of this module
 //! are those of that version's fs/eventpoll.c, fs/select.c, fs/pipe.c, fs/eventfd.c, fs/timerfd.c,
-//! fs/signalfd.c, fs/pidfs.c, kernel/signal.c and kernel/sched/wait.c. What readers of that text need to find
-//! their way:
+//! fs/signalfd.c, fs/pidfs.c, fs/notify, kernel/signal.c and kernel/sched/wait.c. What readers of that text need
+//! to find their way:
 //!
 //! ```text
 //!   task ──fd──► FdTable ──► File (open file description) ──► what it is: Pipe, EventFd, TimerFd, EventPoll
@@ -53,8 +53,8 @@ mod wait_queue;
 mod work;
 
 use arena::{
-    Arena, Beside, EpId, FileId, HeadId, Id, ItemId, PipeId, ProcId, TableId, TimerFdId, UdpId,
-    UnixId, WaitId,
+    Arena, Beside, EpId, FileId, HeadId, Id, InotifyId, ItemId, PipeId, ProcId, TableId, TimerFdId,
+    UdpId, UnixId, WaitId,
 };
 pub use backend::Model;
 pub use call::Stepped;
@@ -63,7 +63,7 @@ pub use clock::Timer;
 use clone::clone_by_field;
 use eventpoll::{Epitem, EpitemRest, EventPoll};
 use fdtable::FdTable;
-use file::{File, Pipe, TimerFd, UdpSock, UnixSock};
+use file::{File, Inotify, Pipe, TimerFd, UdpSock, UnixSock};
 pub use footprint::{Footprint, Resources};
 use fs::Fs;
 use net::Net;
@@ -89,6 +89,7 @@ pub struct Machine {
     files: Arena<FileId, File>,
     pipes: Arena<PipeId, Pipe>,
     timerfds: Arena<TimerFdId, TimerFd>,
+    inotifies: Arena<InotifyId, Inotify>,
     unix: Arena<UnixId, UnixSock>,
     udp: Arena<UdpId, UdpSock>,
     net: Net,
@@ -142,6 +143,7 @@ impl Machine {
             files: Arena::new(),
             pipes: Arena::new(),
             timerfds: Arena::new(),
+            inotifies: Arena::new(),
             unix: Arena::new(),
             udp: Arena::new(),
             net: Net::default(),
@@ -206,6 +208,7 @@ clone_by_field!(Machine {
     files,
     pipes,
     timerfds,
+    inotifies,
     unix,
     udp,
     net,

@@ -173,14 +173,21 @@ impl Machine {
     /// Whether a walk along this queue might have to wait for a lock: its own, or that of an epoll's queue
     /// which an entry wakes in turn.
     pub(crate) fn leads_to_a_lock(&self, head: HeadId) -> bool {
+        self.leads_to_a_lock_not_of(None, head)
+    }
+
+    /// The same of locks that others hold, for a task that gives back its own before.
+    pub(crate) fn leads_to_a_lock_not_of(&self, task: Option<TaskId>, head: HeadId) -> bool {
         let head = &self.heads[head];
         let through = |entry: WaitId| match self.waits[entry].func {
             WakeFn::EpPollCallback(item) => {
-                self.leads_to_a_lock(self.epolls[self.items[item].ep].poll_wait)
+                let ep = self.items[item].ep;
+                self.leads_to_a_lock_not_of(task, self.epolls[ep].poll_wait)
             }
             _ => false,
         };
-        head.lock.is_some() || head.entries.iter(&self.waits).any(through)
+        let of_others = head.lock.is_some() && head.lock != task;
+        of_others || head.entries.iter(&self.waits).any(through)
     }
 
     /// A new entry on a queue that nobody else walks.

@@ -249,6 +249,7 @@ fn stored(shown: &Shown, out: &Out, env: &Env) -> Result<bool> {
             }
             agree
         }
+        (Shown::Inotify(expected), Out::Inotify(stored)) => expected == stored,
         (Shown::Siginfo(expected), Out::Siginfo(info)) => expected.agrees(info, env)?,
         (Shown::Int(num), Out::Int(stored)) => low_i32(env.number(num)?) == *stored,
         (Shown::Params(expected), Out::Params(stored)) => expected == stored,
@@ -470,6 +471,7 @@ fn actual_output(kind: Kind, shown: &Shown, answer: &Answer, env: &Env) -> Shown
         Out::Signals(signals) => {
             Shown::Signals(signals.iter().map(|info| Siginfo::of(info, env)).collect())
         }
+        Out::Inotify(events) => Shown::Inotify(events.clone()),
         Out::Siginfo(info) => Shown::Siginfo(Siginfo::of(info, env)),
         Out::Int(number) => Shown::Int(lit(*number)),
         Out::Params(params) => Shown::Params(*params),

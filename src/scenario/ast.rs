@@ -8,7 +8,8 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use crate::abi::{
-    EpollParams, Errno, Itimerspec, Ptr, Rlimit, SigAction, SigSet, SockAddr, Timespec, WaitStatus,
+    EpollParams, Errno, InotifyEvent, Itimerspec, Ptr, Rlimit, SigAction, SigSet, SockAddr,
+    Timespec, WaitStatus,
 };
 use crate::backend::Thaw;
 
@@ -360,6 +361,8 @@ pub(super) enum Shown {
     /// What is read from a signalfd.
     Signals(Vec<Siginfo>),
     Siginfo(Siginfo),
+    /// What is read from an inotify instance.
+    Inotify(Vec<InotifyEvent>),
     Int(Num),
     SockOpt(OptVal),
     SockAddr(Addr),

@@ -5,8 +5,8 @@
 //! value of that earlier one.
 
 use crate::abi::{
-    CtlOp, EpollCreateFlags, FcntlCmd, FdFlags, IoctlArg, MsgFlags, OpenFlags, OutPtr, Select,
-    SigmaskHow, Syscall, Timeout, request,
+    CtlOp, EpollCreateFlags, FcntlCmd, FdFlags, InotifyMask, IoctlArg, MsgFlags, OpenFlags, OutPtr,
+    Select, SigmaskHow, Syscall, Timeout, request,
 };
 
 use super::ScenarioError;
@@ -228,6 +228,17 @@ static CALLS: &[Signature] = calls! {
             sizemask: a.size(2)?,
             flags: OpenFlags::from_bits_retain(a.bits(3)),
         };
+    inotify_init1(flags: Flags(&words::INOTIFY_FLAGS)) -> Fd => |a| Syscall::InotifyInit1 {
+        flags: OpenFlags::from_bits_retain(a.bits(0)),
+    };
+    inotify_add_watch(fd: Fd, pathname: Path, mask: Flags(&words::INOTIFY_EVENTS)) -> Int =>
+        |a| Syscall::InotifyAddWatch {
+            fd: a.fd(0)?,
+            pathname: a.path(1),
+            mask: InotifyMask::from_bits_retain(a.bits(2)),
+        };
+    inotify_rm_watch(fd: Fd, wd: Int) -> Int =>
+        |a| Syscall::InotifyRmWatch { fd: a.fd(0)?, wd: a.int(1)? };
     read(fd: Fd, buf: Bytes, count: Size) -> Int =>
         |a| Syscall::Read { fd: a.fd(0)?, buf: a.out(1), count: a.size(2)? };
     write(fd: Fd, buf: Buffer, count: Len(1)) -> Int =>

@@ -18,7 +18,7 @@ use super::read::check_name;
 use super::siginfo::Siginfo;
 use super::signature::{Kind, Param, Returns, Signature};
 use super::{ScenarioError, Span, words};
-use crate::abi::MsgFlags;
+use crate::abi::{InotifyEvent, MsgFlags};
 
 /// The most calls that a scenario may make, all rounds of its loops counted.
 const MOST_CALLS: u64 = 10_000_000;
@@ -474,6 +474,10 @@ fn length(call: &Call, shown: &Shown, span: Span) -> Result<()> {
                 Some(have) => have,
                 None => return Ok(()),
             }
+        }
+        Shown::Inotify(events) => {
+            let size: u64 = events.iter().map(InotifyEvent::size).sum();
+            usize::try_from(size).unwrap_or(usize::MAX)
         }
         _ => return Ok(()),
     };

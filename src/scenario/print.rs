@@ -417,6 +417,7 @@ fn write_output(f: &mut fmt::Formatter<'_>, output: &Output, form: Form) -> fmt:
         Shown::Bytes(text) => write_text(f, text),
         Shown::Signals(signals) => write_list(f, signals, ", ", |f, info| info.write(f, SSI)),
         Shown::Siginfo(info) => info.write(f, SI),
+        Shown::Inotify(events) => write_list(f, events, ", ", |f, event| event.fmt(f)),
         Shown::Int(num) => write!(f, "[{num}]"),
         Shown::SockOpt(value) => write_sockopt(f, value),
         Shown::SockAddr(addr) => write_addr(f, addr),

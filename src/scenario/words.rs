@@ -1,8 +1,8 @@
 //! The constants of the manual pages: one table for each argument that takes them.
 
 use crate::abi::{
-    CtlOp, EpollCreateFlags, EventMask, FdFlags, MsgFlags, OpenFlags, SaFlags, Signal, request,
-    socket,
+    CtlOp, EpollCreateFlags, EventMask, FdFlags, InotifyMask, MsgFlags, OpenFlags, SaFlags, Signal,
+    request, socket,
 };
 
 /// The words that may stand for the bits of one kind of argument.
@@ -235,6 +235,22 @@ flags!(
     "a flag of timerfd_create",
     [(0o2000000, "TFD_CLOEXEC"), (0o4000, "TFD_NONBLOCK")]
 );
+
+flags!(
+    INOTIFY_FLAGS,
+    "a flag of inotify_init1",
+    [(0o2000000, "IN_CLOEXEC"), (0o4000, "IN_NONBLOCK")]
+);
+
+pub(super) static INOTIFY_EVENTS: Words = Words {
+    what: "an event of inotify",
+    find: |name| match name {
+        "IN_ALL_EVENTS" => Some(InotifyMask::ALL_EVENTS.bits()),
+        name => find_bit(name, INOTIFY_EVENTS.print),
+    },
+    print: |bits| InotifyMask::from_bits_retain(bits).to_string(),
+    all: || spelled_bits(INOTIFY_EVENTS.print),
+};
 
 flags!(
     SIGNALFD_FLAGS,

@@ -162,6 +162,10 @@ pub enum Trace {
         what: PacketRef,
         to: Option<FileRef>,
     },
+    /// `fsnotify_insert_event`: an inotify instance has one more event.
+    InotifyQueue { file: FileRef, wd: i32 },
+    /// `inotify_merge`: the last event of an inotify instance says the same.
+    InotifyMerge(FileRef),
     /// The last reference to a file is gone (`__fput`).
     Release(FileRef),
     /// `send_signal`: what became of a signal to this task, or to its process.
@@ -375,6 +379,15 @@ impl fmt::Display for Trace {
                     Some(file) => write!(f, " for {file}"),
                     None => f.write_str(" for nobody"),
                 }
+            }
+            Trace::InotifyQueue { file, wd } => {
+                write!(
+                    f,
+                    "fsnotify_insert_event: watch {wd} of {file}, to the tail"
+                )
+            }
+            Trace::InotifyMerge(file) => {
+                write!(f, "inotify_merge: as the last event of {file}, nothing")
             }
             Trace::Release(file) => write!(f, "__fput: last reference to {file}"),
             Trace::Wrong(variant) => write!(f, "unlike Linux: --{variant}"),

@@ -215,6 +215,10 @@ const MEANINGS: &[(&str, &str)] = &[
         "gives the signalfd another mask, and wakes those on the process's queue for signalfds",
     ),
     (
+        "fsnotify",
+        "begins, once nobody holds a lock on the way to those who are told of it",
+    ),
+    (
         "__send_signal_locked",
         "sends the signal, once nobody holds a lock on the way to those who are woken by it",
     ),

@@ -6,6 +6,8 @@
 mod eventfd;
 mod fifo;
 mod inet;
+mod inotify;
+mod notify;
 mod ops;
 mod pidfd;
 mod pipe;
@@ -21,6 +23,7 @@ mod unix;
 
 pub(crate) use eventfd::EventFd;
 pub(crate) use fifo::FifoOpen;
+pub(crate) use inotify::Inotify;
 pub(crate) use ops::{Caller, FileOps, Kind, PollHeads, Poller, Released};
 pub(crate) use pipe::{Pipe, PipeEnd, PipeResize};
 pub(crate) use plain::Plain;
@@ -33,13 +36,13 @@ pub(crate) use transfer::{Accepting, Attempt, Io, Receiving, Sending, Transfer, 
 pub(crate) use udp::{Datagram, UdpSock};
 pub(crate) use unix::UnixSock;
 
-use super::Machine;
 use super::arena::{EpId, FileId, InodeId, ItemId};
 use super::encode::{Encode, Encoder, Number};
 use super::eventpoll::Fllink;
 use super::list::List;
+use super::{Kernel, Machine};
 use crate::abi::{EventMask, Fd, MsgFlags, OpenFlags, TaskId};
-use crate::trace::FileRef;
+use crate::trace::{FileRef, Observer};
 
 /// An open file description: what descriptors refer to, also after dup(2) and fork(2).
 ///
@@ -121,21 +124,24 @@ impl Machine {
         self.files[file].kind.poll_heads(self, task)
     }
 
-    /// Frees the file and what it does not share.
-    pub(crate) fn free_file(&mut self, file: FileId) {
-        let File { kind, f_inode, .. } = self.files[file];
-        kind.free(self);
-        if let Some(inode) = f_inode {
-            self.fs.put(inode);
-        }
-        self.files.remove(file);
-    }
-
     /// Drops a reference; `true` if it was the last and the file has to be released.
     pub(crate) fn put_file(&mut self, file: FileId) -> bool {
         let file = &mut self.files[file];
         file.refs -= 1;
         file.refs == 0
+    }
+}
+
+impl<O: Observer> Kernel<'_, O> {
+    /// Frees the file and what it does not share.
+    pub(crate) fn free_file(&mut self, file: FileId) {
+        let File { kind, f_inode, .. } = self.m.files[file];
+        kind.free(self.m);
+        self.m.files.remove(file);
+        if let Some(inode) = f_inode {
+            self.m.fs.inode_mut(inode).files -= 1;
+            self.iput(inode);
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use super::signalfd::SignalFd;
 use super::socket::Socket;
 use super::transfer::{Attempt, Io, Wakes, What};
 use crate::abi::{Bytes, Errno, EventMask, IoctlArg, Out, OutPtr, Ptr, TaskId};
-use crate::model::arena::{EpId, FileId, HeadId, TimerFdId, UdpId, UnixId};
+use crate::model::arena::{EpId, FileId, HeadId, InotifyId, TimerFdId, UdpId, UnixId};
 use crate::model::encode::Encoder;
 use crate::model::wait_queue::WakeFn;
 use crate::model::{Kernel, Machine};
@@ -350,4 +350,6 @@ kinds! {
     SignalFd(SignalFd) = 11;
     /// pidfd_open(2)
     PidFd(PidFd) = 12;
+    /// inotify_init1(2)
+    Inotify(InotifyId) = 14;
 }

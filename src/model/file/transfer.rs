@@ -7,8 +7,8 @@ use super::splice::{How, Splicing};
 use std::collections::VecDeque;
 
 use crate::abi::{
-    Answer, Bytes, Errno, Fd, MsgFlags, OpenFlags, Out, OutPtr, Ptr, Room, SigInfo, SockAddr,
-    TaskId,
+    Answer, Bytes, Errno, Fd, InotifyEvent, InotifyMask, MsgFlags, OpenFlags, Out, OutPtr, Ptr,
+    Room, SigInfo, SockAddr, TaskId,
 };
 use crate::model::arena::{FileId, WaitId};
 use crate::model::call::{Flow, Held, Steps};
@@ -295,6 +295,8 @@ struct Records {
 pub(crate) enum Record {
     /// `struct signalfd_siginfo`
     Signal(SigInfo),
+    /// `struct inotify_event`
+    Inotify(InotifyEvent),
 }
 
 impl Record {
@@ -302,6 +304,7 @@ impl Record {
     fn size(&self) -> u64 {
         match self {
             Record::Signal(_) => SigInfo::SIZE,
+            Record::Inotify(event) => event.size(),
         }
     }
 }
@@ -319,6 +322,11 @@ impl Io {
         self.records.as_ref().map_or(0, |records| records.size)
     }
 
+    /// What was stored is lost with the call.
+    pub(crate) fn forget_records(&mut self) {
+        self.records = None;
+    }
+
     /// The end of a read of records.
     pub(crate) fn read_records(&self) -> Attempt {
         Attempt::Over(Ok(self.records_read()))
@@ -329,10 +337,18 @@ impl Io {
         let Some(records) = self.records.take() else {
             return Out::Bytes(std::mem::take(&mut self.bytes));
         };
-        let signals = records.list.into_iter().map(|record| match record {
-            Record::Signal(info) => info,
-        });
-        Out::Signals(signals.collect())
+        let (mut signals, mut events) = (Vec::new(), Vec::new());
+        for record in records.list {
+            match record {
+                Record::Signal(info) => signals.push(info),
+                Record::Inotify(event) => events.push(event),
+            }
+        }
+        if events.is_empty() {
+            Out::Signals(signals)
+        } else {
+            Out::Inotify(events)
+        }
     }
 
     /// The end of a read of several rounds.
@@ -692,10 +708,57 @@ impl Transfer {
     }
 }
 
+impl Transfer {
+    /// `fsnotify_access`, `fsnotify_modify`
+    fn tell_watchers<O: Observer>(&self, kernel: &mut Kernel<'_, O>) {
+        let Ok(1..) = self.result else { return };
+        match &self.what {
+            What::Read { .. } => kernel.fsnotify_file(self.file, InotifyMask::ACCESS),
+            What::Write { .. } | What::WriteEach { .. } => {
+                kernel.fsnotify_file(self.file, InotifyMask::MODIFY);
+            }
+            What::Splice(splicing) => {
+                let access = (self.file, InotifyMask::ACCESS);
+                let modify = (splicing.out.1, InotifyMask::MODIFY);
+                let told = match splicing.how {
+                    How::Tee => [Some(access), Some(modify)],
+                    How::FromMemory(_) => [Some(modify), None],
+                    How::ToMemory => [Some(access), None],
+                    How::Pipes | How::ToFile { .. } | How::FromFile { .. } => {
+                        [Some(modify), Some(access)]
+                    }
+                };
+                for (file, mask) in told.into_iter().flatten() {
+                    kernel.fsnotify_file(file, mask);
+                }
+            }
+            What::Recv(_) | What::Send(_) | What::Accept(_) | What::Connect { .. } => {}
+        }
+    }
+
+    /// Whether it works on a file with a name.
+    #[inline]
+    fn is_on_a_name(&self, machine: &Machine) -> bool {
+        let has_name = |file: FileId| machine.files[file].f_inode.is_some();
+        let out = match &self.what {
+            What::Splice(splicing) => has_name(splicing.out.1),
+            _ => false,
+        };
+        has_name(self.file) || out
+    }
+}
+
 impl Steps for Transfer {
     #[inline]
     fn step<O: Observer>(&mut self, kernel: &mut Kernel<'_, O>, task: TaskId) -> Flow {
+        let on_a_name = self.is_on_a_name(kernel.m);
+        if on_a_name && kernel.m.is_event_held_up(task) {
+            return Flow::Blocked;
+        }
         let flow = self.step_at(kernel, task);
+        if on_a_name && flow == Flow::Done {
+            self.tell_watchers(kernel);
+        }
         if flow == Flow::Done && (self.io.wakes.sockets.is_some() || self.what.reserves()) {
             if let What::Accept(Accepting { fd, .. }) = &self.what {
                 // It has a meaning now, or is free again.
@@ -749,6 +812,9 @@ impl Steps for Transfer {
     }
 
     fn footprint(&self, machine: &Machine, _: TaskId) -> Footprint {
+        if self.is_on_a_name(machine) && machine.has_watchers() {
+            return Footprint::EVERYTHING;
+        }
         match self.at {
             At::Change if matches!(self.what, What::Splice(_)) => Footprint::EVERYTHING,
             At::Change => machine.transferring(self.file),
@@ -832,6 +898,7 @@ impl Encode for Record {
     fn encode(&self, to: &mut Encoder<'_>) {
         match self {
             Record::Signal(info) => info.encode(to),
+            Record::Inotify(event) => event.encode(to),
         }
     }
 }

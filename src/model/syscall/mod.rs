@@ -26,7 +26,8 @@ pub(crate) use socket::SocketChange;
 
 use super::Kernel;
 use super::arena::FileId;
-use super::call::Steps;
+use super::call::{Flow, Pace, Steps};
+use super::encode::{Encode, Encoder};
 use super::eventpoll::{Deadline, EpollCtl, EpollWait};
 use super::file::{End, FileOps, Receiving, Transfer};
 use crate::abi::{
@@ -188,6 +189,21 @@ impl<O: Observer> Kernel<'_, O> {
                 let mut call = self.begin_openat(task, dirfd, pathname, flags, mode)?;
                 self.run(task, &mut call)?
             }
+            Syscall::Mknodat { .. }
+            | Syscall::Mkdir { .. }
+            | Syscall::Unlink { .. }
+            | Syscall::Rmdir { .. }
+            | Syscall::Rename { .. }
+            | Syscall::InotifyRmWatch { .. }
+                if self.m.is_event_held_up(task) =>
+            {
+                self.defer(task, call)?
+            }
+            Syscall::InotifyInit1 { flags } => answer_fd(self.inotify_init1(task, flags)),
+            Syscall::InotifyAddWatch { fd, pathname, mask } => {
+                answer(self.inotify_add_watch(task, fd, &pathname, mask)?)
+            }
+            Syscall::InotifyRmWatch { fd, wd } => answer(self.inotify_rm_watch(task, fd, wd)),
             Syscall::Mknodat {
                 dirfd,
                 pathname,
@@ -466,6 +482,17 @@ impl<O: Observer> Kernel<'_, O> {
         })
     }
 
+    /// Puts a call off that has no steps, until no lock is in its way. What the lab refuses, it refuses now.
+    fn defer(&mut self, task: TaskId, call: Syscall) -> Result<Answer, LabError> {
+        let mut free = self.m.clone();
+        for head in free.heads.live() {
+            free.heads[head].lock = None;
+        }
+        Kernel::new(&mut free, &mut (), Pace::Whole).rarer_syscall(task, call.clone())?;
+        let deferred = Deferred { call, answer: None };
+        Ok(self.park(task, deferred.into()))
+    }
+
     /// signalfd(2) and signalfd4(2): a new file, or another mask for one that there is.
     fn signalfd(
         &mut self,
@@ -538,6 +565,42 @@ impl<O: Observer> Kernel<'_, O> {
                 .m
                 .deadline_after(timeout.nanoseconds().ok_or(Errno::EINVAL)?)),
         }
+    }
+}
+
+/// A call without steps that has not begun, since an event that it causes would meet a lock.
+#[derive(Clone, Debug)]
+pub(crate) struct Deferred {
+    call: Syscall,
+    answer: Option<Answer>,
+}
+
+impl Steps for Deferred {
+    fn step<O: Observer>(&mut self, kernel: &mut Kernel<'_, O>, task: TaskId) -> Flow {
+        if kernel.m.is_event_held_up(task) {
+            return Flow::Blocked;
+        }
+        let answer = kernel.rarer_syscall(task, self.call.clone());
+        self.answer = Some(answer.expect("the lab has not refused it before"));
+        Flow::Done
+    }
+
+    fn answer(&mut self) -> Answer {
+        self.answer.take().expect("a call ends once")
+    }
+
+    fn at(&self) -> String {
+        "fsnotify".to_owned()
+    }
+}
+
+impl Encode for Deferred {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Deferred {
+            call,
+            answer: _, // known at the end only
+        } = self;
+        to.bytes(format!("{call:?}").as_bytes());
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::Kernel;
 use super::super::fs::{self, Last, Node, Walked};
 use super::open::refuse_mode;
-use crate::abi::{Errno, Fd, TaskId};
+use crate::abi::{Errno, Fd, InotifyMask, TaskId};
 use crate::backend::LabError;
 use crate::model::Machine;
 use crate::model::arena::InodeId;
@@ -84,7 +84,47 @@ impl<O: Observer> Kernel<'_, O> {
         }
         let inode = self.m.new_inode(node);
         self.m.fs.link(here, name, inode);
+        self.fsnotify_name(here, name, InotifyMask::CREATE, inode);
         Ok(0)
+    }
+
+    /// inotify_add_watch(2)
+    pub(super) fn inotify_add_watch(
+        &mut self,
+        task: TaskId,
+        fd: Fd,
+        path: &str,
+        mask: InotifyMask,
+    ) -> Told {
+        let inotify = match self.check_add_watch(task, fd, mask) {
+            Ok(inotify) => inotify,
+            Err(errno) => return Ok(Err(errno)),
+        };
+        self.refuse_strange(task, Fd::AT_FDCWD, path)?;
+        Ok(self
+            .find_inode(task, path, mask)
+            .and_then(|inode| self.inotify_update_watch(inotify, inode, mask)))
+    }
+
+    /// `inotify_find_inode`
+    fn find_inode(
+        &mut self,
+        task: TaskId,
+        path: &str,
+        mask: InotifyMask,
+    ) -> Result<InodeId, Errno> {
+        let walked = self.walk(task, Fd::AT_FDCWD, path)?;
+        let here = walked.through[walked.through.len() - 1];
+        let (inode, slash) = match walked.last {
+            Last::Name { name, slash } => (self.m.fs.get(here, name).ok_or(Errno::ENOENT)?, slash),
+            Last::Dot => (here, false),
+            Last::DotDot => (walked.through[walked.through.len() - 2], false),
+        };
+        let only_dir = slash || mask.contains(InotifyMask::ONLYDIR);
+        if only_dir && !self.m.fs.inode(inode).node.is_directory() {
+            return Err(Errno::ENOTDIR);
+        }
+        Ok(inode)
     }
 
     /// unlink(2)
@@ -103,8 +143,11 @@ impl<O: Observer> Kernel<'_, O> {
         match (self.m.fs.inode(inode).node.is_directory(), slash) {
             (true, _) => return Err(Errno::EISDIR),
             (false, true) => return Err(Errno::ENOTDIR),
-            (false, false) => self.m.fs.unlink(here, name),
+            (false, false) => {}
         }
+        self.m.fs.unlink(here, name);
+        self.fsnotify_inode(inode, InotifyMask::ATTRIB);
+        self.d_delete(here, name, inode);
         Ok(0)
     }
 
@@ -130,7 +173,15 @@ impl<O: Observer> Kernel<'_, O> {
             return Err(Errno::ENOTEMPTY);
         }
         self.m.fs.unlink(here, name);
+        self.d_delete(here, name, inode);
         Ok(0)
+    }
+
+    /// What follows when a name is gone (`d_delete_notify`).
+    fn d_delete(&mut self, directory: InodeId, name: &str, inode: InodeId) {
+        let is_dir = self.m.fs.inode(inode).node.is_directory();
+        self.iput(inode);
+        self.fsnotify_dirent(directory, name, InotifyMask::DELETE, is_dir);
     }
 
     /// rename(2)
@@ -182,7 +233,18 @@ impl<O: Observer> Kernel<'_, O> {
             },
             None => {}
         }
+        self.m.fs.unlink(there, to);
         self.m.fs.rename((here, from), (there, to));
+        // `fsnotify_move`
+        self.fsnotify_name(here, from, InotifyMask::MOVED_FROM, moved);
+        self.fsnotify_name(there, to, InotifyMask::MOVED_TO, moved);
+        if let Some(target) = target {
+            self.fsnotify_inode(target, InotifyMask::ATTRIB);
+        }
+        self.fsnotify_inode(moved, InotifyMask::MOVE_SELF);
+        if let Some(target) = target {
+            self.iput(target);
+        }
         Ok(0)
     }
 }

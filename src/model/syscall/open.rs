@@ -5,7 +5,7 @@ use super::super::call::{Flow, Held, Steps};
 use super::super::encode::{Encode, Encoder, encode_option};
 use super::super::file::{FifoOpen, File, FileOps, Kind, Plain, Regular};
 use super::super::fs::{self, Last, Node};
-use crate::abi::{Answer, Errno, Fd, OpenFlags, TaskId};
+use crate::abi::{Answer, Errno, Fd, InotifyMask, OpenFlags, TaskId};
 use crate::backend::LabError;
 use crate::model::arena::{FileId, InodeId, PipeId};
 use crate::trace::Observer;
@@ -155,8 +155,11 @@ impl<O: Observer> Kernel<'_, O> {
         {
             return Flow::Blocked;
         }
+        if self.m.is_event_held_up(task) {
+            return Flow::Blocked;
+        }
         let opened = self.open_target(task, call, fd);
-        let (file, target) = match opened {
+        let (file, target, created) = match opened {
             Ok(opened) => opened,
             Err(errno) => return call.end(Err(errno)),
         };
@@ -170,6 +173,8 @@ impl<O: Observer> Kernel<'_, O> {
             }
             Target::Plain(_) | Target::Inode(_) => {
                 self.fd_install(task, fd, file, call.flags.contains(OpenFlags::CLOEXEC));
+                let cuts = call.flags.contains(OpenFlags::TRUNC) && !created;
+                self.fsnotify_open(file, cuts);
                 return call.end(Ok(fd));
             }
         };
@@ -199,7 +204,7 @@ impl<O: Observer> Kernel<'_, O> {
         task: TaskId,
         call: &Open,
         fd: Fd,
-    ) -> Result<(FileId, Target), Errno> {
+    ) -> Result<(FileId, Target, bool), Errno> {
         let flags = call.flags;
         let creates = flags.contains(OpenFlags::CREAT);
         if creates && flags.contains(OpenFlags::DIRECTORY) {
@@ -211,7 +216,10 @@ impl<O: Observer> Kernel<'_, O> {
                 Target::Plain(Plain::open(&call.path).ok_or(Errno::ENOENT)?)
             }
             None => match self.target_of_name(task, call)? {
-                (inode, true) => return Ok(self.new_file_of_inode(inode, flags, fd)),
+                (inode, true) => {
+                    let (file, target) = self.new_file_of_inode(inode, flags, fd);
+                    return Ok((file, target, true));
+                }
                 (inode, false) => Target::Inode(inode),
             },
         };
@@ -231,7 +239,7 @@ impl<O: Observer> Kernel<'_, O> {
         if flags.contains(OpenFlags::DIRECTORY) && !is_directory && !is_path {
             return Err(Errno::ENOTDIR);
         }
-        Ok(match target {
+        let (file, target) = match target {
             Target::Inode(inode) => self.new_file_of_inode(inode, flags, fd),
             Target::Plain(plain) => {
                 let plain = if path_only { Plain::Path } else { plain };
@@ -246,7 +254,8 @@ impl<O: Observer> Kernel<'_, O> {
                 self.new_file(Kind::Plain(Plain::Opening), flags, fd),
                 target,
             ),
-        })
+        };
+        Ok((file, target, false))
     }
 
     /// By way of an open file (`proc_pid_get_link`).
@@ -284,6 +293,7 @@ impl<O: Observer> Kernel<'_, O> {
             None if creates && self.m.is_there(here) => {
                 let inode = self.m.new_inode(Node::Regular(Vec::new()));
                 self.m.fs.link(here, name, inode);
+                self.fsnotify_name(here, name, InotifyMask::CREATE, inode);
                 Ok((inode, true))
             }
             None => Err(Errno::ENOENT),
@@ -327,7 +337,7 @@ impl<O: Observer> Kernel<'_, O> {
         self.m.fds_mut(task).unreserve(fd);
         let result = match fifo.result {
             Err(errno) => {
-                self.m.free_file(fifo.file);
+                self.free_file(fifo.file);
                 Err(errno)
             }
             // Only now does Linux see that such a file does no direct I/O, and closes it again.
@@ -340,6 +350,7 @@ impl<O: Observer> Kernel<'_, O> {
             Ok(()) => {
                 let cloexec = call.flags.contains(OpenFlags::CLOEXEC);
                 self.fd_install(task, fd, fifo.file, cloexec);
+                self.fsnotify_open(fifo.file, false);
                 Ok(fd)
             }
         };
@@ -362,6 +373,9 @@ impl Steps for Open {
         let Some((_, fifo)) = &mut self.fifo else {
             return kernel.open_lookup(task, self);
         };
+        if kernel.m.is_event_held_up(task) {
+            return Flow::Blocked;
+        }
         match kernel.fifo_open_step(task, fifo) {
             Flow::Done => kernel.fifo_opened(task, self),
             flow => flow,

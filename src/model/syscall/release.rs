@@ -56,6 +56,9 @@ impl<O: Observer> Kernel<'_, O> {
         let Some(file) = call.files.last().copied() else {
             return Flow::Done;
         };
+        if self.m.is_file_held_up(task, file) {
+            return Flow::Blocked;
+        }
         match call.at {
             At::Wake | At::WakeMore => {
                 if self.wake_step(task, &mut call.walks) == Walked::Blocked {
@@ -72,6 +75,7 @@ impl<O: Observer> Kernel<'_, O> {
             }
             At::Next => {
                 self.trace(|k| Trace::Release(k.m.files[file].label));
+                self.fsnotify_close(file);
                 call.at = At::Items;
             }
             At::Items => match self.eventpoll_release_file(task, file) {
@@ -111,7 +115,7 @@ impl<O: Observer> Kernel<'_, O> {
     /// The file at hand is gone, and with it what nobody else shares.
     fn release_done(&mut self, call: &mut Release) {
         if let Some(file) = call.files.pop() {
-            self.m.free_file(file);
+            self.free_file(file);
         }
         call.at = At::Next;
     }

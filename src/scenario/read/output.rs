@@ -1,6 +1,6 @@
 //! What a call stores: the memory that it is given, and the content that it shall have.
 
-use crate::abi::{Signal, WaitStatus};
+use crate::abi::{InotifyEvent, InotifyMask, Signal, WaitStatus};
 use crate::scenario::ScenarioError;
 use crate::scenario::ast::{Output, Place, Shown};
 use crate::scenario::cursor::Cursor;
@@ -9,7 +9,7 @@ use crate::scenario::siginfo::{SI, SSI, read_siginfo};
 use crate::scenario::signature::Kind;
 use crate::scenario::words;
 
-use super::number::{MAPPABLE, read_address, read_bits, read_num};
+use super::number::{MAPPABLE, expect_field, read_address, read_bits, read_flags, read_num};
 use super::signal::{read_sigaction, read_sigset};
 use super::structure::{
     Torn, read_event, read_int_cell, read_itimerspec, read_list, read_name, read_params,
@@ -81,6 +81,7 @@ pub(super) fn read_output(c: &mut Cursor<'_>, kind: Kind) -> Result<Output> {
             c.expect("]")?;
             Shown::Pipe(read_end, write_end)
         }
+        Kind::Bytes if c.sees("[{wd=") => Shown::Inotify(read_list(c, read_inotify_event)?),
         Kind::Bytes if c.sees("[") => Shown::Signals(read_list(c, |c| read_siginfo(c, SSI))?),
         Kind::Bytes => Shown::Bytes(read_text(c)?),
         Kind::IntOut => Shown::Int(read_int_cell(c, Kind::Int)?),
@@ -134,6 +135,29 @@ pub(super) fn read_place(c: &mut Cursor<'_>) -> Result<Place> {
 }
 
 /// `[{WIFEXITED(s) && WEXITSTATUS(s) == 0}]`
+/// `{wd=1, mask=IN_CREATE, name="x"}`
+fn read_inotify_event(c: &mut Cursor<'_>) -> Result<InotifyEvent> {
+    c.expect("{")?;
+    expect_field(c, "wd")?;
+    let Some((wd, _)) = c.number()? else {
+        return Err(c.unexpected("the number of a watch"));
+    };
+    c.expect(",")?;
+    expect_field(c, "mask")?;
+    let mask = InotifyMask::from_bits_retain(read_flags(c, &words::INOTIFY_EVENTS)?);
+    let mut name = Vec::new();
+    if c.eat(",") {
+        expect_field(c, "name")?;
+        name = read_text(c)?.bytes;
+    }
+    c.expect("}")?;
+    Ok(InotifyEvent {
+        wd: low_u32(wd).cast_signed(),
+        mask,
+        name: String::from_utf8_lossy(&name).into(),
+    })
+}
+
 pub(super) fn read_status(c: &mut Cursor<'_>) -> Result<WaitStatus> {
     c.expect("[")?;
     c.expect("{")?;
