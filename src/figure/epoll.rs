@@ -1,4 +1,4 @@
-//! One epoll instance: who holds its mutex, the tree, the lists, the queues.
+//! One epoll instance: who holds its mutex, its tree, lists and queues.
 //!
 //! ```text
 //! epoll 3 (ep)                         mtx free
@@ -8,34 +8,21 @@
 //! rdllist
 //! ```
 
-use super::glyph::{Glyph, Panel, Shape, TRACK, TRACK_WIDTH, WIDTH, row_label, text, units};
-use super::place::{Columns, numbered};
-use super::row::{Link, Row};
-use super::stage::{Part, Parts, View, bits, epoll_keys};
-use crate::abi::EventMask;
-use crate::trace::{EpollState, ItemRef, NodeState, QueueRef, WaiterState};
+use super::glyph::{Glyph, Panel, Shape, WIDTH, text};
+use super::place::item_keys;
+use super::row::{Link, Row, waiting};
+use super::stage::{Part, Parts, View, epoll_keys};
+use super::tree::{self, TreeStage};
+use crate::trace::{EpollState, ItemRef, QueueRef};
 
 /// What is the same in each step.
 #[derive(Debug)]
 pub(super) struct EpollStage {
     title: String,
     parts: Parts,
-    columns: Columns,
-    node: Node,
+    tree: TreeStage,
     rows: Rows,
     height: i32,
-}
-
-/// How nodes are drawn.
-#[derive(Clone, Copy, Debug)]
-struct Node {
-    width: i32,
-    height: i32,
-    /// From one column to the next.
-    apart: i32,
-    levels: usize,
-    /// Whether the interest is written below the number.
-    has_bits: bool,
 }
 
 /// The rows that there are.
@@ -49,24 +36,16 @@ struct Rows {
 }
 
 const TOP: i32 = 36;
-const LEVEL: i32 = 22;
-/// A tree with more nodes is counted only.
-const MOST_NODES: usize = 24;
-/// A node is as wide as this if there is room, and no further from the next column than that.
-const LEAST: i32 = 48;
-const MOST_APART: i32 = 56;
-
 impl EpollStage {
     pub(super) fn set(film: &Part<'_, '_>, parts: Parts) -> EpollStage {
         let states = || {
             let here = film.iter();
             here.map(|(view, index)| Some((*view, &view.state.epolls[(*index)?])))
         };
-        let columns = Columns::of(states().map(|it| it.map(|(_, epoll)| epoll)));
-        let node = Node::fitting(states().flatten(), columns.count());
+        let tree = TreeStage::set(&states().collect::<Vec<_>>(), TOP);
         let mut y = TOP;
         if parts.contains(Parts::TREE) {
-            y += node.tree_height(columns.count());
+            y += tree.height();
         }
         let label = |it: (&View<'_>, &EpollState)| {
             let (view, epoll) = it;
@@ -149,8 +128,7 @@ impl EpollStage {
         EpollStage {
             title: first.map_or("epoll".to_owned(), |(_, epoll)| epoll.ep.to_string()),
             parts,
-            columns,
-            node,
+            tree,
             rows,
             height: y + 4,
         }
@@ -178,12 +156,11 @@ impl EpollStage {
             stage: self,
             view,
             epoll,
-            step,
             old,
         };
         let mut glyphs = scene.heading(more);
         if self.parts.contains(Parts::TREE) {
-            glyphs.extend(scene.tree());
+            glyphs.extend(self.tree.glyphs(view, epoll, step));
         }
         glyphs.extend(scene.lists());
         glyphs.extend(scene.queues());
@@ -206,76 +183,11 @@ impl EpollStage {
     }
 }
 
-impl Node {
-    /// As wide as the labels need, and as the columns allow.
-    fn fitting<'v, 'r: 'v>(
-        states: impl Iterator<Item = (&'v View<'r>, &'v EpollState)>,
-        columns: usize,
-    ) -> Node {
-        let (mut label, mut bit, mut levels, mut words) = (LEAST, 0, 0, 0);
-        for (view, epoll) in states {
-            for node in &epoll.tree {
-                label = label.max(view.item(node.item, false).width());
-                let depth = usize::try_from(node.depth).unwrap_or_default();
-                levels = levels.max(depth + 1);
-                for line in interest(node) {
-                    bit = bit.max(units(line.chars().count()) * 29 / 5 + 10);
-                    words = words.max(interest(node).len());
-                }
-            }
-        }
-        let between = units(columns.saturating_sub(1)).max(1);
-        // Two nodes of one level have a column between them.
-        let wanted = label.max(bit).min(TRACK_WIDTH);
-        let apart = ((TRACK_WIDTH - wanted) / between).clamp(1, MOST_APART);
-        let most = if columns < 2 {
-            TRACK_WIDTH
-        } else {
-            2 * apart - 4
-        };
-        let has_bits = bit <= most;
-        let width = if has_bits { wanted } else { label }.min(most).max(8);
-        Node {
-            width,
-            height: if has_bits { 24 + units(words) * 11 } else { 24 },
-            apart: ((TRACK_WIDTH - width) / between).min(MOST_APART),
-            levels,
-            has_bits,
-        }
-    }
-
-    fn tree_height(&self, columns: usize) -> i32 {
-        if columns == 0 || columns > MOST_NODES {
-            return 36;
-        }
-        units(self.levels) * (self.height + LEVEL) - LEVEL + 16
-    }
-}
-
-/// The interest in as many lines as are needed: first what is waited for, then how.
-fn interest(node: &NodeState) -> Vec<String> {
-    let always = EventMask::ERR | EventMask::HUP;
-    let how = EventMask::EXCLUSIVE | EventMask::WAKEUP | EventMask::ONESHOT | EventMask::ET;
-    let asked = node.interest - how;
-    let mut lines = vec![if asked.is_empty() {
-        "fired".to_owned()
-    } else if asked == always {
-        bits(asked).join(" ")
-    } else {
-        bits(asked - always).join(" ")
-    }];
-    if node.interest.intersects(how) {
-        lines.push(bits(node.interest & how).join(" "));
-    }
-    lines
-}
-
 /// One epoll in one step.
 struct Scene<'p, 'r> {
     stage: &'p EpollStage,
     view: &'p View<'r>,
     epoll: &'p EpollState,
-    step: usize,
     /// The same before the step.
     old: Option<(&'p View<'r>, &'p EpollState)>,
 }
@@ -328,99 +240,6 @@ impl Scene<'_, '_> {
         ]
     }
 
-    fn tree(&self) -> Vec<Glyph> {
-        let stage = self.stage;
-        let mut glyphs = vec![
-            Glyph::new(
-                "tree label",
-                "lab-label",
-                (0, TOP),
-                row_label(0, "tree", "rbr"),
-            )
-            .ground(),
-        ];
-        if self.epoll.tree.is_empty() || stage.columns.count() > MOST_NODES {
-            let note = match self.epoll.tree.len() {
-                0 => "empty".to_owned(),
-                1 => "1 item".to_owned(),
-                count => format!("{count} items"),
-            };
-            let body = text("lab-state", 10, 20, &note);
-            glyphs.push(Glyph::new("tree note", "lab-note", (TRACK, TOP), body));
-            return glyphs;
-        }
-        let keys = self.keys(self.epoll.tree.iter().map(|node| node.item));
-        let places: Vec<(i32, i32)> = (0..keys.len()).map(|node| self.place(node)).collect();
-        for (index, node) in self.epoll.tree.iter().enumerate() {
-            let parent = self.parent(index);
-            if let Some(parent) = parent {
-                glyphs.push(self.branch(&keys[index], places[parent], places[index]));
-            }
-            let above = parent.map_or("the root".to_owned(), |parent| {
-                format!("below {}", keys[parent])
-            });
-            let facts = format!("{above}, {}, {}, {}", node.red, node.interest, node.data);
-            let class = if node.red {
-                "lab-node lab-red"
-            } else {
-                "lab-node lab-black"
-            };
-            let id = format!("n {}", keys[index]);
-            glyphs.push(Glyph::new(id, class, places[index], self.node(node)).telling(facts));
-        }
-        glyphs
-    }
-
-    fn parent(&self, index: usize) -> Option<usize> {
-        let mut tree = self.epoll.tree.iter();
-        tree.position(|it| it.left == Some(index) || it.right == Some(index))
-    }
-
-    /// The upper left corner of a node.
-    fn place(&self, index: usize) -> (i32, i32) {
-        let node = &self.stage.node;
-        let columns = units(self.stage.columns.count().saturating_sub(1));
-        let left = TRACK + (TRACK_WIDTH - columns * node.apart - node.width) / 2;
-        let column = units(self.stage.columns.get(self.step, index));
-        let depth = i32::try_from(self.epoll.tree[index].depth).unwrap_or_default();
-        (
-            left + column * node.apart,
-            TOP + 2 + depth * (node.height + LEVEL),
-        )
-    }
-
-    fn branch(&self, key: &str, parent: (i32, i32), child: (i32, i32)) -> Glyph {
-        let node = &self.stage.node;
-        let (x, y) = (parent.0 + node.width / 2, parent.1 + node.height);
-        let (to_x, to_y) = (child.0 + node.width / 2, child.1);
-        let half = (y + to_y) / 2;
-        let path = format!("M{x} {y}C{x} {half} {to_x} {half} {to_x} {to_y}");
-        Glyph::line(format!("b {key}"), "lab-branch", path)
-    }
-
-    fn node(&self, node: &NodeState) -> String {
-        let Node { width, height, .. } = self.stage.node;
-        let middle = width / 2;
-        let mut body = format!("<rect width=\"{width}\" height=\"{height}\" rx=\"5\"/>");
-        if node.red {
-            // A second line around it: colour alone would not do.
-            let (width, height) = (width - 6, height - 6);
-            body.push_str(&format!(
-                "<rect class=\"lab-inner\" x=\"3\" y=\"3\" width=\"{width}\" height=\"{height}\" rx=\"3\"/>"
-            ));
-        }
-        let label = self.view.item(node.item, false);
-        body.push_str(&format!(
-            "<text class=\"lab-key\" x=\"{middle}\" y=\"17\">{label}</text>"
-        ));
-        if self.stage.node.has_bits {
-            for (line, y) in interest(node).iter().zip((28..).step_by(11)) {
-                body.push_str(&text("lab-bits", middle, y, line));
-            }
-        }
-        body
-    }
-
     fn lists(&self) -> Vec<Glyph> {
         let rows = &self.stage.rows;
         let epoll = self.epoll;
@@ -430,7 +249,7 @@ impl Scene<'_, '_> {
         // Two items of one number are told apart over all lists.
         let hand = in_hand(self.view, epoll);
         let linked = epoll.rdllist.iter().chain(&epoll.txlist).copied();
-        let mut keys = self.keys(linked.chain(hand)).into_iter();
+        let mut keys = item_keys(linked.chain(hand)).into_iter();
         let ready = self.linked("rdllist", &epoll.rdllist, &mut keys);
         let scanned = self.linked("txlist", &epoll.txlist, &mut keys);
         let asked = hand.zip(keys.next());
@@ -455,7 +274,7 @@ impl Scene<'_, '_> {
             let state = closed("closed");
             glyphs.extend(row.ground("ovflist", state, open));
             let items = epoll.ovflist.as_deref().unwrap_or_default();
-            let keys = self.keys(items.iter().copied());
+            let keys = item_keys(items.iter().copied());
             let links = items.iter().zip(keys).map(|(item, key)| Link {
                 id: format!("o {key}"),
                 shape: Shape::Item,
@@ -535,11 +354,6 @@ impl Scene<'_, '_> {
         glyphs
     }
 
-    /// The items by their numbers.
-    fn keys(&self, items: impl Iterator<Item = ItemRef>) -> Vec<String> {
-        numbered(items.map(|item| item.tfd.to_string()))
-    }
-
     fn words(&self) -> String {
         let epoll = self.epoll;
         let mut words = Vec::new();
@@ -553,16 +367,7 @@ impl Scene<'_, '_> {
             }
         };
         if self.stage.parts.contains(Parts::TREE) {
-            let nodes = epoll.tree.iter().take(MOST_NODES).map(|node| {
-                let colour = if node.red { "red" } else { "black" };
-                let item = self.view.item(node.item, false).plain();
-                format!("{item} {colour} {}", interest(node).join(" "))
-            });
-            let nodes: Vec<String> = nodes.collect();
-            words.push(match nodes.is_empty() {
-                true => "tree empty".to_owned(),
-                false => format!("tree {}", nodes.join(", ")),
-            });
+            words.push(tree::words(self.view, epoll));
         }
         if self.stage.parts.contains(Parts::LISTS) {
             words.push(format!("ready list {}", list(&epoll.rdllist)));
@@ -606,35 +411,4 @@ fn in_hand(view: &View<'_>, epoll: &EpollState) -> Option<ItemRef> {
     let mut tasks = view.state.tasks.iter();
     let scans = tasks.find(|task| epoll.mtx == Some(task.task))?;
     scans.in_hand.filter(|item| item.ep == epoll.ep)
-}
-
-/// The entries of a wait queue as chips.
-pub(super) fn waiting(
-    view: &View<'_>,
-    id: &str,
-    queue: QueueRef,
-    waiters: &[WaiterState],
-    with_epoll: bool,
-) -> Vec<Link> {
-    let named = waiters.iter().map(|waiter| match waiter {
-        WaiterState::Task { task, .. } => format!("{id} task {}", task.0),
-        WaiterState::Hook { item, .. } => format!("{id} hook {} {}", item.ep.0, item.tfd),
-        WaiterState::Relay { queue } => format!("{id} {queue}"),
-    });
-    let keys = numbered(named);
-    waiters
-        .iter()
-        .zip(keys)
-        .map(|(waiter, id)| Link {
-            shape: match waiter {
-                WaiterState::Task { .. } => Shape::Task,
-                WaiterState::Hook { .. } | WaiterState::Relay { .. } => Shape::Item,
-            },
-            label: view.waiter_label(*waiter, with_epoll),
-            facts: id.clone(),
-            home: Vec::new(),
-            is_next: view.is_next(queue, *waiter),
-            id,
-        })
-        .collect()
 }

@@ -5,12 +5,11 @@
 //!           rd_wait  [ep/4 r]
 //! ```
 
-use super::epoll::waiting;
 use super::glyph::{
     CHIP, Glyph, LINE, Label, Panel, Shape, TRACK, TRACK_WIDTH, chip, cut, text, units,
 };
 use super::place::{Places, numbered};
-use super::row::Link;
+use super::row::{Link, waiting};
 use super::stage::{View, bits, queue_label};
 use crate::abi::{Fd, TaskId};
 use crate::trace::{FileState, QueueRef, State};

@@ -16,7 +16,7 @@
 //!
 //! - `stage`: what holds over a whole film, so that nothing moves in the picture that did not move in the
 //!   kernel; `place` gives out the places;
-//! - `epoll`, `files`, `tasks`: the three sorts of panels; `row` is a list on one of them;
+//! - `epoll`, `files`, `tasks`: the three sorts of panels; `tree` is a tree on one of them, `row` a list;
 //! - `glyph`: what panels are made of, with an identity from step to step;
 //! - `svg`: one picture alone;
 //! - `html`: all of them to step through, by `figure.js`, and as a strip on paper or without scripts.
@@ -37,6 +37,7 @@ mod tasks;
 #[cfg(all(test, feature = "library"))]
 mod tests;
 mod told;
+mod tree;
 
 use std::collections::HashMap;
 use std::fmt;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::trace::EpollState;
+use crate::trace::{EpollState, ItemRef};
 
 /// A place for each of some things that come and go: the first free one when it comes, and until it goes.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +55,11 @@ pub(super) fn numbered(names: impl IntoIterator<Item = String>) -> Vec<String> {
     names.into_iter().map(number).collect()
 }
 
+/// Items by their numbers.
+pub(super) fn item_keys(items: impl Iterator<Item = ItemRef>) -> Vec<String> {
+    numbered(items.map(|item| item.tfd.to_string()))
+}
+
 /// The columns of a tree's nodes. A node keeps its column while the tree turns, since no rotation changes
 /// the order from left to right.
 #[derive(Clone, Debug, Default)]
@@ -83,7 +88,7 @@ impl Columns {
                 steps.push(Vec::new());
                 continue;
             };
-            let keys = numbered(epoll.tree.iter().map(|node| node.item.tfd.to_string()));
+            let keys = item_keys(epoll.tree.iter().map(|node| node.item));
             let mut given = vec![0; keys.len()];
             let order = from_left(epoll);
             // The first column that is not too far left.

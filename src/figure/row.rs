@@ -3,6 +3,9 @@
 use super::glyph::{
     CHIP, Glyph, LINE, Label, NEXT, Shape, TRACK, TRACK_WIDTH, chip, cut, row_label, text, units,
 };
+use super::place::numbered;
+use super::stage::View;
+use crate::trace::{QueueRef, WaiterState};
 
 /// A row of a panel, the same in each step.
 #[derive(Clone, Copy, Debug)]
@@ -168,4 +171,35 @@ impl Link {
             .telling(self.facts)
             .at_home(self.home)
     }
+}
+
+/// The entries of a wait queue as chips.
+pub(super) fn waiting(
+    view: &View<'_>,
+    id: &str,
+    queue: QueueRef,
+    waiters: &[WaiterState],
+    with_epoll: bool,
+) -> Vec<Link> {
+    let named = waiters.iter().map(|waiter| match waiter {
+        WaiterState::Task { task, .. } => format!("{id} task {}", task.0),
+        WaiterState::Hook { item, .. } => format!("{id} hook {} {}", item.ep.0, item.tfd),
+        WaiterState::Relay { queue } => format!("{id} {queue}"),
+    });
+    let keys = numbered(named);
+    waiters
+        .iter()
+        .zip(keys)
+        .map(|(waiter, id)| Link {
+            shape: match waiter {
+                WaiterState::Task { .. } => Shape::Task,
+                WaiterState::Hook { .. } | WaiterState::Relay { .. } => Shape::Item,
+            },
+            label: view.waiter_label(*waiter, with_epoll),
+            facts: id.clone(),
+            home: Vec::new(),
+            is_next: view.is_next(queue, *waiter),
+            id,
+        })
+        .collect()
 }
