@@ -14,11 +14,12 @@
 //! settle.rs: or has it fallen asleep?
 //! network.rs: has everything arrived that was sent?
 //! handler.rs: which signal handlers have run
+//! scratch.rs: where its names are
 //! race.rs: several tasks at the same time, many calls each
 //! ```
 //!
 //! What can go wrong is that a scenario leaves something behind. Dropping a [`Linux`] kills every process of
-//! it, and puts the one machine-wide setting back that a scenario can change (`sysctl.rs`). Should the caller
+//! it, removes its directory, and puts the one machine-wide setting back that a scenario can change (`sysctl.rs`). Should the caller
 //! be killed itself, the subject dies with it (`PR_SET_PDEATHSIG`). A scenario that forks gets a *guard*, a
 //! process of the lab that ends the others then.
 #![allow(

@@ -64,6 +64,13 @@ impl Machine {
             for hook in &task.poll_hooks {
                 meet(hook.file, None);
             }
+            let mut held = Vec::new();
+            if let Some(call) = &task.call {
+                call.holds(&mut held);
+            }
+            for file in held {
+                meet(file, None);
+            }
         }
         files
     }

@@ -35,7 +35,8 @@ const UNTOLD: &[(u32, &str)] = &[
     ),
     (
         149,
-        "needs asynchronous I/O that counts an eventfd up from inside the kernel",
+        "needs io_submit(2), whose completion counts an eventfd up from inside the kernel: contexts and control \
+         blocks for this one law",
     ),
 ];
 

@@ -60,6 +60,7 @@ impl<O: Observer> Kernel<'_, O> {
             ));
         }
         fs::refuse_above(path)?;
+        self.refuse_others(task)?;
         self.refuse_plain_directory(task, dirfd)
     }
 

@@ -83,6 +83,7 @@ impl<O: Observer> Kernel<'_, O> {
         }
         if !absolute {
             fs::refuse_above(&path)?;
+            self.refuse_others(task)?;
             self.refuse_plain_directory(task, dirfd)?;
             if flags.contains(OpenFlags::DIRECT) && self.would_be_regular(task, dirfd, &path) {
                 return Err(LabError::new(
@@ -110,6 +111,16 @@ impl<O: Observer> Kernel<'_, O> {
         let here = walked.through[walked.through.len() - 1];
         let inode = self.m.fs.get(here, name);
         inode.is_none_or(|inode| matches!(self.m.fs.inode(inode).node, Node::Regular(_)))
+    }
+
+    /// Names belong to root, who made the directory, and others would have to be asked for permission.
+    pub(super) fn refuse_others(&self, task: TaskId) -> Result<(), LabError> {
+        if self.m.process(task).uid != 0 {
+            return Err(LabError::new(
+                "the model asks nobody for permission, so only the user that it began with has names",
+            ));
+        }
+        Ok(())
     }
 
     /// Of the directories of the machine the model knows little more than that they are.
