@@ -76,6 +76,8 @@ pub(super) struct Draft {
     sleeper: bool,
     /// Whether it is said what to do about signals.
     pub(super) handles_signals: bool,
+    /// FIFOs that have a name, by the number in it.
+    pub(super) fifos: Vec<u64>,
     names: u64,
     text: String,
 }
@@ -105,6 +107,7 @@ impl Draft {
             tasks: Vec::new(),
             sleeper: false,
             handles_signals: false,
+            fifos: Vec::new(),
             names: 0,
             text: String::new(),
         }

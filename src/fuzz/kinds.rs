@@ -32,11 +32,16 @@ struct Group {
     open: fn(&mut Draft),
 }
 
-const GROUPS: [Group; 7] = [
+const GROUPS: [Group; 8] = [
     Group {
         name: "pipe",
         weight: 6,
         open: open_pipe,
+    },
+    Group {
+        name: "fifo",
+        weight: 3,
+        open: open_fifo,
     },
     Group {
         name: "eventfd",
@@ -207,6 +212,77 @@ fn open_pipe(draft: &mut Draft) {
     draft.opened(&w, Kind::PipeWrite);
 }
 
+/// Both ends of a new FIFO, or one more file on an old one.
+fn open_fifo(draft: &mut Draft) {
+    if let Some(fifo) = draft.pick(&draft.fifos.clone())
+        && draft.chance(70)
+    {
+        let (name, path) = (draft.name("x"), format!("\"fifo{fifo}\""));
+        // A writer might find no reader, and then there would be nothing by this name.
+        let (mode, kind) = if draft.chance(60) {
+            ("O_RDONLY", Kind::PipeRead)
+        } else {
+            ("O_RDWR", Kind::PipeWrite)
+        };
+        draft.line(&format!(
+            "{name} = openat(AT_FDCWD, {path}, {mode}|O_NONBLOCK)"
+        ));
+        draft.opened(&name, kind);
+        if draft.chance(20) {
+            draft.call(&format!("openat(AT_FDCWD, {path}, O_WRONLY|O_NONBLOCK)"));
+        }
+        if draft.chance(10) {
+            draft.line(&format!("unlink({path})"));
+            draft.fifos.retain(|other| *other != fifo);
+        }
+        return;
+    }
+    let (r, w) = (draft.name("r"), draft.name("w"));
+    let fifo = draft.dice.below(1 << 20);
+    draft.line(&format!("mknodat(AT_FDCWD, \"fifo{fifo}\", S_IFIFO|0600)"));
+    for (name, mode, kind) in [
+        (r, "O_RDONLY", Kind::PipeRead),
+        (w, "O_WRONLY", Kind::PipeWrite),
+    ] {
+        draft.line(&format!(
+            "{name} = openat(AT_FDCWD, \"fifo{fifo}\", {mode}|O_NONBLOCK)"
+        ));
+        draft.opened(&name, kind);
+    }
+    draft.fifos.push(fifo);
+}
+
+/// Moves something between a pipe and another file, mostly a pipe.
+fn splice(draft: &mut Draft, name: &str, kind: Kind) -> Option<String> {
+    let size = draft.number(&[1, 2, 100, 4096, 4097, 65536]);
+    let flags = draft.word(&["SPLICE_F_NONBLOCK", "SPLICE_F_NONBLOCK", "0"]);
+    if kind == Kind::PipeRead {
+        let other =
+            draft.one_of(|kind| matches!(kind, Kind::PipeWrite | Kind::Plain | Kind::Eventfd))?;
+        let (other, is_pipe) = (other.name, other.kind == Kind::PipeWrite);
+        return Some(if is_pipe && draft.chance(40) {
+            format!("tee({name}, {other}, {size}, {flags})")
+        } else {
+            format!("splice({name}, NULL, {other}, NULL, {size}, {flags})")
+        });
+    }
+    Some(match draft.dice.below(4) {
+        0 => {
+            let other = draft.one_of(|kind| matches!(kind, Kind::Plain | Kind::Eventfd))?;
+            format!(
+                "splice({}, NULL, {name}, NULL, {size}, {flags})",
+                other.name
+            )
+        }
+        1 => format!(
+            "writev({name}, [{{iov_base=\"xy\"..., iov_len={size}}}, {{iov_base=\"z\", iov_len=1}}], 2)"
+        ),
+        _ => {
+            format!("vmsplice({name}, [{{iov_base=\"v\", iov_len=1}}], 1, SPLICE_F_NONBLOCK)")
+        }
+    })
+}
+
 fn open_eventfd(draft: &mut Draft) {
     let name = draft.name("f");
     let flags = draft.word(&["EFD_NONBLOCK", "EFD_NONBLOCK", "EFD_SEMAPHORE|EFD_NONBLOCK"]);
@@ -327,6 +403,9 @@ pub(super) fn transfer(draft: &mut Draft, file: &Named) -> Option<String> {
         _ => format!("write({name}, \"xy\"..., {size})"),
     };
     Some(match file.kind {
+        Kind::PipeRead | Kind::PipeWrite if draft.chance(20) => {
+            return splice(draft, name, file.kind);
+        }
         Kind::PipeRead => format!("read({name}, ..., {size})"),
         Kind::PipeWrite => write(size),
         Kind::Timerfd => format!("read({name}, ..., 8)"),
