@@ -47,12 +47,16 @@ impl Path {
         let mut text = String::new();
         for (actor, steps) in &self.0 {
             let name = world.turn_name(*actor);
-            let blank = if text.is_empty() { "" } else { " " };
-            // Writing to a string never fails.
-            let _ = match actor.stepper() {
-                Some(_) => write!(text, "{blank}{name}*{steps}"),
-                None => write!(text, "{blank}{name}!"),
+            // What happens by itself is written once for each time.
+            let (word, times) = match actor.stepper() {
+                Some(_) => (format!("{name}*{steps}"), 1),
+                None => (format!("{name}!"), *steps),
             };
+            for _ in 0..times {
+                let blank = if text.is_empty() { "" } else { " " };
+                // Writing to a string never fails.
+                let _ = write!(text, "{blank}{word}");
+            }
         }
         Schedule(text)
     }
