@@ -57,6 +57,8 @@ bitflags::bitflags! {
         const CREAT = 0o100;
         /// Fail if it exists.
         const EXCL = 0o200;
+        /// A terminal does not become that of the caller.
+        const NOCTTY = 0o400;
         /// Cut to length 0.
         const TRUNC = 0o1000;
         /// Every write goes to the end.
@@ -94,9 +96,10 @@ impl OpenFlags {
 }
 
 /// In the order in which strace prints them, the access mode first.
-const OPEN_NAMES: [(u32, &str); 10] = [
+const OPEN_NAMES: [(u32, &str); 11] = [
     (0o100, "O_CREAT"),
     (0o200, "O_EXCL"),
+    (0o400, "O_NOCTTY"),
     (0o1000, "O_TRUNC"),
     (0o2000, "O_APPEND"),
     (0o4000, "O_NONBLOCK"),

@@ -22,6 +22,7 @@ mod process;
 mod signal;
 pub mod socket;
 mod syscall;
+pub mod termios;
 mod time;
 
 pub use bytes::Bytes;
@@ -39,4 +40,5 @@ pub use process::{Rlimit, TaskId, WaitStatus};
 pub use signal::{SaFlags, SiCode, SigAction, SigHandler, SigInfo, SigSet, SigmaskHow, Signal};
 pub use socket::{Message, MsgFlags, SockAddr, SockOpt};
 pub use syscall::{FcntlCmd, IoctlArg, Select, Syscall, request};
+pub use termios::Termios;
 pub use time::{Itimerspec, Timeout, Timespec, Timeval};

@@ -2,7 +2,7 @@
 
 use super::{
     Bytes, EpollParams, Errno, EventMask, Events, Fd, FdSet, InotifyEvent, Itimerspec, PollFd,
-    Rlimit, SigAction, SigInfo, SigSet, SockAddr, SockOpt, Timespec, WaitStatus,
+    Rlimit, SigAction, SigInfo, SigSet, SockAddr, SockOpt, Termios, Timespec, WaitStatus,
 };
 
 /// What a kernel says when it is given a call.
@@ -64,6 +64,8 @@ pub enum Out {
     Inotify(Vec<InotifyEvent>),
     /// By waitid(2), if there was something to tell.
     Siginfo(SigInfo),
+    /// The settings of a terminal, by `TCGETS`.
+    Termios(Box<Termios>),
     /// The text of an fdinfo file.
     Text(String),
 }

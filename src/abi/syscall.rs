@@ -3,7 +3,7 @@
 use super::{
     Bytes, CtlOp, EpollCreateFlags, EpollEvent, EpollParams, Fd, FdFlags, FdSet, InotifyMask,
     IoVec, Itimerspec, Message, MsgFlags, OpenFlags, OutPtr, PollFd, Ptr, Rlimit, SigAction,
-    SigSet, SigmaskHow, Signal, SockAddr, SockOpt, Timeout, Timespec, Timeval,
+    SigSet, SigmaskHow, Signal, SockAddr, SockOpt, Termios, Timeout, Timespec, Timeval,
 };
 
 /// A system call with its arguments, named as in the manual pages (section 2).
@@ -380,6 +380,12 @@ pub enum IoctlArg {
     IntOut(OutPtr),
     /// A pointer to a 64-bit number that goes in (`TFD_IOC_SET_TICKS`).
     Ticks(Ptr<u64>),
+    /// A number in the argument's place (`TIOCGPTPEER`, `TCFLSH`).
+    Value(u32),
+    /// A pointer to settings of a terminal that go in (`TCSETS`).
+    Termios(Ptr<Termios>),
+    /// A pointer to settings of a terminal that come out (`TCGETS`).
+    TermiosOut(OutPtr),
     /// `EPIOCSPARAMS`
     SetParams(Ptr<EpollParams>),
     /// `EPIOCGPARAMS`
@@ -398,8 +404,18 @@ pub mod request {
     pub const FIONREAD: u32 = 0x541b;
     /// Set how often a timerfd has expired (`CONFIG_CHECKPOINT_RESTORE`).
     pub const TFD_IOC_SET_TICKS: u32 = 0x4008_5400;
-    /// Read terminal settings: unknown to everything that is no terminal.
+    /// Read the settings of a terminal.
     pub const TCGETS: u32 = 0x5401;
+    /// Change them.
+    pub const TCSETS: u32 = 0x5402;
+    /// Throw away what was not yet read, or not yet written.
+    pub const TCFLSH: u32 = 0x540b;
+    /// Whether reads of the master of a pty tell what they are.
+    pub const TIOCPKT: u32 = 0x5420;
+    /// Whether the slave of a pty can be opened.
+    pub const TIOCSPTLCK: u32 = 0x4004_5431;
+    /// Open the slave of this master.
+    pub const TIOCGPTPEER: u32 = 0x5441;
 }
 
 impl Syscall {

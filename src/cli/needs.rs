@@ -34,6 +34,7 @@ fn reason(need: Need) -> Option<String> {
         Need::SocketDefaults => {
             kernel::socket_defaults_changed().map(|why| format!("needs {need}: {why}"))
         }
+        Need::Pty => kernel::ptys_refused().map(|why| format!("needs {need}: {why}")),
         Need::Kcmp => kernel::kcmp_refused().map(|why| format!("needs {need}: {why}")),
         Need::CheckpointRestore => {
             kernel::set_ticks_refused().map(|why| format!("needs {need}: {why}"))

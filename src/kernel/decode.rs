@@ -10,7 +10,7 @@ use crate::abi::socket::Linger;
 use crate::abi::{
     Answer, Bytes, EpollEvent, EpollParams, Errno, EventMask, Events, Fd, FdSet, InotifyEvent,
     InotifyMask, Itimerspec, Out, PollFd, Rlimit, SaFlags, SigAction, SigHandler, SigInfo, SigSet,
-    Signal, SockAddr, SockOpt, TaskId, Timespec, WaitStatus,
+    Signal, SockAddr, SockOpt, TaskId, Termios, Timespec, WaitStatus,
 };
 use crate::backend::LabError;
 
@@ -60,6 +60,7 @@ pub(super) enum Stored {
     /// A message and the address of who sent it.
     From(Place, Name),
     Params(Place),
+    Termios(Place),
     /// Nothing where `NULL` was given.
     Itimerspec(Place),
     Pipe(u64),
@@ -211,6 +212,13 @@ impl Stored {
                     prefer_busy_poll,
                     pad,
                 })
+            }
+            Stored::Termios(place) => {
+                let bytes: [u8; Termios::SIZE as usize] = load(board, place.addr);
+                let termios = Termios::from_bytes(&bytes).ok_or_else(|| {
+                    LabError::new("the terminal has other control characters than a new one")
+                })?;
+                Out::Termios(Box::new(termios))
             }
             Stored::Itimerspec(place) if place.kind == Behind::Nothing => Out::None,
             Stored::Itimerspec(place) => Out::Itimerspec(Box::new(Itimerspec {

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use crate::abi::{
     Bytes, EpollEvent, EpollParams, FcntlCmd, Fd, IoVec, IoctlArg, Itimerspec, Message, OutPtr,
     PollFd, Ptr, Rlimit, Room, SaFlags, Select, SigAction, SigHandler, SigSet, SigmaskHow, Signal,
-    SockAddr, SockOpt, Syscall, Timespec,
+    SockAddr, SockOpt, Syscall, Termios, Timespec,
 };
 use crate::backend::LabError;
 
@@ -1049,6 +1049,12 @@ impl Encoder<'_> {
             IoctlArg::Ticks(ptr) => {
                 let addr = self.input(ptr, |ticks| ticks.to_ne_bytes().to_vec())?;
                 (addr, Stored::Nothing)
+            }
+            IoctlArg::Value(value) => (value.into(), Stored::Nothing),
+            IoctlArg::Termios(ptr) => (self.input(ptr, Termios::to_bytes)?, Stored::Nothing),
+            IoctlArg::TermiosOut(ptr) => {
+                let place = self.output(ptr, Termios::SIZE)?;
+                (place.addr, Stored::Termios(place))
             }
             IoctlArg::SetParams(ptr) => {
                 let addr = self.input(ptr, |params| params_bytes(params).to_vec())?;

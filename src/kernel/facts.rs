@@ -6,6 +6,7 @@ use std::process;
 use crate::abi::{Fd, IoctlArg, OpenFlags, Ptr, Syscall, request};
 use crate::backend::Thread;
 
+use super::workers::Workers;
 use super::{OwnProcess, ffi};
 
 /// The release of the running kernel, `6.18.44`, without what a distribution appended.
@@ -77,6 +78,15 @@ pub fn socket_defaults_changed() -> Option<String> {
         let name = name.replace('/', ".");
         (value != *expected).then(|| format!("{name} is {value}, not {expected}"))
     })
+}
+
+/// Why scenarios with terminals cannot run here, if they cannot.
+pub fn ptys_refused() -> Option<String> {
+    let opened = fs::File::options().read(true).write(true).open("/dev/ptmx");
+    match opened {
+        Ok(_) => Workers::refused(),
+        Err(error) => Some(format!("/dev/ptmx: {error}")),
+    }
 }
 
 /// Why the ticks of a timerfd cannot be set here, if they cannot.

@@ -13,6 +13,7 @@
 //! decode.rs: outcome -> Answer
 //! settle.rs: or has it fallen asleep?
 //! network.rs: has everything arrived that was sent?
+//! workers.rs: has the kernel itself something left to do?
 //! handler.rs: which signal handlers have run
 //! scratch.rs: where its names are
 //! race.rs: several tasks at the same time, many calls each
@@ -48,10 +49,11 @@ mod sysctl;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod workers;
 
 pub use facts::{
-    is_root, kcmp_refused, machine_name, release, set_ticks_refused, socket_defaults_changed,
-    userfaultfd_refused,
+    is_root, kcmp_refused, machine_name, ptys_refused, release, set_ticks_refused,
+    socket_defaults_changed, userfaultfd_refused,
 };
 pub use own::OwnProcess;
 
@@ -76,6 +78,7 @@ use network::Backlogs;
 use settle::ProcFiles;
 use sysctl::Sysctl;
 use tasks::{Doing, Flight, Ice, Tasks};
+use workers::Workers;
 
 /// The running Linux as a [`Backend`], with a fresh process for one scenario.
 ///
@@ -101,6 +104,8 @@ pub struct Linux {
     sysctl: Option<Sysctl>,
     /// Whether idle tasks may be at something: a signal was sent since the last rest.
     stirred: bool,
+    /// The kernel's workers, if the scenario has terminals: they are at something after nearly every call.
+    workers: Option<Workers>,
     /// What those tasks have done that did not survive the race at hand.
     fallen: Vec<(TaskId, Vec<Fate>)>,
     /// The processors that the scenario may run on.
@@ -148,6 +153,7 @@ impl Linux {
             proc_files: HashMap::new(),
             sysctl: None,
             stirred: false,
+            workers: None,
             fallen: Vec::new(),
             processors: ffi::processors(),
             backlogs: None,
@@ -302,6 +308,11 @@ impl Linux {
                 |error| LabError::new(format!("cannot open /proc/net/softnet_stat: {error}"));
             self.backlogs = Some(opened.map_err(refused)?);
         }
+        if self.workers.is_none()
+            && matches!(call, Syscall::Openat { pathname, .. } if &**pathname == "/dev/ptmx")
+        {
+            self.workers = Some(Workers::default());
+        }
         if self.sysctl.is_none() && is_root() && sysctl::is_opened_by(call) {
             self.sysctl = Some(Sysctl::reserve()?);
         }
@@ -440,7 +451,7 @@ impl Backend for Linux {
             self.until_rest(Some(task))?;
         }
         let answer = self.answer_of(task);
-        if self.stirred || self.backlogs.is_some() {
+        if self.stirred || self.backlogs.is_some() || self.workers.is_some() {
             // Who gets a signal has to act on it; a killed process still has to close its files; what was sent
             // has to arrive.
             self.until_rest(None)?;
@@ -449,7 +460,11 @@ impl Backend for Linux {
     }
 
     fn settle(&mut self) -> Result<Vec<(TaskId, Answer)>, LabError> {
-        if self.stirred || self.tasks.any_in_flight() || self.tasks.any_dying() {
+        if self.stirred
+            || self.workers.is_some()
+            || self.tasks.any_in_flight()
+            || self.tasks.any_dying()
+        {
             self.until_rest(None)?;
         }
         self.release_late();

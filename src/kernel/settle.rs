@@ -40,7 +40,7 @@ use super::board::{Order, Place};
 use super::decode::{Names, Outcome, Stored};
 use super::race::Heat;
 use super::tasks::{Doing, Flight, Ice, Life, Tasks, field};
-use super::{Ended, Linux, ffi};
+use super::{Ended, Linux, ffi, workers};
 
 /// How long the lab waits for something that should take no time.
 pub(super) const LIMIT: Duration = Duration::from_secs(20);
@@ -54,6 +54,9 @@ struct Asleep {
     state: char,
     switches: (u64, u64),
 }
+
+/// What two snapshots have in common when everything was at rest between them.
+type Rest = (Vec<Asleep>, workers::Asleep);
 
 /// Where a thread sleeps when it has nothing to do until something wakes it.
 #[derive(Clone, Copy, Debug)]
@@ -416,7 +419,17 @@ impl Linux {
     }
 
     /// All tasks that may be at something, if all of them are asleep and no process is dying.
-    fn snapshot(&mut self) -> Result<Option<Vec<Asleep>>, LabError> {
+    fn snapshot(&mut self) -> Result<Option<Rest>, LabError> {
+        let workers = match &mut self.workers {
+            Some(workers) => workers.snapshot()?,
+            None => Some(Vec::new()),
+        };
+        let tasks = self.snapshot_of_tasks()?;
+        Ok(tasks.zip(workers))
+    }
+
+    /// The same of the tasks alone.
+    fn snapshot_of_tasks(&mut self) -> Result<Option<Vec<Asleep>>, LabError> {
         self.note_faults();
         let mut all = Vec::new();
         let mut rest = true;

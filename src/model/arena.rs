@@ -77,6 +77,8 @@ ids! {
     PipeId;
     /// The timer of a timerfd (`struct timerfd_ctx`).
     TimerFdId;
+    /// A pair of terminals.
+    PtyId;
     /// A Unix socket (`struct unix_sock`).
     UnixId;
     /// What a name leads to (`struct inode`).

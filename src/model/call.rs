@@ -9,7 +9,7 @@ use super::arena::{EpId, FileId, ItemId, WaitId};
 use super::deliver::{Deliver, is_interrupted};
 use super::encode::Encode;
 use super::eventpoll::{EpollCtl, EpollWait, FdinfoRead};
-use super::file::{PipeResize, SetSignals, SetTicks, Socket, Transfer};
+use super::file::{PipeResize, SetSignals, SetTicks, Socket, Transfer, TtyChange};
 use super::signal::restart::is_restart;
 use super::syscall::{Deferred, Exit, Kill, Open, Poll, Release, Sleep, SocketChange, Wait4};
 use super::wait_queue::Walk;
@@ -190,6 +190,8 @@ calls! {
     Open(Open);
     /// fcntl(2) with `F_SETPIPE_SZ`.
     PipeResize(PipeResize);
+    /// ioctl(2) with `TCSETS` or `TCFLSH`
+    TtyChange(TtyChange);
     /// ioctl(2) with `TFD_IOC_SET_TICKS`
     SetTicks(SetTicks);
     /// signalfd4(2) with another mask.

@@ -359,6 +359,7 @@ impl Call {
             Call::EpollWait(_)
             | Call::EpollCtl(_)
             | Call::PipeResize(_)
+            | Call::TtyChange(_)
             | Call::SetTicks(_)
             | Call::SetSignals(_)
             | Call::Kill(_)

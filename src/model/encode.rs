@@ -38,8 +38,8 @@ use std::hash::{Hash, Hasher};
 use smallvec::SmallVec;
 
 use super::arena::{
-    Arena, EpId, FileId, HeadId, Id, InodeId, ItemId, PipeId, ProcId, TableId, UdpId, UnixId,
-    WaitId,
+    Arena, EpId, FileId, HeadId, Id, InodeId, ItemId, PipeId, ProcId, PtyId, TableId, UdpId,
+    UnixId, WaitId,
 };
 use super::file::{Needs, Socket, SocketOps};
 use super::list::List;
@@ -49,7 +49,7 @@ use crate::abi::socket::{Linger, SocketAddrV4};
 use crate::abi::{
     Answer, Bytes, EpollEvent, EpollParams, Errno, EventMask, Events, Fd, FdSet, Itimerspec,
     OpenFlags, Out, OutPtr, PollFd, Ptr, Rlimit, Room, SigAction, SigHandler, SockAddr, SockOpt,
-    TaskId, Timespec, WaitStatus,
+    TaskId, Termios, Timespec, WaitStatus,
 };
 
 /// What takes part in the state of a machine.
@@ -89,6 +89,7 @@ pub(crate) struct Encoder<'a> {
     files: Numbers,
     items: Numbers,
     pipes: Numbers,
+    ptys: Numbers,
     unix: Numbers,
     udp: Numbers,
     inodes: Numbers,
@@ -223,6 +224,16 @@ impl Encoder<'_> {
         if new {
             let machine = self.machine;
             machine.fs.inode(inode).encode(self);
+        }
+    }
+
+    /// A pair of terminals by its number, and when it is met for the first time all of it.
+    pub(crate) fn pty(&mut self, side: u64, pty: PtyId) {
+        let new = self.ptys.meet(&mut self.by_place, pty);
+        self.numbers([side, self.ptys.get(&self.by_place, pty)]);
+        if new {
+            let machine = self.machine;
+            machine.ptys[pty].encode(self);
         }
     }
 
@@ -397,6 +408,7 @@ impl Machine {
             max_user_watches,
             files,
             pipes,
+            ptys,
             timerfds: _,  // written with their files
             inotifies: _, // the same
             unix,
@@ -427,6 +439,7 @@ impl Machine {
             files: Numbers::new(files, &mut places),
             items: Numbers::new(items, &mut places),
             pipes: Numbers::new(pipes, &mut places),
+            ptys: Numbers::new(ptys, &mut places),
             unix: Numbers::new(unix, &mut places),
             udp: Numbers::new(udp, &mut places),
             inodes: Numbers::new(fs.arena(), &mut places),
@@ -530,6 +543,7 @@ impl Call {
             Call::EpollCtl(call) => (2, &**call),
             Call::Transfer(call) => (3, &**call),
             Call::PipeResize(call) => (4, &**call),
+            Call::TtyChange(call) => (25, &**call),
             Call::Poll(call) => (5, &**call),
             Call::Wait4(call) => (6, &**call),
             Call::Fdinfo(call) => (7, &**call),
@@ -749,6 +763,24 @@ impl Encode for Itimerspec {
     }
 }
 
+impl Encode for Termios {
+    fn encode(&self, to: &mut Encoder<'_>) {
+        let Termios {
+            c_iflag,
+            c_oflag,
+            c_cflag,
+            c_lflag,
+            vmin,
+            vtime,
+        } = self;
+        for flags in [c_iflag, c_oflag, c_cflag, c_lflag] {
+            flags.encode(to);
+        }
+        to.byte(*vmin);
+        to.byte(*vtime);
+    }
+}
+
 impl Encode for WaitStatus {
     fn encode(&self, to: &mut Encoder<'_>) {
         let (number, status) = match self {
@@ -835,6 +867,7 @@ impl Encode for Out {
             Out::Signals(signals) => (19, signals),
             Out::Siginfo(info) => (20, info),
             Out::Inotify(events) => (21, events),
+            Out::Termios(termios) => (22, &**termios),
         };
         to.byte(number);
         out.encode(to);

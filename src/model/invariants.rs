@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use super::arena::{EpId, FileId, HeadId, Id, InodeId, ItemId, WaitId};
 use super::call::{Call, Held};
 use super::eventpoll::{Epitem, EventPoll, Fllink, Ovflist, OvflistNext};
-use super::file::{FileOps, Kind, Needs, SocketOps};
+use super::file::{FileOps, Kind, Needs, Side, SocketOps};
 use super::fs::Node;
 use super::list::{List, Nodes};
 use super::rbtree::Key;
@@ -21,7 +21,7 @@ use crate::abi::{EventMask, SigSet, Signal, TaskId};
 
 type Check = fn(&Survey<'_>) -> Result<(), String>;
 
-const INVARIANTS: [(&str, Check); 28] = [
+const INVARIANTS: [(&str, Check); 29] = [
     ("the neighbours on a list point at each other", lists),
     (
         "an item is linked exactly if it is on the ready list or the scan's list of its epoll",
@@ -90,6 +90,10 @@ const INVARIANTS: [(&str, Check); 28] = [
     (
         "a pipe counts its readers, its writers and its files, and its mutex is held by who wakes under it",
         pipes,
+    ),
+    (
+        "a pty counts its files, its locks are held by calls on it, and work waits exactly for what can be taken in",
+        ptys,
     ),
     (
         "a socket is held by its file, by calls and by other sockets, and what it counts is there",
@@ -176,6 +180,11 @@ impl<'m> Survey<'m> {
             let kind = m.files[*file].kind;
             heads.extend(kind.queues(m).into_iter().flatten());
             epolls.extend(m.files[*file].epoll());
+        }
+        for pty in m.ptys.live() {
+            for end in Side::BOTH.map(|side| m.ptys[pty].end(side)) {
+                heads.extend([end.read_wait, end.write_wait]);
+            }
         }
         for socket in m.sockets() {
             heads.extend(socket.kind().queues(m).into_iter().flatten());
@@ -610,6 +619,33 @@ fn pipes(s: &Survey<'_>) -> Result<(), String> {
     Ok(())
 }
 
+fn ptys(s: &Survey<'_>) -> Result<(), String> {
+    for id in s.m.ptys.live() {
+        let pty = &s.m.ptys[id];
+        pty.check().map_err(|what| format!("{id:?} has {what}"))?;
+        for side in Side::BOTH {
+            let end = pty.end(side);
+            let of_side = |file: &FileId| match s.m.files[*file].kind {
+                Kind::Tty(end) => end.pty == id && end.side == side,
+                _ => false,
+            };
+            let files = s.m.files.live().iter().filter(|file| of_side(file)).count();
+            ensure_eq(id, usize::try_from(end.files), Ok(files))?;
+            let works = s.m.works().filter(|work| work.is_of(id, side)).count();
+            ensure_eq(id, works, usize::from(end.has_work()))?;
+            for holder in [end.read_lock, end.write_lock].into_iter().flatten() {
+                let call = s.m.task(holder).call.as_ref();
+                let mut pinned = Vec::new();
+                call.inspect(|call| call.files(&mut pinned));
+                ensure(pinned.iter().any(of_side), || {
+                    format!("a lock of {id:?} is held by {holder:?}, who is not in a call there")
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
 fn sockets(s: &Survey<'_>) -> Result<(), String> {
     let mut needs = Needs::default();
     for socket in s.m.sockets() {
@@ -692,6 +728,16 @@ fn leftovers(s: &Survey<'_>) -> Result<(), String> {
     pipes.sort_unstable();
     pipes.dedup();
     ensure_eq("pipes", s.m.pipes.live(), pipes)?;
+    let mut ptys: Vec<_> = files
+        .iter()
+        .filter_map(|file| match s.m.files[*file].kind {
+            Kind::Tty(end) => Some(end.pty),
+            _ => None,
+        })
+        .collect();
+    ptys.sort_unstable();
+    ptys.dedup();
+    ensure_eq("ptys", s.m.ptys.live(), ptys)?;
     let mut timers: Vec<_> = files
         .iter()
         .filter_map(|file| match s.m.files[*file].kind {

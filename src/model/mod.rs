@@ -4,6 +4,7 @@
 //! are those of that version's fs/eventpoll.c, fs/select.c, fs/pipe.c, fs/eventfd.c, fs/timerfd.c,
 //! fs/signalfd.c, fs/pidfs.c, fs/notify, kernel/signal.c and kernel/sched/wait.c. What readers of that text need
 //! to find their way:
+//! fs/signalfd.c, drivers/tty/pty.c and n_tty.c, kernel/signal.c and kernel/sched/wait.c. What readers of that text need to find their way:
 //!
 //! ```text
 //!   task ──fd──► FdTable ──► File (open file description) ──► what it is: Pipe, EventFd, TimerFd, EventPoll
@@ -53,8 +54,8 @@ mod wait_queue;
 mod work;
 
 use arena::{
-    Arena, Beside, EpId, FileId, HeadId, Id, InotifyId, ItemId, PipeId, ProcId, TableId, TimerFdId,
-    UdpId, UnixId, WaitId,
+    Arena, Beside, EpId, FileId, HeadId, Id, InotifyId, ItemId, PipeId, ProcId, PtyId, TableId,
+    TimerFdId, UdpId, UnixId, WaitId,
 };
 pub use backend::Model;
 pub use call::Stepped;
@@ -63,7 +64,7 @@ pub use clock::Timer;
 use clone::clone_by_field;
 use eventpoll::{Epitem, EpitemRest, EventPoll};
 use fdtable::FdTable;
-use file::{File, Inotify, Pipe, TimerFd, UdpSock, UnixSock};
+use file::{File, Inotify, Pipe, Pty, TimerFd, UdpSock, UnixSock};
 pub use footprint::{Footprint, Resources};
 use fs::Fs;
 use net::Net;
@@ -88,6 +89,7 @@ pub struct Machine {
     max_user_watches: u64,
     files: Arena<FileId, File>,
     pipes: Arena<PipeId, Pipe>,
+    ptys: Arena<PtyId, Pty>,
     timerfds: Arena<TimerFdId, TimerFd>,
     inotifies: Arena<InotifyId, Inotify>,
     unix: Arena<UnixId, UnixSock>,
@@ -142,6 +144,7 @@ impl Machine {
             max_user_watches: MAX_USER_WATCHES,
             files: Arena::new(),
             pipes: Arena::new(),
+            ptys: Arena::new(),
             timerfds: Arena::new(),
             inotifies: Arena::new(),
             unix: Arena::new(),
@@ -207,6 +210,7 @@ clone_by_field!(Machine {
     max_user_watches,
     files,
     pipes,
+    ptys,
     timerfds,
     inotifies,
     unix,

@@ -9,7 +9,9 @@
 //! wait while a lock is in its way. The plain scheduler does what a call has left behind at the end of that
 //! call, races and the explorer wherever they like.
 
+use super::arena::{Id, PtyId};
 use super::call::Pace;
+use super::file::Side;
 use super::{Kernel, Machine};
 use crate::trace::Observer;
 
@@ -21,6 +23,8 @@ pub struct Work(Whose);
 pub(crate) enum Whose {
     /// Packets of the flow with this number, in [`net`](super::net).
     Net(usize),
+    /// What has arrived at a side of a pty.
+    Tty(PtyId, Side),
 }
 
 impl Work {
@@ -28,6 +32,7 @@ impl Work {
     pub fn function(self) -> &'static str {
         match self.0 {
             Whose::Net(_) => "process_backlog",
+            Whose::Tty(..) => "flush_to_ldisc",
         }
     }
 
@@ -35,7 +40,14 @@ impl Work {
     pub fn number(self) -> usize {
         match self.0 {
             Whose::Net(flow) => 2 * flow,
+            Whose::Tty(pty, Side::Master) => 4 * pty.index() + 1,
+            Whose::Tty(pty, Side::Slave) => 4 * pty.index() + 3,
         }
+    }
+
+    /// Whether it is that of a side of a pty.
+    pub(crate) fn is_of(self, pty: PtyId, side: Side) -> bool {
+        self.0 == Whose::Tty(pty, side)
     }
 }
 
@@ -60,6 +72,7 @@ impl Machine {
     fn is_held_up(&self, whose: Whose) -> bool {
         match whose {
             Whose::Net(flow) => self.is_net_held_up(flow),
+            Whose::Tty(pty, side) => self.is_tty_held_up(pty, side),
         }
     }
 
@@ -89,6 +102,11 @@ impl Machine {
             self.works.push(work);
         }
     }
+
+    /// Takes it back (`cancel_work_sync`).
+    pub(crate) fn cancel_work(&mut self, whose: Whose) {
+        self.works.retain(|work| *work != Work(whose));
+    }
 }
 
 impl<O: Observer> Kernel<'_, O> {
@@ -103,6 +121,7 @@ impl<O: Observer> Kernel<'_, O> {
     fn do_piece(&mut self, whose: Whose) -> bool {
         match whose {
             Whose::Net(flow) => self.process_backlog(flow),
+            Whose::Tty(pty, side) => self.flush_to_ldisc(pty, side),
         }
     }
 }

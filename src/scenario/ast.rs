@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::abi::{
     EpollParams, Errno, InotifyEvent, Itimerspec, Ptr, Rlimit, SigAction, SigSet, SockAddr,
-    Timespec, WaitStatus,
+    Termios, Timespec, WaitStatus,
 };
 use crate::backend::Thaw;
 
@@ -281,6 +281,7 @@ pub(super) enum Value {
     Int(Num),
     Itimerspec(Itimerspec),
     Params(EpollParams),
+    Termios(Termios),
     Rlimit(Rlimit),
     Slot {
         efd: Num,
@@ -367,6 +368,7 @@ pub(super) enum Shown {
     SockOpt(OptVal),
     SockAddr(Addr),
     Params(EpollParams),
+    Termios(Termios),
     Status(WaitStatus),
     Rlimit(Rlimit),
     SigSet(SigSet),

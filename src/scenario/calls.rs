@@ -16,8 +16,8 @@ use super::signature::Kind::{
     IovOut, ItimerspecIn, ItimerspecOut, Len, Long, Mode, Msg, Null, Only, ParamsIn, ParamsOut,
     Path, Pid, Pipe, PollFds, Program, RlimitIn, RlimitOut, Same, SigAction, SigActionOut, SigPack,
     SigSet, SigSetOut, SiginfoOut, Size, Slot, SockAddr, SockAddrLen, SockAddrOut, SockOptIn,
-    SockOptLen, SockOptLenPtr, SockOptOut, Status, Timespec, TimespecOut, Timeval, U64In, Uint,
-    Zero,
+    SockOptLen, SockOptLenPtr, SockOptOut, Status, TermiosIn, TermiosOut, Timespec, TimespecOut,
+    Timeval, U64In, Uint, Zero,
 };
 use super::signature::{Kind, Param, Returns, Signature};
 use super::words;
@@ -313,6 +313,26 @@ static CALLS: &[Signature] = calls! {
             fd: a.fd(0)?,
             op: a.bits(1),
             arg: IoctlArg::GetParams(a.out(2)),
+        };
+    ioctl [1 = request::TCGETS] (fd: Fd, op: REQUEST, argp: TermiosOut) optional 1 -> Int =>
+        |a| Syscall::Ioctl {
+            fd: a.fd(0)?,
+            op: a.bits(1),
+            arg: if a.has(2) { IoctlArg::TermiosOut(a.out(2)) } else { IoctlArg::None },
+        };
+    ioctl [1 = request::TCSETS] (fd: Fd, op: REQUEST, argp: TermiosIn) -> Int =>
+        |a| Syscall::Ioctl { fd: a.fd(0)?, op: a.bits(1), arg: IoctlArg::Termios(a.termios(2)) };
+    ioctl [1 = request::TCFLSH] (fd: Fd, op: REQUEST, queue: Choice(&words::FLUSH_QUEUES)) -> Int =>
+        |a| Syscall::Ioctl { fd: a.fd(0)?, op: a.bits(1), arg: IoctlArg::Value(a.bits(2)) };
+    ioctl [1 = request::TIOCPKT] (fd: Fd, op: REQUEST, argp: IntIn) -> Int =>
+        |a| Syscall::Ioctl { fd: a.fd(0)?, op: a.bits(1), arg: IoctlArg::Int(a.int_in(2)?) };
+    ioctl [1 = request::TIOCSPTLCK] (fd: Fd, op: REQUEST, argp: IntIn) -> Int =>
+        |a| Syscall::Ioctl { fd: a.fd(0)?, op: a.bits(1), arg: IoctlArg::Int(a.int_in(2)?) };
+    ioctl [1 = request::TIOCGPTPEER] (fd: Fd, op: REQUEST, flags: Flags(&words::OPEN_FLAGS)) -> Fd =>
+        |a| Syscall::Ioctl {
+            fd: a.fd(0)?,
+            op: a.bits(1),
+            arg: IoctlArg::Value(a.peer_flags(2)?),
         };
     ioctl [1 = OTHERWISE] (fd: Fd, op: REQUEST, argp: Ignored) optional 1 -> Int =>
         |a| Syscall::Ioctl { fd: a.fd(0)?, op: a.bits(1), arg: IoctlArg::None };

@@ -303,6 +303,7 @@ impl Checker {
             | Value::Length(_)
             | Value::Iov(_)
             | Value::Params(_)
+            | Value::Termios(_)
             | Value::Rlimit(_)
             | Value::Fixed => Ok(()),
         }

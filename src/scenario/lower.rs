@@ -4,8 +4,9 @@ use std::net::SocketAddrV4;
 
 use crate::abi::socket::Linger;
 use crate::abi::{
-    Bytes, EpollEvent, EpollParams, EventMask, Fd, FdSet, IoVec, Itimerspec, Message, OutPtr,
-    PollFd, Ptr, Rlimit, Room, SigAction, SigSet, Signal, SockAddr, SockOpt, Timespec, Timeval,
+    Bytes, EpollEvent, EpollParams, EventMask, Fd, FdSet, IoVec, Itimerspec, Message, OpenFlags,
+    OutPtr, PollFd, Ptr, Rlimit, Room, SigAction, SigSet, Signal, SockAddr, SockOpt, Termios,
+    Timespec, Timeval,
 };
 
 use super::ScenarioError;
@@ -261,6 +262,25 @@ impl Args<'_> {
             Value::Addr(addr) => Ptr::Addr(addr),
             ref other => wrong(place, other),
         }
+    }
+
+    pub(super) fn termios(&self, place: usize) -> Ptr<Termios> {
+        match self.args[place].value {
+            Value::Termios(termios) => Ptr::To(termios),
+            Value::Addr(addr) => Ptr::Addr(addr),
+            ref other => wrong(place, other),
+        }
+    }
+
+    /// The flags of a terminal that is opened: no task of a lab has one, and none is to get one by accident.
+    pub(super) fn peer_flags(&self, place: usize) -> Result<u32, ScenarioError> {
+        let bits = self.bits(place);
+        if OpenFlags::from_bits_retain(bits).contains(OpenFlags::NOCTTY) {
+            return Ok(bits);
+        }
+        let (message, label) = ("a terminal is opened with O_NOCTTY here", "without it");
+        let help = "no task of a lab has a terminal of its own";
+        Err(ScenarioError::new(self.args[place].span, message, label).help(help))
     }
 
     pub(super) fn rlimit(&self, place: usize) -> Option<Rlimit> {

@@ -21,6 +21,8 @@ pub enum Need {
     CheckpointRestore,
     /// The buffers and queues of sockets are as large as Linux makes them if nobody changes that.
     SocketDefaults,
+    /// Pairs of terminals, and kernel workers that can be seen.
+    Pty,
     /// Writes a machine-wide setting and puts it back; implies [`Need::Root`].
     Sysctl,
 }
@@ -36,6 +38,7 @@ impl fmt::Display for Need {
             Need::Kcmp => f.write_str("kcmp"),
             Need::CheckpointRestore => f.write_str("checkpoint_restore"),
             Need::SocketDefaults => f.write_str("socket_defaults"),
+            Need::Pty => f.write_str("pty"),
             Need::Sysctl => f.write_str("sysctl"),
         }
     }
@@ -59,6 +62,7 @@ impl Need {
             "kcmp" => return Ok(Need::Kcmp),
             "checkpoint_restore" => return Ok(Need::CheckpointRestore),
             "socket_defaults" => return Ok(Need::SocketDefaults),
+            "pty" => return Ok(Need::Pty),
             "sysctl" => return Ok(Need::Sysctl),
             _ => {}
         }
@@ -77,13 +81,14 @@ impl Need {
             "kcmp",
             "checkpoint_restore",
             "socket_defaults",
+            "pty",
             "sysctl",
         ];
         Err(match nearest(text, known) {
             Some(need) => format!("did you mean `{need}`?"),
             None => {
                 "known are linux >= X.Y, linux < X.Y, root, userfaultfd, kcmp, checkpoint_restore, \
-                     socket_defaults and sysctl"
+                     socket_defaults, pty and sysctl"
                     .to_owned()
             }
         })

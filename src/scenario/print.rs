@@ -229,6 +229,7 @@ fn write_arg(f: &mut fmt::Formatter<'_>, arg: &Arg, kind: Kind, call: &Call) -> 
         Value::Int(num) => write!(f, "[{num}]"),
         Value::Itimerspec(timer) => timer.fmt(f),
         Value::Params(params) => params.fmt(f),
+        Value::Termios(termios) => termios.fmt(f),
         Value::Rlimit(limit) => limit.fmt(f),
         Value::Slot { efd, tfd, toff } => write!(f, "{{efd={efd}, tfd={tfd}, toff={toff}}}"),
         Value::Length(_) | Value::Fixed => f.write_str(&match kind {
@@ -422,6 +423,7 @@ fn write_output(f: &mut fmt::Formatter<'_>, output: &Output, form: Form) -> fmt:
         Shown::SockOpt(value) => write_sockopt(f, value),
         Shown::SockAddr(addr) => write_addr(f, addr),
         Shown::Params(params) => params.fmt(f),
+        Shown::Termios(termios) => termios.fmt(f),
         Shown::Status(status) => status.fmt(f),
         Shown::Rlimit(limit) => limit.fmt(f),
         Shown::SigSet(set) => set.fmt(f),

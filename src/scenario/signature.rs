@@ -110,6 +110,7 @@ pub(super) enum Kind {
     U64In,
     ItimerspecIn,
     ParamsIn,
+    TermiosIn,
     RlimitIn,
     /// The third argument of kcmp(2) with `KCMP_EPOLL_TFD`.
     Slot,
@@ -135,6 +136,7 @@ pub(super) enum Kind {
     SockAddrLen(usize),
     ItimerspecOut,
     ParamsOut,
+    TermiosOut,
     Status,
     /// What waitid(2) tells of a child.
     SiginfoOut,
@@ -158,6 +160,7 @@ impl Kind {
                 | Kind::SockAddrOut
                 | Kind::ItimerspecOut
                 | Kind::ParamsOut
+                | Kind::TermiosOut
                 | Kind::Status
                 | Kind::SiginfoOut
                 | Kind::RlimitOut

@@ -447,6 +447,13 @@ const REQUEST_TABLE: &[Word] = &[
     (request::EPIOCGPARAMS, "EPIOCGPARAMS"),
     (request::TFD_IOC_SET_TICKS, "TFD_IOC_SET_TICKS"),
     (request::TCGETS, "TCGETS"),
+    (request::TCSETS, "TCSETS"),
+    (request::TCFLSH, "TCFLSH"),
+    (request::TIOCPKT, "TIOCPKT"),
+    (request::TIOCSPTLCK, "TIOCSPTLCK"),
+    (request::TIOCGPTPEER, "TIOCGPTPEER"),
+    // strace cannot know for which of two drivers the number is meant, and prints both names.
+    (request::TCSETS, "SNDCTL_TMR_START"),
 ];
 
 pub(super) static REQUESTS: Words = Words {
@@ -459,6 +466,14 @@ pub(super) static REQUESTS: Words = Words {
     },
     all: || names(REQUEST_TABLE),
 };
+
+choices!(
+    /// Which way of a terminal `TCFLSH` empties.
+    FLUSH_QUEUES,
+    "a queue of TCFLSH",
+    "TC???FLUSH",
+    [(0, "TCIFLUSH"), (1, "TCOFLUSH"), (2, "TCIOFLUSH")]
+);
 
 choices!(
     KCMP_TYPES,

@@ -32,6 +32,20 @@ pub enum QueueRef {
     PipeRead(FileRef),
     /// Writers of a pipe (`pipe->wr_wait`).
     PipeWrite(FileRef),
+    /// Those who read a side of a pty, or poll it (`tty->read_wait`); a side goes by the name of its master.
+    TtyRead {
+        /// The master.
+        master: FileRef,
+        /// Whether it is that of the slave.
+        slave: bool,
+    },
+    /// Those who write to a side of a pty, or poll it (`tty->write_wait`).
+    TtyWrite {
+        /// The master.
+        master: FileRef,
+        /// Whether it is that of the slave.
+        slave: bool,
+    },
     /// The queue of a file that has one only.
     File(FileRef),
     /// Those who wait for room in front of a Unix socket (`unix_sk(sk)->peer_wait`).
@@ -217,6 +231,10 @@ impl fmt::Display for ItemRef {
     }
 }
 
+fn of_slave(slave: bool) -> &'static str {
+    if slave { "the slave of " } else { "" }
+}
+
 impl fmt::Display for QueueRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -224,6 +242,12 @@ impl fmt::Display for QueueRef {
             QueueRef::EpPollWait(ep) => write!(f, "poll_wait of {ep}"),
             QueueRef::PipeRead(file) => write!(f, "rd_wait of {file}"),
             QueueRef::PipeWrite(file) => write!(f, "wr_wait of {file}"),
+            QueueRef::TtyRead { master, slave } => {
+                write!(f, "read_wait of {}{master}", of_slave(*slave))
+            }
+            QueueRef::TtyWrite { master, slave } => {
+                write!(f, "write_wait of {}{master}", of_slave(*slave))
+            }
             QueueRef::File(file) => write!(f, "wait queue of {file}"),
             QueueRef::PeerWait(file) => write!(f, "peer_wait of {file}"),
             QueueRef::Children(task) => write!(f, "wait_chldexit of task {}", task.0),

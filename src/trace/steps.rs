@@ -203,6 +203,18 @@ const MEANINGS: &[(&str, &str)] = &[
         "has been interrupted, and calls the next entry on the other side's queue: nobody is here any more",
     ),
     (
+        "set_termios",
+        "gives the terminal other settings, and wakes all who read from it or write to it",
+    ),
+    (
+        "tty_perform_flush",
+        "throws away what waits in the terminal, and wakes those who wait for room",
+    ),
+    (
+        "flush_to_ldisc",
+        "takes in what has arrived at the terminal, up to the end of a line, and wakes its reader",
+    ),
+    (
         "pipe_set_size",
         "gives the pipe another size, and wakes those who wait for room",
     ),

@@ -292,6 +292,8 @@ fn file(file: &FileState, names: &Names<'_>) -> Block {
         let label = match queue {
             QueueRef::PipeRead(_) => "rd_wait",
             QueueRef::PipeWrite(_) => "wr_wait",
+            QueueRef::TtyRead { .. } => "read_wait",
+            QueueRef::TtyWrite { .. } => "write_wait",
             _ => "wait",
         };
         rows.push(Row::list(label, waiters(entries)));

@@ -295,6 +295,9 @@ impl<O: Observer> Kernel<'_, O> {
             CtlOp::ADD => self.errs(Variant::NoPollOnAdd),
             _ => self.errs(Variant::NoPollOnMod),
         };
+        if !unasked && self.poll_waits(self.m.items[id].file) {
+            return Flow::Blocked;
+        }
         let polled = if unasked {
             Polled::Ready(EventMask::empty())
         } else if call.polls.is_empty() {

@@ -11,7 +11,7 @@ use crate::abi::{EventMask, TaskId};
 use crate::model::arena::{EpId, FileId, ItemId};
 use crate::model::call::Held;
 use crate::model::encode::{Encode, Encoder};
-use crate::model::file::Poller;
+use crate::model::file::{FileOps, Poller};
 use crate::model::{Kernel, Variant};
 use crate::trace::{Observer, Trace};
 
@@ -88,6 +88,13 @@ impl<O: Observer> Kernel<'_, O> {
         }
     }
 
+    /// Whether there is no asking the file yet, as it waits for work of the kernel's own in the middle of its poll
+    /// method. Then the step has to be taken later, and nothing may have changed.
+    #[inline]
+    pub(crate) fn poll_waits(&self, file: FileId) -> bool {
+        self.m.has_work() && self.m.files[file].kind.poll_waits(self.m)
+    }
+
     /// Asks a file, of whatever kind.
     #[inline]
     pub(crate) fn vfs_poll(&mut self, file: FileId, by: Poller, polls: &mut NestedPolls) -> Polled {
@@ -117,6 +124,7 @@ impl<O: Observer> Kernel<'_, O> {
             }
             At::PollItem => match self.m.epolls[ep].txlist.first() {
                 None => At::DoneScan(EventMask::empty()),
+                Some(item) if self.poll_waits(self.m.items[item].file) => return Polled::Blocked,
                 Some(item) => match self.ep_item_poll(task, item, polls) {
                     Polled::Ready(ready) => self.scan_on(item, ready),
                     _ => At::Inner(item),

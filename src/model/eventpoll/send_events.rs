@@ -58,6 +58,9 @@ impl<O: Observer> Kernel<'_, O> {
                 call.at = WaitAt::DoneScan;
                 return Flow::Next;
             };
+            if self.poll_waits(self.m.items[item].file) {
+                return Flow::Blocked;
+            }
             self.txlist_del(item);
             call.item = Some(item);
             self.ep_item_poll(task, item, &mut call.polls)

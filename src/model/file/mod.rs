@@ -18,6 +18,7 @@ mod socket;
 mod splice;
 mod timerfd;
 mod transfer;
+mod tty;
 mod udp;
 mod unix;
 
@@ -33,6 +34,7 @@ pub(crate) use socket::{Directions, End, Needs, SockType, Socket, SocketOps};
 pub(crate) use splice::{How, Splicing};
 pub(crate) use timerfd::{SetTicks, TimerFd};
 pub(crate) use transfer::{Accepting, Attempt, Io, Receiving, Sending, Transfer, Wakes, What};
+pub(crate) use tty::{Pty, Side, TtyChange, has_timer, not_modelled};
 pub(crate) use udp::{Datagram, UdpSock};
 pub(crate) use unix::UnixSock;
 

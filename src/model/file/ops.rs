@@ -19,6 +19,7 @@ use super::regular::Regular;
 use super::signalfd::SignalFd;
 use super::socket::Socket;
 use super::transfer::{Attempt, Io, Wakes, What};
+use super::tty::TtyEnd;
 use crate::abi::{Bytes, Errno, EventMask, IoctlArg, Out, OutPtr, Ptr, TaskId};
 use crate::model::arena::{EpId, FileId, HeadId, InotifyId, TimerFdId, UdpId, UnixId};
 use crate::model::encode::Encoder;
@@ -142,6 +143,16 @@ pub(crate) trait FileOps: Copy {
     /// The socket that it is, for the calls which only sockets have: see [`socket`](super::socket).
     fn as_socket(self) -> Option<Socket> {
         None
+    }
+
+    /// Whether an operation that sleeps finds signals itself, as it has something to give back then.
+    fn finds_signals(self, _: &What) -> bool {
+        false
+    }
+
+    /// Whether the poll method would have to wait for work that is under way (`flush_work`).
+    fn poll_waits(self, _: &Machine) -> bool {
+        false
     }
 
     /// What a read or write waits for after [`Attempt::Sleep`].
@@ -294,6 +305,14 @@ macro_rules! kinds {
                 match self { $(Kind::$variant(kind) => kind.splice_write(m, pos, bytes),)* }
             }
 
+            fn finds_signals(self, what: &What) -> bool {
+                match self { $(Kind::$variant(kind) => kind.finds_signals(what),)* }
+            }
+
+            fn poll_waits(self, m: &Machine) -> bool {
+                match self { $(Kind::$variant(kind) => kind.poll_waits(m),)* }
+            }
+
             fn ioctl(
                 self,
                 m: &mut Machine,
@@ -352,4 +371,6 @@ kinds! {
     PidFd(PidFd) = 12;
     /// inotify_init1(2)
     Inotify(InotifyId) = 14;
+    /// One side of a pty.
+    Tty(TtyEnd) = 13;
 }

@@ -469,6 +469,11 @@ impl FileOps for PipeEnd {
         }
     }
 
+    /// A writer has its wake-ups to pass on.
+    fn finds_signals(self, what: &What) -> bool {
+        matches!(what, What::Write { .. })
+    }
+
     /// `pipe_ioctl`
     fn ioctl(self, m: &mut Machine, _: Caller, op: u32, arg: IoctlArg) -> Result<Out, Errno> {
         match (op, arg) {

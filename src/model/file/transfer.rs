@@ -619,10 +619,9 @@ impl<O: Observer> Kernel<'_, O> {
             call.at = At::Change;
             return Flow::Next;
         }
-        let writes = matches!(call.what, What::Write { .. }) && self.pipe_of(call.file).is_some();
-        if writes || matches!(call.what, What::Splice(_)) {
-            // A pipe's writer has its wake-ups to pass on, and finds the signal there. Who splices looks first
-            // whether there still is a reason to sleep.
+        // Who splices looks first whether there still is a reason to sleep.
+        let splices = matches!(call.what, What::Splice(_));
+        if splices || self.m.files[call.file].kind.finds_signals(&call.what) {
             call.at = At::Change;
             return Flow::Next;
         }

@@ -15,6 +15,7 @@ mod signal;
 mod sleep;
 mod socket;
 mod splice;
+mod terminal;
 
 pub(crate) use open::Open;
 pub(crate) use poll::Poll;
@@ -74,11 +75,19 @@ impl<O: Observer> Kernel<'_, O> {
             Syscall::Read { fd, buf, count } => {
                 refuse_frozen(buf)?;
                 match self.check_read(task, fd, buf, count) {
+                    Ok(file) if self.m.ptys.places() > 0 => {
+                        self.refuse_timer(file)?;
+                        self.run(task, &mut Transfer::read(fd, file, buf, count))
+                    }
                     Ok(file) => self.run(task, &mut Transfer::read(fd, file, buf, count)),
                     Err(errno) => Ok(Answer::err(errno)),
                 }
             }
             Syscall::Write { fd, buf, count } => match self.check_write(task, fd, &buf, count) {
+                Ok(file) if self.m.ptys.places() > 0 => {
+                    self.refuse_typed(file, &buf)?;
+                    self.run(task, &mut Transfer::write(fd, file, buf, count))
+                }
                 Ok(file) => self.run(task, &mut Transfer::write(fd, file, buf, count)),
                 Err(errno) => Ok(Answer::err(errno)),
             },
@@ -237,10 +246,12 @@ impl<O: Observer> Kernel<'_, O> {
                 flags,
             } => self.signalfd(task, ufd, (mask, sizemask), flags)?,
             Syscall::Readv { fd, iov } => {
+                self.refuse_terminal(task, fd)?;
                 let begun = self.begin_readv(task, fd, &iov);
                 self.go_if(task, begun)?
             }
             Syscall::Writev { fd, iov } => {
+                self.refuse_terminal(task, fd)?;
                 let begun = self.begin_writev(task, fd, &iov)?;
                 self.go_if(task, begun)?
             }
@@ -284,6 +295,11 @@ impl<O: Observer> Kernel<'_, O> {
                     && let Some(begun) = self.begin_set_ticks(task, fd, ticks)
                 {
                     return self.go(task, begun);
+                }
+                if self.m.ptys.places() > 0
+                    && let Some(answer) = self.tty_ioctl(task, fd, op, arg)?
+                {
+                    return Ok(answer);
                 }
                 answer_out(self.ioctl(task, fd, op, arg))
             }

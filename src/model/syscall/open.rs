@@ -8,7 +8,7 @@ use super::super::fs::{self, Last, Node};
 use crate::abi::{Answer, Errno, Fd, InotifyMask, OpenFlags, TaskId};
 use crate::backend::LabError;
 use crate::model::arena::{FileId, InodeId, PipeId};
-use crate::trace::Observer;
+use crate::trace::{FileRef, Observer};
 
 /// The call in flight.
 #[derive(Clone, Debug)]
@@ -27,15 +27,21 @@ pub(crate) struct Open {
 enum Target {
     Plain(Plain),
     Inode(InodeId),
+    /// The way to a new pty.
+    Ptmx,
     /// A pipe without a name, by way of a descriptor that is open on it.
     Pipe(PipeId),
 }
+
+/// Whoever opens it gets a pty of its own.
+const PTMX: &str = "/dev/ptmx";
 
 const PROC_SELF_FD: &str = "/proc/self/fd/";
 
 /// Flags that are of no interest once the file is open.
 const CREATION: OpenFlags = OpenFlags::CREAT
     .union(OpenFlags::EXCL)
+    .union(OpenFlags::NOCTTY)
     .union(OpenFlags::TRUNC)
     .union(OpenFlags::CLOEXEC);
 
@@ -73,6 +79,13 @@ impl<O: Observer> Kernel<'_, O> {
         mode: u32,
     ) -> Result<Open, LabError> {
         let absolute = path.starts_with('/');
+        let reopened = path.strip_prefix(PROC_SELF_FD);
+        let reopened = reopened.and_then(|fd| self.m.fget_any(task, Fd(fd.parse().ok()?)));
+        if reopened.is_some_and(|file| self.tty_of(file).is_some()) {
+            return Err(LabError::new(
+                "the model cannot open a terminal anew, but by TIOCGPTPEER",
+            ));
+        }
         if absolute && flags.contains(OpenFlags::CREAT) && Plain::open(&path).is_none() {
             return Err(LabError::new(
                 "the model makes files in the directory in which its programs run, and nowhere else",
@@ -182,7 +195,7 @@ impl<O: Observer> Kernel<'_, O> {
             {
                 (FifoOpen::new(file), None)
             }
-            Target::Plain(_) | Target::Inode(_) => {
+            Target::Plain(_) | Target::Inode(_) | Target::Ptmx => {
                 self.fd_install(task, fd, file, call.flags.contains(OpenFlags::CLOEXEC));
                 let cuts = call.flags.contains(OpenFlags::TRUNC) && !created;
                 self.fsnotify_open(file, cuts);
@@ -223,6 +236,7 @@ impl<O: Observer> Kernel<'_, O> {
         }
         let target = match call.path.strip_prefix(PROC_SELF_FD) {
             Some(number) => self.target_of_fd(task, number)?,
+            None if *call.path == *PTMX => Target::Ptmx,
             None if call.path.starts_with('/') => {
                 Target::Plain(Plain::open(&call.path).ok_or(Errno::ENOENT)?)
             }
@@ -237,7 +251,7 @@ impl<O: Observer> Kernel<'_, O> {
         let is_directory = match &target {
             Target::Plain(plain) => plain.is_directory(),
             Target::Inode(inode) => self.m.fs.inode(*inode).node.is_directory(),
-            Target::Pipe(_) => false,
+            Target::Pipe(_) | Target::Ptmx => false,
         };
         if creates && flags.contains(OpenFlags::EXCL) {
             return Err(Errno::EEXIST);
@@ -256,10 +270,14 @@ impl<O: Observer> Kernel<'_, O> {
                 let plain = if path_only { Plain::Path } else { plain };
                 (self.new_file(Kind::Plain(plain), flags, fd), target)
             }
-            Target::Pipe(_) if path_only => {
+            Target::Pipe(_) | Target::Ptmx if path_only => {
                 let path = Plain::Path;
                 let file = self.new_file(Kind::Plain(path), flags, fd);
                 (file, Target::Plain(path))
+            }
+            Target::Ptmx => {
+                let kind = Kind::Tty(self.new_pty(FileRef(fd)));
+                (self.new_file(kind, flags, fd), target)
             }
             Target::Pipe(_) => (
                 self.new_file(Kind::Plain(Plain::Opening), flags, fd),

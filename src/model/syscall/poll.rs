@@ -216,6 +216,9 @@ impl<O: Observer> Kernel<'_, O> {
             };
             return call.answered(index, closed);
         };
+        if self.poll_waits(file) {
+            return Flow::Blocked;
+        }
         if call.hooking {
             let heads = self.m.poll_heads(file, task);
             if heads

@@ -31,6 +31,7 @@ impl<O: Observer> Kernel<'_, O> {
     /// splice(2) with files that the model knows to splice.
     pub(super) fn begin_splice(&self, task: TaskId, args: Between) -> Result<Begun, LabError> {
         for fd in [args.fd_in, args.fd_out] {
+            self.refuse_terminal(task, fd)?;
             let kind = self.m.fget(task, fd).map(|file| self.m.files[file].kind);
             if kind.is_some_and(|kind| kind.as_socket().is_some()) {
                 return Err(LabError::new(

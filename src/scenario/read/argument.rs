@@ -14,6 +14,7 @@ use super::structure::{
     Torn, read_event, read_fd_list, read_int_cell, read_iov, read_itimerspec, read_message,
     read_params, read_poll_entries, read_rlimit, read_slot, read_sockaddr, read_sockopt, read_time,
 };
+use super::termios::read_termios;
 use super::text::{read_argv, read_path, read_program, read_text};
 
 type Result<T> = std::result::Result<T, ScenarioError>;
@@ -111,6 +112,7 @@ pub(super) fn read_pointer(c: &mut Cursor<'_>, kind: Kind) -> Result<Value> {
         Kind::U64In => read_int_cell(c, Kind::Size).map(Value::Int),
         Kind::ItimerspecIn => read_itimerspec(c).map(Value::Itimerspec),
         Kind::ParamsIn => read_params(c).map(Value::Params),
+        Kind::TermiosIn => read_termios(c).map(Value::Termios),
         Kind::RlimitIn => read_rlimit(c).map(Value::Rlimit),
         _ => Err(c.unexpected("`NULL`")),
     }

@@ -14,6 +14,7 @@ mod prefix;
 mod result;
 mod signal;
 mod structure;
+mod termios;
 mod text;
 
 pub(super) use call::{arguments, complete, read_call, read_expectation};

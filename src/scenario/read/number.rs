@@ -130,7 +130,12 @@ pub(super) fn read_flags(c: &mut Cursor<'_>, words: &Words) -> Result<u32> {
 }
 
 pub(super) fn read_choice(c: &mut Cursor<'_>, words: &Words) -> Result<u32> {
-    read_bits(c, words)
+    let mut bits = read_bits(c, words)?;
+    // Two names of one number: strace cannot tell which is meant.
+    while c.eat_word("or") {
+        bits = read_bits(c, words)?;
+    }
+    Ok(bits)
 }
 
 pub(super) fn read_only(c: &mut Cursor<'_>, words: &Words, only: u32) -> Result<Value> {

@@ -15,6 +15,7 @@ use super::structure::{
     Torn, read_event, read_int_cell, read_itimerspec, read_list, read_name, read_params,
     read_parts, read_rlimit, read_sockopt, read_timespec,
 };
+use super::termios::read_termios;
 use super::text::read_text;
 
 type Result<T> = std::result::Result<T, ScenarioError>;
@@ -89,6 +90,7 @@ pub(super) fn read_output(c: &mut Cursor<'_>, kind: Kind) -> Result<Output> {
         Kind::SockAddrOut => Shown::SockAddr(read_name(c)?),
         Kind::ItimerspecOut => Shown::Itimerspec(read_itimerspec(c)?),
         Kind::ParamsOut => Shown::Params(read_params(c)?),
+        Kind::TermiosOut => Shown::Termios(read_termios(c)?),
         Kind::Status => Shown::Status(read_status(c)?),
         Kind::SiginfoOut => Shown::Siginfo(read_siginfo(c, SI)?),
         Kind::SigSetOut => Shown::SigSet(read_sigset(c)?),

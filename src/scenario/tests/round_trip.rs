@@ -48,6 +48,12 @@ ioctl(ep, EPIOCSPARAMS, {busy_poll_usecs=10, busy_poll_budget=8, prefer_busy_pol
 ioctl(ep, EPIOCGPARAMS, {busy_poll_usecs=10, busy_poll_budget=8, prefer_busy_poll=1}) = 0
 ioctl(ep, EPIOCGPARAMS, NULL) = -1 EFAULT (Bad address)
 ioctl(ep, TCGETS) = -1 ENOTTY (Inappropriate ioctl for device)
+ioctl(f, TCGETS, {c_iflag=ICRNL|IXON, c_oflag=OPOST|ONLCR, c_cflag=B38400|CS8|CREAD, c_lflag=ISIG|ICANON, ...}) = 0
+ioctl(f, TCSETS, {c_iflag=0, c_oflag=0, c_cflag=B38400|CS8|CREAD, c_lflag=0, c_cc=[[VTIME]=1, [VMIN]=0, ...], ...}) = 0
+ioctl(f, TCSETS, NULL) = -1 EFAULT (Bad address)
+ioctl(f, TCFLSH, TCIOFLUSH) = 0
+ioctl(f, TIOCPKT, [1]) = 0
+g = ioctl(f, TIOCGPTPEER, O_RDWR|O_NOCTTY) = 6
 ioctl(ep, 0x1234) = -1 ENOTTY (Inappropriate ioctl for device)
 close(r) = 0
 close_range(3, 4294967295, CLOSE_RANGE_UNSHARE|CLOSE_RANGE_CLOEXEC) = 0
@@ -224,7 +230,13 @@ fn spellings_of_strace_are_read() {
         ),
         (
             "ioctl(ep, TCGETS, 0x7ffd12345678) = -1 ENOTTY (x)",
-            "ioctl(ep, TCGETS, NULL) = -1 ENOTTY (Inappropriate ioctl for device)",
+            "ioctl(ep, TCGETS, ...) = -1 ENOTTY (Inappropriate ioctl for device)",
+        ),
+        (
+            "ioctl(f, SNDCTL_TMR_START or TCSETS, {c_iflag=, c_oflag=NL0|CR0|TAB0|BS0|VT0|FF0|, c_cflag=B38400|CS8, \
+             c_lflag=ECHO|ICANON, c_line=N_TTY, c_cc=[[VINTR]=0x3, [VTIME]=0, [VMIN]=0x5, [17]=0]})",
+            "ioctl(f, TCSETS, {c_iflag=0, c_oflag=0, c_cflag=B38400|CS8, c_lflag=ICANON|ECHO, \
+             c_cc=[[VTIME]=0, [VMIN]=5, ...], ...})",
         ),
         (
             "prlimit64(0, RLIMIT_NOFILE, NULL, {rlim_cur=8*1024, rlim_max=RLIM64_INFINITY}) = 0",
