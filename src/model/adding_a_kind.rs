@@ -69,6 +69,10 @@
 //! - **The tables**: a text in `examples/tables` that tells how one comes to each state of the kind's life, and which
 //!   operations there are in it (`src/table/mod.rs` tells how to write one). `epoll-lab table` asks both kernels which
 //!   bits and which edges that makes.
+//! - **Tables**: a file of `examples/tables` with the kind's states and what can be done in each. `epoll-lab table`
+//!   asks both kernels for the bits and for the edges.
+//! - **Random programs**: a group in `src/fuzz/kinds.rs`. What the scenarios did not think of is found there, in
+//!   minutes.
 //! - **Laws**: their numbers in `tests/it/laws.rs`.
 //! - **Snapshots**: `INSTA_UPDATE=always cargo test --locked` writes transcripts and traces; read them.
 //! - Twenty runs of `epoll-lab check` in a row, one of them beside a busy machine, one as nobody.
