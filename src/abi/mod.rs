@@ -38,7 +38,7 @@ pub use outcome::{Answer, Fate, Out};
 pub use poll::{FdSet, PollFd};
 pub use process::{Rlimit, TaskId, WaitStatus};
 pub use signal::{SaFlags, SiCode, SigAction, SigHandler, SigInfo, SigSet, SigmaskHow, Signal};
-pub use socket::{Message, MsgFlags, SockAddr, SockOpt};
+pub use socket::{Message, MsgFlags, Received, SockAddr, SockOpt};
 pub use syscall::{FcntlCmd, IoctlArg, Select, Syscall, request};
 pub use termios::Termios;
 pub use time::{Itimerspec, Timeout, Timespec, Timeval};

@@ -2,7 +2,7 @@
 
 use super::{
     Bytes, EpollParams, Errno, EventMask, Events, Fd, FdSet, InotifyEvent, Itimerspec, PollFd,
-    Rlimit, SigAction, SigInfo, SigSet, SockAddr, SockOpt, Termios, Timespec, WaitStatus,
+    Received, Rlimit, SigAction, SigInfo, SigSet, SockAddr, SockOpt, Termios, Timespec, WaitStatus,
 };
 
 /// What a kernel says when it is given a call.
@@ -44,6 +44,8 @@ pub enum Out {
     SockAddr(Box<SockAddr>),
     /// What recvfrom(2) stored: a message, and who sent it, if that has a name.
     From(Box<(Bytes, Option<Box<SockAddr>>)>),
+    /// What recvmsg(2) stored.
+    Message(Box<Received>),
     /// By `EPIOCGPARAMS`.
     Params(EpollParams),
     /// By wait4(2), if a child was reaped.

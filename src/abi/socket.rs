@@ -130,6 +130,8 @@ bitflags! {
         const OOB = 0x1;
         /// `MSG_PEEK`: look, and leave it there.
         const PEEK = 0x2;
+        /// `MSG_CTRUNC`: there was no room for all descriptors.
+        const CTRUNC = 0x8;
         /// `MSG_TRUNC`: return the datagram's whole length.
         const TRUNC = 0x20;
         /// `MSG_DONTWAIT`: as if the socket were `O_NONBLOCK`.
@@ -138,6 +140,8 @@ bitflags! {
         const ERRQUEUE = 0x2000;
         /// `MSG_NOSIGNAL`: no `SIGPIPE`.
         const NOSIGNAL = 0x4000;
+        /// `MSG_CMSG_CLOEXEC`: received descriptors are closed by execve(2).
+        const CMSG_CLOEXEC = 0x4000_0000;
         const _ = !0;
     }
 }
@@ -146,10 +150,12 @@ bitflags! {
 const MSG_NAMES: &[(u32, &str)] = &[
     (0x1, "MSG_OOB"),
     (0x2, "MSG_PEEK"),
+    (0x8, "MSG_CTRUNC"),
     (0x20, "MSG_TRUNC"),
     (0x40, "MSG_DONTWAIT"),
     (0x2000, "MSG_ERRQUEUE"),
     (0x4000, "MSG_NOSIGNAL"),
+    (0x4000_0000, "MSG_CMSG_CLOEXEC"),
 ];
 
 impl fmt::Display for MsgFlags {
@@ -167,7 +173,30 @@ pub struct Message {
     pub fds: Vec<Fd>,
 }
 
+/// What recvmsg(2) stores: data, and descriptors beside it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Received {
+    /// The data.
+    pub bytes: Bytes,
+    /// The descriptors, new ones of the receiver's own.
+    pub fds: Vec<Fd>,
+    /// What else there is to say (`msg_flags`).
+    pub flags: MsgFlags,
+}
+
 impl Message {
+    /// How many descriptors fit into so many bytes of control messages.
+    pub fn control_room(bytes: u64) -> usize {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        bytes.saturating_sub(Message::HEADER) / 4
+    }
+
+    /// How many of so many bytes of control messages are used by these descriptors.
+    pub fn control_used(fds: usize, bytes: u64) -> u64 {
+        let space = u64::try_from(Message::control_space(fds));
+        space.map_or(bytes, |space| space.min(bytes))
+    }
+
     /// Bytes of a control message in front of its data (`CMSG_LEN(0)`).
     pub const HEADER: usize = 16;
 

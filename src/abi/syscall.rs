@@ -220,6 +220,13 @@ pub enum Syscall {
         flags: MsgFlags,
         addr: bool,
     },
+    /// recvmsg(2) into one buffer, with room for so many bytes of control messages, and without an address
+    Recvmsg {
+        sockfd: Fd,
+        size: u64,
+        control: u64,
+        flags: MsgFlags,
+    },
     /// setsockopt(2)
     Setsockopt {
         sockfd: Fd,
@@ -471,6 +478,7 @@ impl Syscall {
             Syscall::Sendto { .. } => "sendto",
             Syscall::Sendmsg { .. } => "sendmsg",
             Syscall::Recvfrom { .. } => "recvfrom",
+            Syscall::Recvmsg { .. } => "recvmsg",
             Syscall::Setsockopt { .. } => "setsockopt",
             Syscall::Getsockopt { .. } => "getsockopt",
             Syscall::Close { .. } => "close",

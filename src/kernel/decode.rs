@@ -9,8 +9,8 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use crate::abi::socket::Linger;
 use crate::abi::{
     Answer, Bytes, EpollEvent, EpollParams, Errno, EventMask, Events, Fd, FdSet, InotifyEvent,
-    InotifyMask, Itimerspec, Out, PollFd, Rlimit, SaFlags, SigAction, SigHandler, SigInfo, SigSet,
-    Signal, SockAddr, SockOpt, TaskId, Termios, Timespec, WaitStatus,
+    InotifyMask, Itimerspec, Message, MsgFlags, Out, PollFd, Received, Rlimit, SaFlags, SigAction,
+    SigHandler, SigInfo, SigSet, Signal, SockAddr, SockOpt, TaskId, Termios, Timespec, WaitStatus,
 };
 use crate::backend::LabError;
 
@@ -53,6 +53,12 @@ pub(super) enum Stored {
     /// Of a datagram, which may be longer than what was stored (`MSG_TRUNC`).
     Message(Place),
     Int(Place),
+    /// `struct msghdr`, the data and the control messages that it leads to.
+    Msg {
+        data: Place,
+        header: u64,
+        control: u64,
+    },
     /// An int, or more (`SO_LINGER`).
     SockOpt(Place),
     /// The address of a socket.
@@ -192,6 +198,20 @@ impl Stored {
                 Some(addr) => Out::SockAddr(Box::new(addr)),
                 None => return Err(LabError::new("a socket's address has no family")),
             },
+            Stored::Msg {
+                data,
+                header,
+                control,
+            } => {
+                let count = (ret as u64).min(data.claimed);
+                let length = u64::from_ne_bytes(load(board, header + 40));
+                let flags = u32::from_ne_bytes(load(board, header + 48));
+                Out::Message(Box::new(Received {
+                    bytes: data.bytes(board, count)?,
+                    fds: received_fds(board, control, length)?,
+                    flags: MsgFlags::from_bits_retain(flags),
+                }))
+            }
             Stored::SockOpt(place) => {
                 let [first, second] =
                     [0, 4].map(|at| i32::from_ne_bytes(load(board, place.addr + at)));
@@ -312,6 +332,25 @@ fn load<const N: usize>(board: Board, addr: u64) -> [u8; N] {
     let mut bytes = [0; N];
     board.read(addr, &mut bytes);
     bytes
+}
+
+/// The descriptors in the one control message that there may be.
+fn received_fds(board: Board, control: u64, length: u64) -> Result<Vec<Fd>, LabError> {
+    const HEADER: u64 = Message::HEADER as u64;
+    if length == 0 {
+        return Ok(Vec::new());
+    }
+    let all = u64::from_ne_bytes(load(board, control));
+    let kind = [8, 12].map(|at| i32::from_ne_bytes(load(board, control + at)));
+    if kind != [libc::SOL_SOCKET, libc::SCM_RIGHTS] || !(HEADER..=length).contains(&all) {
+        return Err(LabError::new(format!(
+            "the kernel stored a control message that the lab does not know: {kind:?}"
+        )));
+    }
+    let fds = (HEADER..all).step_by(4);
+    Ok(fds
+        .map(|at| Fd(i32::from_ne_bytes(load(board, control + at))))
+        .collect())
 }
 
 fn fd_set(board: Board, addr: u64) -> FdSet {

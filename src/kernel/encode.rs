@@ -544,6 +544,26 @@ impl Encoder<'_> {
                 (args[4], args[5]) = (name.addr, name.len);
                 Ok((libc::SYS_recvfrom, args, Stored::From(place, name)))
             }
+            Syscall::Recvmsg {
+                sockfd,
+                size,
+                control,
+                flags,
+            } => {
+                let data = self.output(OutPtr::PLENTY, size)?;
+                let iov = self.put(&[data.addr, size].map(u64::to_ne_bytes).concat())?;
+                let room = self.put(&vec![0; control as usize])?;
+                let at = if control == 0 { 0 } else { room };
+                let header = [0, 0, iov, 1, at, control, 0].map(u64::to_ne_bytes);
+                let header = self.put(&header.concat())?;
+                let args = words([int(sockfd.0), header, flags.bits().into()]);
+                let stored = Stored::Msg {
+                    data,
+                    header,
+                    control: at,
+                };
+                Ok((libc::SYS_recvmsg, args, stored))
+            }
             Syscall::Setsockopt {
                 sockfd,
                 level,

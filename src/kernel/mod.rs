@@ -394,6 +394,7 @@ fn may_sleep(call: &Syscall) -> bool {
         | Syscall::Sendto { .. }
         | Syscall::Sendmsg { .. }
         | Syscall::Recvfrom { .. }
+        | Syscall::Recvmsg { .. }
         | Syscall::Accept4 { .. }
         | Syscall::Connect { .. }
         | Syscall::Openat { .. }

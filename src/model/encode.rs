@@ -48,8 +48,8 @@ use super::{Call, MAX_USER_WATCHES, Machine};
 use crate::abi::socket::{Linger, SocketAddrV4};
 use crate::abi::{
     Answer, Bytes, EpollEvent, EpollParams, Errno, EventMask, Events, Fd, FdSet, Itimerspec,
-    OpenFlags, Out, OutPtr, PollFd, Ptr, Rlimit, Room, SigAction, SigHandler, SockAddr, SockOpt,
-    TaskId, Termios, Timespec, WaitStatus,
+    OpenFlags, Out, OutPtr, PollFd, Ptr, Received, Rlimit, Room, SigAction, SigHandler, SockAddr,
+    SockOpt, TaskId, Termios, Timespec, WaitStatus,
 };
 
 /// What takes part in the state of a machine.
@@ -855,6 +855,13 @@ impl Encode for Out {
                 to.byte(18);
                 from.0.encode(to);
                 return encode_option(&from.1, to);
+            }
+            Out::Message(message) => {
+                let Received { bytes, fds, flags } = &**message;
+                to.byte(20);
+                bytes.encode(to);
+                flags.bits().encode(to);
+                return fds.encode(to);
             }
             Out::Params(params) => (8, params),
             Out::Status(status) => (9, status),

@@ -1,7 +1,8 @@
 //! Holds what came back against what is written, and writes down what came back.
 
 use crate::abi::{
-    Answer, EpollEvent, EventMask, FdSet, FdinfoItem, Out, PollFd, SockAddr, SockOpt, parse_fdinfo,
+    Answer, EpollEvent, EventMask, Fd, FdSet, FdinfoItem, Out, PollFd, SockAddr, SockOpt,
+    parse_fdinfo,
 };
 
 use super::ScenarioError;
@@ -121,6 +122,7 @@ fn binds(call: &Call) -> bool {
     (call.bind.is_some() && matches!(call.signature.returns, Returns::Fd | Returns::Task))
         || call.outputs().any(|output| match &output.shown {
             Shown::Pipe(r, w) => is_name(r) || is_name(w),
+            Shown::Msg(_, fds, _) => fds.iter().any(is_name),
             Shown::SockAddr(Addr::Inet { port, .. }) => is_name(port),
             _ => false,
         })
@@ -227,6 +229,16 @@ fn stored(shown: &Shown, out: &Out, env: &Env) -> Result<bool> {
         }
         (shown @ Shown::Bytes(_), Out::From(from)) => {
             stored(shown, &Out::Bytes(from.0.clone()), env)?
+        }
+        (Shown::Msg(text, fds, flags), Out::Message(message)) => {
+            let takes = |(num, fd): (&Num, &Fd)| matches!(num, Num::Name(_)) || *num == lit(fd.0);
+            stored(
+                &Shown::Bytes(text.clone()),
+                &Out::Bytes(message.bytes.clone()),
+                env,
+            )? && fds.len() == message.fds.len()
+                && fds.iter().zip(&message.fds).all(takes)
+                && *flags == message.flags.bits()
         }
         (Shown::SockAddr(expected), out) => holds_addr(expected, out, env)?,
         (Shown::SockOpt(expected), Out::SockOpt(stored)) => sockopt(expected, env)? == *stored,
@@ -355,6 +367,10 @@ pub(super) fn filled(
     for (kind, output) in filled.outputs_mut().filter(|_| replaces_output) {
         if !matches!(output.place, Place::Addr(_)) {
             output.shown = actual_output(kind, &output.shown, answer, env);
+            if let (Place::Plenty, Shown::Msg(..)) = (output.place, &output.shown) {
+                let (size, control) = Place::MESSAGE;
+                output.place = Place::Message { size, control };
+            }
         }
     }
     filled
@@ -463,6 +479,11 @@ fn actual_output(kind: Kind, shown: &Shown, answer: &Answer, env: &Env) -> Shown
             _ => Shown::Bytes(shown_bytes(bytes)),
         },
         Out::From(from) if matches!(kind, Kind::Bytes) => Shown::Bytes(shown_bytes(&from.0)),
+        Out::Message(message) => Shown::Msg(
+            shown_bytes(&message.bytes),
+            message.fds.iter().map(|fd| lit(fd.0)).collect(),
+            message.flags.bits(),
+        ),
         Out::From(_) | Out::SockAddr(_) => actual_addr(sender(out), env),
         Out::SockOpt(SockOpt::Int(value)) => Shown::SockOpt(OptVal::Int(lit(*value))),
         Out::SockOpt(SockOpt::Linger(linger)) => Shown::SockOpt(OptVal::Linger {

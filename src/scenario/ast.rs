@@ -340,10 +340,17 @@ pub(super) enum Place {
     Bytes(u64),
     /// `@room(2 entries)`
     Entries(u64),
+    /// Of recvmsg(2): so many bytes for data, and so many for control messages.
+    Message { size: u64, control: u64 },
     /// `@frozen`
     Frozen,
     /// None: a bare address.
     Addr(u64),
+}
+
+impl Place {
+    /// What recvmsg(2) has room for where its line does not say: any data of a few pages, a dozen descriptors.
+    pub(super) const MESSAGE: (u64, u64) = (16384, 64);
 }
 
 /// What the call is said to store.
@@ -367,6 +374,8 @@ pub(super) enum Shown {
     Int(Num),
     SockOpt(OptVal),
     SockAddr(Addr),
+    /// Data, descriptors, and `msg_flags`.
+    Msg(Text, Vec<Num>, u32),
     Params(EpollParams),
     Termios(Termios),
     Status(WaitStatus),

@@ -13,11 +13,11 @@ use super::ScenarioError;
 use super::lower::Args;
 use super::signature::Kind::{
     Argv, Buffer, Bytes, Choice, Event, Events, Fd, FdSet, Flags, Ignored, Int, IntIn, IntOut, Iov,
-    IovOut, ItimerspecIn, ItimerspecOut, Len, Long, Mode, Msg, Null, Only, ParamsIn, ParamsOut,
-    Path, Pid, Pipe, PollFds, Program, RlimitIn, RlimitOut, Same, SigAction, SigActionOut, SigPack,
-    SigSet, SigSetOut, SiginfoOut, Size, Slot, SockAddr, SockAddrLen, SockAddrOut, SockOptIn,
-    SockOptLen, SockOptLenPtr, SockOptOut, Status, TermiosIn, TermiosOut, Timespec, TimespecOut,
-    Timeval, U64In, Uint, Zero,
+    IovOut, ItimerspecIn, ItimerspecOut, Len, Long, Mode, Msg, MsgOut, Null, Only, ParamsIn,
+    ParamsOut, Path, Pid, Pipe, PollFds, Program, RlimitIn, RlimitOut, Same, SigAction,
+    SigActionOut, SigPack, SigSet, SigSetOut, SiginfoOut, Size, Slot, SockAddr, SockAddrLen,
+    SockAddrOut, SockOptIn, SockOptLen, SockOptLenPtr, SockOptOut, Status, TermiosIn, TermiosOut,
+    Timespec, TimespecOut, Timeval, U64In, Uint, Zero,
 };
 use super::signature::{Kind, Param, Returns, Signature};
 use super::words;
@@ -400,6 +400,15 @@ static CALLS: &[Signature] = calls! {
             flags: MsgFlags::from_bits_retain(a.bits(3)),
             addr: a.out(4) != OutPtr::NULL,
         };
+    recvmsg(sockfd: Fd, msg: MsgOut, flags: Flags(&words::MSG_FLAGS)) -> Int => |a| {
+        let (size, control) = a.message_room(1);
+        Syscall::Recvmsg {
+            sockfd: a.fd(0)?,
+            size,
+            control,
+            flags: MsgFlags::from_bits_retain(a.bits(2)),
+        }
+    };
     setsockopt [1 = level::SOCKET] (sockfd: Fd, level: LEVEL, optname: OPTION, optval: SockOptIn,
         optlen: OPTION_SIZE) -> Int => |a| setsockopt(a)?;
     setsockopt [1 = level::IP] (sockfd: Fd, level: LEVEL, optname: IP_OPTION, optval: SockOptIn,

@@ -314,6 +314,14 @@ impl Checker {
             Shown::Events { events, .. } => events.iter().try_for_each(|event| self.event(event)),
             Shown::Int(num) => self.num(num),
             Shown::SockOpt(value) => self.option(value),
+            Shown::Msg(_, fds, _) if binds => {
+                for fd in fds {
+                    if let Num::Name(name) = fd {
+                        self.numbers.insert(name.text.clone());
+                    }
+                }
+                Ok(())
+            }
             // A port that has no name yet gets it.
             Shown::SockAddr(Addr::Inet {
                 port: Num::Name(name),
@@ -461,10 +469,12 @@ fn length(call: &Call, shown: &Shown, span: Span) -> Result<()> {
             events.len()
         }
         // With MSG_TRUNC the result is how long the datagram was.
-        Shown::Bytes(_) if call.has_flag(&words::MSG_FLAGS, MsgFlags::TRUNC.bits()) => {
+        Shown::Bytes(_) | Shown::Msg(..)
+            if call.has_flag(&words::MSG_FLAGS, MsgFlags::TRUNC.bits()) =>
+        {
             return Ok(());
         }
-        Shown::Bytes(Text { bytes, more: false }) => bytes.len(),
+        Shown::Bytes(text) | Shown::Msg(text, ..) if !text.more => text.bytes.len(),
         Shown::Signals(signals) => signals.len() * SIGINFO,
         Shown::Parts(parts) => {
             let shown = |(text, _): &(Option<Text>, u64)| match text {

@@ -200,6 +200,17 @@ impl Args<'_> {
         }
     }
 
+    /// How many bytes recvmsg(2) has for data and for control messages.
+    pub(super) fn message_room(&self, place: usize) -> (u64, u64) {
+        match &self.args[place].value {
+            Value::Out(Output {
+                place: Place::Message { size, control },
+                ..
+            }) => (*size, *control),
+            _ => Place::MESSAGE,
+        }
+    }
+
     pub(super) fn sockaddr(&self, place: usize) -> Result<Box<SockAddr>, ScenarioError> {
         self.optional_sockaddr(place)?.ok_or_else(|| {
             let (message, label) = ("this call needs an address", "not an address");
@@ -323,6 +334,7 @@ impl Args<'_> {
             Place::Entries(entries) => {
                 OutPtr::Memory(Room::Bytes(entries.saturating_mul(EpollEvent::SIZE)))
             }
+            Place::Message { .. } => OutPtr::PLENTY,
             Place::Frozen => OutPtr::Memory(Room::Frozen),
             Place::Addr(addr) => OutPtr::Addr(addr),
         }

@@ -132,6 +132,11 @@ fn output_in_block(call: &Call, Output { place, shown }: &Output, span: Span) ->
             "descriptors get their names before the parallel block",
             "bound when?",
         ),
+        (_, Shown::Msg(_, fds, _)) if fds.iter().any(named) => refuse(
+            span,
+            "descriptors get their names before the parallel block",
+            "bound when?",
+        ),
         (Place::Frozen, _) => refuse(span, NO_THAW, "thawed by whom?"),
         (_, shown) if call.form != Form::Plain && *shown != shown.opened() => refuse(
             span,

@@ -282,18 +282,49 @@ fn write_message(f: &mut fmt::Formatter<'_>, text: &Text, fds: &[Num]) -> fmt::R
     f.write_str("{msg_name=NULL, msg_namelen=0, msg_iov=[{iov_base=")?;
     write_text(f, text)?;
     write!(f, ", iov_len={}}}], msg_iovlen=1, ", text.bytes.len())?;
-    if !fds.is_empty() {
-        let length = Message::control_len(fds.len());
-        write!(
-            f,
-            "msg_control=[{{cmsg_len={length}, cmsg_level=SOL_SOCKET, "
-        )?;
-        f.write_str("cmsg_type=SCM_RIGHTS, cmsg_data=")?;
-        write_list(f, fds, ", ", |f, fd| fd.fmt(f))?;
-        f.write_str("}], ")?;
-    }
+    write_control(f, fds)?;
     let space = Message::control_space(fds.len());
     write!(f, "msg_controllen={space}, msg_flags=0}}")
+}
+
+/// The control message with these descriptors, if there are any.
+fn write_control(f: &mut fmt::Formatter<'_>, fds: &[Num]) -> fmt::Result {
+    if fds.is_empty() {
+        return Ok(());
+    }
+    let length = Message::control_len(fds.len());
+    write!(
+        f,
+        "msg_control=[{{cmsg_len={length}, cmsg_level=SOL_SOCKET, "
+    )?;
+    f.write_str("cmsg_type=SCM_RIGHTS, cmsg_data=")?;
+    write_list(f, fds, ", ", |f, fd| fd.fmt(f))?;
+    f.write_str("}], ")
+}
+
+/// What recvmsg(2) stored, if that is told, and what it had room for.
+fn write_received(
+    f: &mut fmt::Formatter<'_>,
+    shown: Option<(&Text, &[Num], u32)>,
+    size: u64,
+    control: u64,
+) -> fmt::Result {
+    f.write_str("{msg_name=NULL, msg_namelen=0, msg_iov=[{iov_base=")?;
+    let Some((text, fds, flags)) = shown else {
+        write!(f, "..., iov_len={size}}}], msg_iovlen=1, ")?;
+        return write!(f, "msg_controllen={control}, msg_flags=...}}");
+    };
+    write_text(f, text)?;
+    write!(f, ", iov_len={size}}}], msg_iovlen=1, ")?;
+    write_control(f, fds)?;
+    f.write_str("msg_controllen=")?;
+    let used = Message::control_used(fds.len(), control);
+    if used == control {
+        write!(f, "{control}")?;
+    } else {
+        write!(f, "{control} => {used}")?;
+    }
+    write!(f, ", msg_flags={}}}", (words::MSG_FLAGS.print)(flags))
 }
 
 fn write_num(f: &mut fmt::Formatter<'_>, num: &Num, kind: Kind) -> fmt::Result {
@@ -401,6 +432,25 @@ fn write_output(f: &mut fmt::Formatter<'_>, output: &Output, form: Form) -> fmt:
         Place::Bytes(bytes) => write!(f, "@room({bytes}) ")?,
         Place::Entries(entries) => write!(f, "@room({entries} entries) ")?,
         Place::Frozen => f.write_str("@frozen ")?,
+        Place::Message { .. } => {}
+    }
+    let is_open = matches!(form, Form::Unfinished | Form::Abandoned);
+    match (&output.shown, output.place) {
+        (shown, Place::Message { size, control }) => {
+            let shown = match shown {
+                Shown::Msg(text, fds, flags) if !is_open => Some((text, &fds[..], *flags)),
+                _ => None,
+            };
+            return write_received(f, shown, size, control);
+        }
+        (Shown::Msg(text, fds, flags), _) => {
+            let (size, control) = Place::MESSAGE;
+            return write_received(f, Some((text, &fds[..], *flags)), size, control);
+        }
+        // Their lengths are told also where their content is not.
+        (Shown::Parts(_), _) => {}
+        _ if is_open => return f.write_str("..."),
+        _ => {}
     }
     match &output.shown {
         Shown::Parts(parts) => write_list(f, parts, ", ", |f, (text, len)| {
@@ -411,11 +461,10 @@ fn write_output(f: &mut fmt::Formatter<'_>, output: &Output, form: Form) -> fmt:
             }
             write!(f, ", iov_len={len}}}")
         }),
-        _ if matches!(form, Form::Unfinished | Form::Abandoned) => f.write_str("..."),
         Shown::Open => f.write_str("..."),
         Shown::Events { unordered, events } => write_events(f, *unordered, events),
         Shown::Pipe(read_end, write_end) => write!(f, "[{read_end}, {write_end}]"),
-        Shown::Bytes(text) => write_text(f, text),
+        Shown::Bytes(text) | Shown::Msg(text, ..) => write_text(f, text),
         Shown::Signals(signals) => write_list(f, signals, ", ", |f, info| info.write(f, SSI)),
         Shown::Siginfo(info) => info.write(f, SI),
         Shown::Inotify(events) => write_list(f, events, ", ", |f, event| event.fmt(f)),

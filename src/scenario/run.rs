@@ -348,6 +348,10 @@ impl<'s, 'b> Runner<'s, 'b> {
                 let stored = || {
                     call.outputs().find_map(|output| match &output.shown {
                         Shown::Pipe(r, w) if named(r) || named(w) => Some(format!("[{r}, {w}]")),
+                        Shown::Msg(_, fds, _) => {
+                            let mut fds = fds.iter().filter(|fd| named(fd));
+                            fds.next().map(Num::to_string)
+                        }
                         Shown::SockAddr(Addr::Inet {
                             port: Num::Name(port),
                             ..
@@ -372,6 +376,13 @@ impl<'s, 'b> Runner<'s, 'b> {
         match (shown, out) {
             (Shown::Pipe(read_end, write_end), Out::Pipe(r, w)) => {
                 for (num, fd) in [(read_end, r), (write_end, w)] {
+                    if let Num::Name(name) = num {
+                        self.env.bind_fd(name, i128::from(fd.0));
+                    }
+                }
+            }
+            (Shown::Msg(_, fds, _), Out::Message(message)) => {
+                for (num, fd) in fds.iter().zip(&message.fds) {
                     if let Num::Name(name) = num {
                         self.env.bind_fd(name, i128::from(fd.0));
                     }

@@ -132,6 +132,8 @@ pub(super) enum Kind {
     SockOptLenPtr((usize, usize)),
     /// The address of a socket.
     SockAddrOut,
+    /// `struct msghdr` of recvmsg(2), whose parts say how much room there is.
+    MsgOut,
     /// Its size, before and after, by the address at this place.
     SockAddrLen(usize),
     ItimerspecOut,
@@ -158,6 +160,7 @@ impl Kind {
                 | Kind::IntOut
                 | Kind::SockOptOut
                 | Kind::SockAddrOut
+                | Kind::MsgOut
                 | Kind::ItimerspecOut
                 | Kind::ParamsOut
                 | Kind::TermiosOut

@@ -7,8 +7,8 @@ use super::splice::{How, Splicing};
 use std::collections::VecDeque;
 
 use crate::abi::{
-    Answer, Bytes, Errno, Fd, InotifyEvent, InotifyMask, MsgFlags, OpenFlags, Out, OutPtr, Ptr,
-    Room, SigInfo, SockAddr, TaskId,
+    Answer, Bytes, Errno, Fd, InotifyEvent, InotifyMask, Message, MsgFlags, OpenFlags, Out, OutPtr,
+    Ptr, Received, Room, SigInfo, SockAddr, TaskId,
 };
 use crate::model::arena::{FileId, WaitId};
 use crate::model::call::{Flow, Held, Steps};
@@ -62,6 +62,8 @@ pub(crate) struct Receiving {
     pub(crate) flags: MsgFlags,
     /// It asks who sent the message.
     pub(crate) name: bool,
+    /// In recvmsg(2), how many bytes of control messages there is room for.
+    pub(crate) control: Option<u64>,
 }
 
 impl Receiving {
@@ -72,6 +74,7 @@ impl Receiving {
             count,
             flags: MsgFlags::empty(),
             name: false,
+            control: None,
         }
     }
 
@@ -165,6 +168,10 @@ pub(crate) struct Sockets {
     pub(super) dropped: Vec<FileId>,
     /// Files that the next message takes along.
     pub(super) rights: Vec<FileId>,
+    /// Files that came with a message.
+    pub(super) received: Vec<FileId>,
+    /// The numbers that these have got.
+    fds: Vec<Fd>,
 }
 
 impl Wakes {
@@ -218,8 +225,10 @@ impl Wakes {
             .map_or(&[], |sockets| &sockets.dropped)
     }
 
-    fn rights(&self) -> &[FileId] {
-        self.sockets.as_ref().map_or(&[], |sockets| &sockets.rights)
+    /// The files that are on their way into a message, or out of one.
+    fn carried(&self) -> impl Iterator<Item = FileId> {
+        let sockets = self.sockets.iter();
+        sockets.flat_map(|it| it.rights.iter().chain(&it.received).copied())
     }
 }
 
@@ -278,6 +287,8 @@ pub(crate) struct Io {
     pub(crate) slept: bool,
     /// Whose address it stores.
     pub(crate) name: Option<Box<SockAddr>>,
+    /// What recvmsg(2) tells of the message (`msg_flags`).
+    pub(crate) told: MsgFlags,
     /// What a read stored, of one of the few files that are read in records.
     records: Option<Box<Records>>,
 }
@@ -409,12 +420,16 @@ impl Transfer {
         (self.fd, self.what)
     }
 
-    /// What was written before counts for more.
-    fn fail(&mut self, errno: Errno) -> Flow {
-        let written = u64::try_from(self.io.written).unwrap_or(u64::MAX);
-        self.result = match self.what {
-            What::WriteEach { .. } if written > 0 => Ok(written),
-            _ => Err(errno),
+    /// A signal has come: that is the end, and what was done so far is the answer.
+    fn interrupted(&mut self) -> Flow {
+        let done = if self.what.receives() {
+            self.io.bytes.len()
+        } else {
+            self.io.written
+        };
+        self.result = match u64::try_from(done) {
+            Ok(done @ 1..) => Ok(done),
+            _ => Err(ERESTARTSYS),
         };
         Flow::Done
     }
@@ -422,6 +437,25 @@ impl Transfer {
     #[inline]
     fn end(&mut self) -> Answer {
         match (self.result, &self.what) {
+            (
+                Ok(count),
+                What::Recv(Receiving {
+                    control: Some(_),
+                    flags,
+                    ..
+                }),
+            ) => {
+                let sockets = self.io.wakes.sockets.as_mut();
+                let received = Received {
+                    bytes: std::mem::take(&mut self.io.bytes),
+                    fds: sockets
+                        .map(|it| std::mem::take(&mut it.fds))
+                        .unwrap_or_default(),
+                    flags: self.io.told | (*flags & MsgFlags::CMSG_CLOEXEC),
+                };
+                let count = i64::try_from(count).unwrap_or(i64::MAX);
+                Answer::Done(count, Out::Message(Box::new(received)))
+            }
             (Ok(count), What::Recv(Receiving { name: true, .. })) => {
                 let bytes = std::mem::take(&mut self.io.bytes);
                 let name = self.io.name.take();
@@ -445,6 +479,26 @@ impl Transfer {
 }
 
 impl<O: Observer> Kernel<'_, O> {
+    /// Gives the files that came with a message numbers, as many as there is room for. The others are dropped
+    /// (`scm_detach_fds`).
+    fn scm_detach_fds(&mut self, task: TaskId, receiving: Receiving, io: &mut Io) {
+        let Some(sockets) = &mut io.wakes.sockets else {
+            return;
+        };
+        let room = receiving.control.map_or(0, Message::control_room);
+        while !sockets.received.is_empty() {
+            let fd = (sockets.fds.len() < room).then(|| self.unused_fd(task, 0));
+            let Some(Ok(fd)) = fd else {
+                io.told |= MsgFlags::CTRUNC;
+                return;
+            };
+            let file = sockets.received.remove(0);
+            let cloexec = receiving.flags.contains(MsgFlags::CMSG_CLOEXEC);
+            self.fd_install(task, fd, file, cloexec);
+            sockets.fds.push(fd);
+        }
+    }
+
     /// Announces the next wake-up that is owed, unless one is under way. `false` if there is none.
     ///
     /// It belongs to the step before the walk's first, which may have to wait for the queue's lock and
@@ -578,7 +632,7 @@ impl<O: Observer> Kernel<'_, O> {
     /// Preconditions: nobody walks the queue.
     fn transfer_sleep_locked(&mut self, task: TaskId, call: &mut Transfer) -> Flow {
         if self.m.task(task).sigpending {
-            return call.fail(ERESTARTSYS);
+            return call.interrupted();
         }
         let awaited = self.awaited(task, call);
         self.transfer_stand(task, call, awaited);
@@ -625,7 +679,7 @@ impl<O: Observer> Kernel<'_, O> {
             call.at = At::Change;
             return Flow::Next;
         }
-        call.fail(ERESTARTSYS)
+        call.interrupted()
     }
 
     fn transfer_stand(&mut self, task: TaskId, call: &mut Transfer, awaited: Awaited) {
@@ -763,9 +817,13 @@ impl Steps for Transfer {
                 // It has a meaning now, or is free again.
                 kernel.m.fds_mut(task).unreserve(*fd);
             }
+            if let What::Recv(receiving) = &self.what {
+                kernel.scm_detach_fds(task, *receiving, &mut self.io);
+            }
             if let Some(sockets) = &mut self.io.wakes.sockets {
-                // No message has taken them.
-                for file in std::mem::take(&mut sockets.rights) {
+                // No message has taken them, or nobody has from one.
+                let left = [&mut sockets.rights, &mut sockets.received].map(std::mem::take);
+                for file in left.into_iter().flatten() {
                     if kernel.m.put_file(file) {
                         sockets.dropped.push(file);
                     }
@@ -792,7 +850,7 @@ impl Steps for Transfer {
     }
 
     fn holds(&self, files: &mut Vec<FileId>) {
-        files.extend(self.io.wakes.rights());
+        files.extend(self.io.wakes.carried());
     }
 
     fn releasing(&self) -> &[FileId] {
@@ -865,10 +923,13 @@ impl Encode for Transfer {
             written,
             slept,
             name,
+            told,
             records,
         } = io;
         wakes.encode(to);
         walks.encode(to);
+        encode_option(name, to);
+        told.bits().encode(to);
         match records {
             None => to.none(),
             Some(records) => {
@@ -882,7 +943,6 @@ impl Encode for Transfer {
             result.ok().encode(to);
             result.err().encode(to);
             bytes.encode(to);
-            encode_option(name, to);
         } else {
             fd.encode(to);
             what.encode(to);
@@ -920,8 +980,10 @@ impl Encode for What {
                 count,
                 flags,
                 name,
+                control,
             }) => {
                 to.byte(if *name { 7 } else { 2 });
+                encode_option(control, to);
                 buf.encode(to);
                 count.encode(to);
                 flags.bits().encode(to);
@@ -974,9 +1036,12 @@ impl Encode for Wakes {
             holds,
             dropped,
             rights,
+            received,
+            fds,
         } = &**sockets;
         // As good as none, once everything is given back.
-        if holds.is_empty() && dropped.is_empty() && rights.is_empty() {
+        let files = [dropped, rights, received];
+        if holds.is_empty() && files.iter().all(|files| files.is_empty()) && fds.is_empty() {
             return to.none();
         }
         to.byte(1);
@@ -985,7 +1050,9 @@ impl Encode for Wakes {
         }
         to.none();
         holds.encode(to);
-        dropped.encode(to);
-        rights.encode(to);
+        for files in files {
+            files.encode(to);
+        }
+        fds.encode(to);
     }
 }

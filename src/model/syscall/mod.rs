@@ -364,6 +364,24 @@ impl<O: Observer> Kernel<'_, O> {
                     count: size,
                     flags,
                     name: addr,
+                    control: None,
+                };
+                let begun = self.recvfrom(task, sockfd, receiving);
+                self.go(task, begun)?
+            }
+            Syscall::Recvmsg {
+                sockfd,
+                size,
+                control,
+                flags,
+            } => {
+                socket::refuse_errors(flags)?;
+                let receiving = Receiving {
+                    buf: OutPtr::PLENTY,
+                    count: size,
+                    flags,
+                    name: false,
+                    control: Some(control),
                 };
                 let begun = self.recvfrom(task, sockfd, receiving);
                 self.go(task, begun)?

@@ -50,6 +50,16 @@ pub(super) fn refuse_capped(
     }
 }
 
+/// What else comes with an error the lab does not tell.
+pub(super) fn refuse_errors(flags: MsgFlags) -> Result<(), LabError> {
+    if flags.contains(MsgFlags::ERRQUEUE) {
+        return Err(LabError::new(
+            "recvmsg with MSG_ERRQUEUE is not part of the lab: recvfrom is",
+        ));
+    }
+    Ok(())
+}
+
 /// `net.core.wmem_max` and `rmem_max`, where nobody has raised them.
 const LEAST_MAX: u32 = 212_992;
 
@@ -310,7 +320,7 @@ impl<O: Observer> Kernel<'_, O> {
         Ok(Transfer::new(fd, file, what).with_rights(files))
     }
 
-    /// recvfrom(2)
+    /// recvfrom(2), recvmsg(2)
     pub(super) fn recvfrom(
         &mut self,
         task: TaskId,

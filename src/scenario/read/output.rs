@@ -13,7 +13,7 @@ use super::number::{MAPPABLE, expect_field, read_address, read_bits, read_flags,
 use super::signal::{read_sigaction, read_sigset};
 use super::structure::{
     Torn, read_event, read_int_cell, read_itimerspec, read_list, read_name, read_params,
-    read_parts, read_rlimit, read_sockopt, read_timespec,
+    read_parts, read_received, read_rlimit, read_sockopt, read_timespec,
 };
 use super::termios::read_termios;
 use super::text::read_text;
@@ -67,6 +67,9 @@ pub(super) fn read_output(c: &mut Cursor<'_>, kind: Kind) -> Result<Output> {
             place,
             shown: Shown::Open,
         });
+    }
+    if let Kind::MsgOut = kind {
+        return read_received(c);
     }
     let shown = match kind {
         Kind::Events => {

@@ -2,7 +2,9 @@
 
 use crate::abi::{EpollParams, Itimerspec, Message, Ptr, Rlimit, SockAddr, Timespec, socket};
 use crate::scenario::ScenarioError;
-use crate::scenario::ast::{Addr, Event, Num, OptVal, PollEntry, Text, Value};
+use crate::scenario::ast::{
+    Addr, Event, Num, OptVal, Output, Place, PollEntry, Shown, Text, Value,
+};
 use crate::scenario::cursor::Cursor;
 use crate::scenario::lower::{low_u32, low_u64};
 use crate::scenario::signature::Kind;
@@ -254,6 +256,82 @@ pub(super) fn read_limit(c: &mut Cursor<'_>, field: &str) -> Result<u64> {
 
 /// `{msg_name=NULL, ..}`: data in one buffer, and descriptors in one control message, or none.
 pub(super) fn read_message(c: &mut Cursor<'_>) -> Result<Value> {
+    read_message_start(c)?;
+    let text = read_text(c)?;
+    c.expect(",")?;
+    read_length(c, "iov_len", text.bytes.len())?;
+    read_iov_end(c)?;
+    let fds = read_control(c)?;
+    read_length(c, "msg_controllen", Message::control_space(fds.len()))?;
+    c.expect(",")?;
+    read_length(c, "msg_flags", 0)?;
+    c.expect("}")?;
+    Ok(Value::Msg(text, fds))
+}
+
+/// The same as recvmsg(2) leaves it, with how much there was room for. One that failed shows nothing of it:
+/// `{msg_namelen=0}`.
+pub(super) fn read_received(c: &mut Cursor<'_>) -> Result<Output> {
+    let start = c.at();
+    if c.eat("{") && c.eat_word("msg_namelen") && c.eat("=") && c.eat("0") && c.eat("}") {
+        return Ok(Output {
+            place: Place::Plenty,
+            shown: Shown::Open,
+        });
+    }
+    c.rewind(start);
+    read_message_start(c)?;
+    let text = if c.eat("...") {
+        None
+    } else {
+        Some(read_text(c)?)
+    };
+    c.expect(",")?;
+    expect_field(c, "iov_len")?;
+    let size = read_size(c)?;
+    read_iov_end(c)?;
+    let fds = read_control(c)?;
+    expect_field(c, "msg_controllen")?;
+    let control = read_size(c)?;
+    let told = if c.eat("=>") { read_size(c)? } else { control };
+    c.expect(",")?;
+    expect_field(c, "msg_flags")?;
+    let place = Place::Message { size, control };
+    let Some(text) = text else {
+        c.expect("...")?;
+        c.expect("}")?;
+        let shown = Shown::Open;
+        return Ok(Output { place, shown });
+    };
+    let used = Message::control_used(fds.len(), control);
+    if told != used {
+        let message = format!(
+            "`msg_controllen` is {used} then with {} descriptors",
+            fds.len()
+        );
+        let label = format!("must be {used}");
+        return Err(ScenarioError::new(c.since(start), message, label));
+    }
+    let flags = read_flags(c, &words::MSG_FLAGS)?;
+    c.expect("}")?;
+    let shown = Shown::Msg(text, fds, flags);
+    Ok(Output { place, shown })
+}
+
+fn read_size(c: &mut Cursor<'_>) -> Result<u64> {
+    /// More than any message that the lab receives.
+    const MOST: i128 = 1 << 20;
+    match c.number()? {
+        Some((number, _)) if (0..=MOST).contains(&number) => Ok(low_u64(number)),
+        Some((number, span)) => {
+            let message = format!("a message has room for at most {MOST} bytes, not {number}");
+            Err(ScenarioError::new(span, message, "too large"))
+        }
+        None => Err(c.unexpected("a number of bytes")),
+    }
+}
+
+fn read_message_start(c: &mut Cursor<'_>) -> Result<()> {
     c.expect("{")?;
     expect_field(c, "msg_name")?;
     c.expect("NULL")?;
@@ -262,48 +340,45 @@ pub(super) fn read_message(c: &mut Cursor<'_>) -> Result<Value> {
     c.expect(",")?;
     expect_field(c, "msg_iov")?;
     c.expect("[{")?;
-    expect_field(c, "iov_base")?;
-    let text = read_text(c)?;
-    c.expect(",")?;
-    read_length(c, "iov_len", text.bytes.len())?;
+    expect_field(c, "iov_base")
+}
+
+fn read_iov_end(c: &mut Cursor<'_>) -> Result<()> {
     c.expect("}]")?;
     c.expect(",")?;
     read_length(c, "msg_iovlen", 1)?;
-    c.expect(",")?;
-    let mut fds = Vec::new();
-    if c.eat_word("msg_control") {
-        c.expect("=")?;
-        c.expect("[{")?;
-        c.skip_space();
-        let start = c.at();
-        expect_field(c, "cmsg_len")?;
-        let length = c.number()?;
-        c.expect(",")?;
-        expect_field(c, "cmsg_level")?;
-        c.expect("SOL_SOCKET")?;
-        c.expect(",")?;
-        expect_field(c, "cmsg_type")?;
-        c.expect("SCM_RIGHTS")?;
-        c.expect(",")?;
-        expect_field(c, "cmsg_data")?;
-        fds = read_list(c, |c| read_num(c, Kind::Fd, "a descriptor to send"))?;
-        let right = Message::control_len(fds.len());
-        if length.map(|(number, _)| number) != i128::try_from(right).ok() {
-            let message = format!("`cmsg_len` is {right} for {} descriptors", fds.len());
-            return Err(ScenarioError::new(
-                c.since(start),
-                message,
-                "another length",
-            ));
-        }
-        c.expect("}]")?;
-        c.expect(",")?;
+    c.expect(",")
+}
+
+/// The descriptors of a control message, if there is one.
+fn read_control(c: &mut Cursor<'_>) -> Result<Vec<Num>> {
+    if !c.eat_word("msg_control") {
+        return Ok(Vec::new());
     }
-    read_length(c, "msg_controllen", Message::control_space(fds.len()))?;
+    c.expect("=")?;
+    c.expect("[{")?;
+    c.skip_space();
+    let start = c.at();
+    expect_field(c, "cmsg_len")?;
+    let length = c.number()?;
     c.expect(",")?;
-    read_length(c, "msg_flags", 0)?;
-    c.expect("}")?;
-    Ok(Value::Msg(text, fds))
+    expect_field(c, "cmsg_level")?;
+    c.expect("SOL_SOCKET")?;
+    c.expect(",")?;
+    expect_field(c, "cmsg_type")?;
+    c.expect("SCM_RIGHTS")?;
+    c.expect(",")?;
+    expect_field(c, "cmsg_data")?;
+    let fds = read_list(c, |c| read_num(c, Kind::Fd, "a descriptor"))?;
+    let right = Message::control_len(fds.len());
+    if length.map(|(number, _)| number) != i128::try_from(right).ok() {
+        let message = format!("`cmsg_len` is {right} for {} descriptors", fds.len());
+        let error = ScenarioError::new(c.since(start), message, "another length");
+        return Err(error);
+    }
+    c.expect("}]")?;
+    c.expect(",")?;
+    Ok(fds)
 }
 
 /// `[{iov_base="ab", iov_len=2}, {iov_base="c", iov_len=1}]`

@@ -99,6 +99,12 @@ impl Sock {
         self.err.take()
     }
 
+    /// How many of `wanted` bytes are enough for a read not to wait for more (`sock_rcvlowat`).
+    pub(crate) fn rcvlowat(&self, wanted: usize) -> usize {
+        let lowat = usize::try_from(self.rcvlowat).unwrap_or_default();
+        lowat.min(wanted).max(1)
+    }
+
     /// `sk_setsockopt`. What has to be told because of it is for the caller to see to.
     pub(crate) fn set(&mut self, optname: i32, value: SockOpt) -> Result<(), Errno> {
         let int = value.int();

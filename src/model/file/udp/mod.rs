@@ -260,6 +260,7 @@ impl<O: Observer> Kernel<'_, O> {
             return Attempt::fail(Errno::EFAULT);
         }
         io.bytes.extend_from_slice(&datagram.data[..wanted]);
+        io.told.set(MsgFlags::TRUNC, wanted < length);
         if receiving.name {
             io.name = Some(Box::new(SockAddr::Inet(datagram.from)));
         }

@@ -202,9 +202,11 @@ impl<O: Observer> Kernel<'_, O> {
         }
         io.bytes.extend_from_slice(&skb.data[..wanted]);
         self.m.unix_copy_addr(from, receiving, io);
-        let sock = &mut self.m.unix[id];
-        if !flags.contains(MsgFlags::PEEK) {
-            let skb = sock.queue.pop_front();
+        io.told.set(MsgFlags::TRUNC, wanted < length);
+        let peek = flags.contains(MsgFlags::PEEK);
+        self.m.unix_detach(id, 0, peek, io);
+        if !peek {
+            let skb = self.m.unix[id].queue.pop_front();
             self.m.wake_unix_peers(id, WRITABLE, Nr::One, &mut io.wakes);
             if let Some(skb) = skb {
                 self.m.unix_free_skb(&skb, &mut io.wakes);

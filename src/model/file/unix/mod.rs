@@ -29,7 +29,7 @@ mod stream;
 use std::collections::VecDeque;
 
 use super::socket::{Directions, READABLE, Sock, SockType, Socket, WRITABLE};
-use super::transfer::Wakes;
+use super::transfer::{Io, Wakes};
 use crate::abi::{Bytes, EventMask};
 use crate::model::arena::{FileId, HeadId, UnixId, WaitId};
 use crate::model::encode::{Encode, Encoder, Number, encode_option, variant_is_number};
@@ -217,6 +217,24 @@ impl Machine {
         let sender = &mut self.unix[skb.from].sk;
         sender.wmem += skb.truesize;
         sender.refs += 1;
+    }
+
+    /// Takes the files out of the message at this place (`unix_detach_fds`); who only peeks gets references of
+    /// his own (`scm_fp_dup`).
+    fn unix_detach(&mut self, id: UnixId, place: usize, peek: bool, io: &mut Io) {
+        let rights = match self.unix[id].queue.get_mut(place) {
+            Some(skb) if !skb.rights.is_empty() => &mut skb.rights,
+            _ => return,
+        };
+        let files = if peek {
+            rights.clone()
+        } else {
+            std::mem::take(rights)
+        };
+        for file in files.iter().filter(|_| peek) {
+            self.files[*file].refs += 1;
+        }
+        io.wakes.sockets().received.extend(files);
     }
 
     /// A message is used up, and its sender has more room (`sock_wfree`).

@@ -6,7 +6,8 @@
 //!
 //! The urgent byte (`MSG_OOB`) is a piece of its own in the queue. A plain read stops in front of it, and
 //! read by `MSG_OOB` it leaves an empty piece behind, which is readable and holds nothing until the next
-//! plain read meets it.
+//! plain read meets it. With `SO_OOBINLINE` it is data among data, but a read still does not join it with what
+//! came before.
 
 use super::{Skb, memory};
 use crate::abi::{Bytes, Errno, MsgFlags, Ptr, SockAddr};
@@ -22,7 +23,9 @@ use crate::trace::Observer;
 enum Head {
     /// This many bytes to take from the first piece.
     Data(usize),
-    /// Nothing, or nothing that a plain read may take.
+    /// What a read leaves to the next one.
+    Stop,
+    /// Nothing.
     Empty,
 }
 
@@ -134,8 +137,13 @@ impl<O: Observer> Kernel<'_, O> {
         }
         let room = receiving.room();
         let so_far = io.bytes.len();
-        let Head::Data(length) = self.unix_head(id, so_far, io) else {
-            return self.unix_stream_empty(caller, id, flags, io);
+        if flags.contains(MsgFlags::PEEK) {
+            return self.unix_stream_peek(caller, id, receiving, io);
+        }
+        let length = match self.unix_head(id, so_far, io) {
+            Head::Data(length) => length,
+            Head::Stop => return io.read(),
+            Head::Empty => return self.unix_stream_empty(caller, id, receiving, io),
         };
         let wanted = receiving.wanted();
         if wanted == so_far {
@@ -154,18 +162,17 @@ impl<O: Observer> Kernel<'_, O> {
             let from = self.m.unix[id].queue[0].from;
             self.m.unix_copy_addr(from, receiving, io);
         }
-        if flags.contains(MsgFlags::PEEK) {
-            return self.unix_stream_peek(id, room, io);
-        }
-        let sock = &mut self.m.unix[id];
-        let skb = &mut sock.queue[0];
+        let skb = &mut self.m.unix[id].queue[0];
         io.bytes.extend_from_slice(&skb.unread()[..take]);
         skb.consumed += take;
-        if !skb.unread().is_empty() {
+        let read = skb.unread().is_empty();
+        // What came with descriptors is not joined with what follows, though nobody asked for these. They go
+        // with the first byte.
+        let alone = !skb.rights.is_empty();
+        self.m.unix_detach(id, 0, false, io);
+        if !read {
             return io.read();
         }
-        // What came with descriptors is not joined with what follows, though nobody asked for these.
-        let alone = !skb.rights.is_empty();
         self.unix_pop(id, io);
         let full = io.bytes.len() == wanted;
         if full || alone {
@@ -182,65 +189,107 @@ impl<O: Observer> Kernel<'_, O> {
         }
     }
 
-    /// What stands at the head, once what a plain read passes over is gone.
+    /// What stands at the head, once what a plain read passes over is gone (`manage_oob`).
     fn unix_head(&mut self, id: UnixId, so_far: usize, io: &mut Io) -> Head {
         loop {
-            let queue = &self.m.unix[id].queue;
-            let Some(skb) = queue.front() else {
+            let sock = &mut self.m.unix[id];
+            let urgent_follows = sock.queue.iter().any(|skb| skb.urgent);
+            let Some(skb) = sock.queue.front_mut() else {
                 return Head::Empty;
             };
-            let read = skb.unread().is_empty();
-            if !skb.urgent && !read {
-                return Head::Data(skb.unread().len());
+            let unread = skb.unread().len();
+            let stops = if skb.urgent {
+                so_far > 0
+            } else if unread > 0 {
+                return Head::Data(unread);
+            } else {
+                // What is left of an urgent byte that was read.
+                so_far > 0 && !urgent_follows
+            };
+            if stops {
+                return Head::Stop;
             }
-            // A read stops in front of the urgent byte.
-            if so_far > 0 {
-                return Head::Empty;
+            if std::mem::take(&mut skb.urgent) && sock.sk.oobinline {
+                // It is data like any other from here on.
+                return Head::Data(unread);
             }
-            let follows = queue.len() > 1;
             self.unix_pop(id, io);
-            if !follows {
-                return Head::Empty;
-            }
         }
     }
 
+    /// Nothing to take: that is the end, if it is enough, or if there is a reason not to wait for more.
     fn unix_stream_empty(
         &mut self,
         caller: Caller,
         id: UnixId,
-        flags: MsgFlags,
+        receiving: Receiving,
         io: &mut Io,
     ) -> Attempt {
         let sock = &mut self.m.unix[id];
-        if !io.bytes.is_empty() {
+        let so_far = io.bytes.len();
+        if so_far > 0 && so_far >= sock.sk.rcvlowat(receiving.wanted()) {
             return io.read();
         }
-        if let Some(errno) = sock.sk.take_err() {
-            return Attempt::fail(errno);
+        let over = match sock.sk.take_err() {
+            Some(errno) => Attempt::fail(errno),
+            None if sock.sk.shut_rd => io.read(),
+            None => self.unix_wait(caller, receiving.flags),
+        };
+        match over {
+            // What was read so far is the answer.
+            Attempt::Over(_) if so_far > 0 => io.read(),
+            over => over,
         }
-        if sock.sk.shut_rd {
-            return io.read();
-        }
-        self.unix_wait(caller, flags)
     }
 
     /// As a read, but everything stays where it is.
-    fn unix_stream_peek(&mut self, id: UnixId, room: usize, io: &mut Io) -> Attempt {
-        let pieces = self.m.unix[id].queue.iter();
-        let plain = pieces.take_while(|skb| !skb.urgent);
-        let bytes = plain.flat_map(|skb| skb.unread().iter().copied());
-        io.bytes = bytes.take(room).collect::<Vec<u8>>().into();
+    fn unix_stream_peek(
+        &mut self,
+        caller: Caller,
+        id: UnixId,
+        receiving: Receiving,
+        io: &mut Io,
+    ) -> Attempt {
+        let sock = &self.m.unix[id];
+        let inline = sock.sk.oobinline;
+        let passes = |skb: &&Skb| skb.urgent && !inline || skb.unread().is_empty();
+        let pieces = sock.queue.iter().enumerate();
+        let mut pieces = pieces.skip_while(|(_, skb)| passes(skb)).peekable();
+        let Some((first, skb)) = pieces.peek().copied() else {
+            return self.unix_stream_empty(caller, id, receiving, io);
+        };
+        let (from, room) = (skb.from, receiving.room());
+        if room == 0 && receiving.wanted() > 0 {
+            return Attempt::fail(Errno::EFAULT);
+        }
+        let mut with_files = None;
+        for (place, skb) in pieces {
+            let left = room - io.bytes.len();
+            let stops = skb.urgent || skb.unread().is_empty() || left == 0;
+            if place > first && stops {
+                break;
+            }
+            let unread = skb.unread();
+            io.bytes
+                .extend_from_slice(&unread[..unread.len().min(left)]);
+            if !skb.rights.is_empty() {
+                with_files = Some(place);
+                break;
+            }
+        }
+        self.m.unix_copy_addr(from, receiving, io);
+        if let Some(place) = with_files {
+            self.m.unix_detach(id, place, true, io);
+        }
         io.read()
     }
 
     /// `unix_stream_recv_urg`
     fn unix_recv_urgent(&mut self, id: UnixId, receiving: Receiving, io: &mut Io) -> Attempt {
-        let queue = &mut self.m.unix[id].queue;
-        let urgent = queue
-            .iter_mut()
-            .find(|skb| skb.urgent && !skb.unread().is_empty());
-        let Some(skb) = urgent else {
+        let sock = &mut self.m.unix[id];
+        let mut pieces = sock.queue.iter_mut();
+        let urgent = pieces.find(|skb| skb.urgent && !skb.unread().is_empty());
+        let Some(skb) = urgent.filter(|_| !sock.sk.oobinline) else {
             return Attempt::fail(Errno::EINVAL);
         };
         if receiving.room() == 0 {
@@ -252,6 +301,7 @@ impl<O: Observer> Kernel<'_, O> {
             skb.consumed = skb.data.len();
             skb.urgent = false;
         }
+        io.told |= MsgFlags::OOB;
         io.read()
     }
 }
