@@ -96,6 +96,20 @@ impl Subject {
         })
     }
 
+    /// A scenario that the program has made, called for at a place in the chapter.
+    pub(crate) fn asked(name: &str, text: &str, span: Range<usize>) -> Result<Subject, Mistake> {
+        let scenario = Scenario::parse(text).map_err(|errors| {
+            let at = errors[0].span().position(text);
+            Mistake::new(span.clone(), format!("{name}:{at}: {}", errors[0]), "")
+        })?;
+        Ok(Subject {
+            name: None,
+            text: text.to_owned(),
+            scenario,
+            place: Place::Named(span, name.to_owned()),
+        })
+    }
+
     /// A mistake at a line of the scenario.
     pub(crate) fn mistake_at(&self, line: usize, sentence: &str, label: &str) -> Mistake {
         match &self.place {

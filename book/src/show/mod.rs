@@ -5,6 +5,7 @@ mod exercise;
 mod figure;
 mod outcomes;
 mod predict;
+mod table;
 mod transcript;
 
 use std::path::Path;
@@ -24,11 +25,12 @@ pub(crate) struct Workshop<'b> {
 }
 
 /// Every kind of directive.
-pub(crate) const KINDS: [&str; 7] = [
+pub(crate) const KINDS: [&str; 8] = [
     "transcript",
     "figure",
     "state",
     "outcomes",
+    "table",
     "example",
     "predict",
     "exercise",
@@ -58,6 +60,7 @@ fn show_kind(
         "figure" => figure::show(workshop, head, body, start),
         "state" => figure::show_state(workshop, head, body, start),
         "outcomes" => outcomes::show(workshop, head, body, start),
+        "table" => table::show(workshop, head, body, start),
         "example" => example::show(workshop, head, body, start),
         "predict" => predict::show(workshop, head, body, start),
         "exercise" => exercise::show(workshop, head, body, start),

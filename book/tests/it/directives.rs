@@ -1,7 +1,11 @@
 //! What directives show, and what is said when they cannot.
 
+use std::io::Write;
+use std::process::{Command, Stdio};
+
 use epoll_lab_book::Lab;
 use scraper::{Html, Selector};
+use serde_json::{Value, json};
 
 use crate::OneChapter;
 
@@ -272,7 +276,7 @@ fn a_figure_and_a_state_are_pictures() {
     assert_eq!(ids, ["lab-one-1", "lab-one-2"]);
     assert!(!texts(&page, ".lab-still svg").is_empty());
     let data = texts(&page, ".lab-figure script").concat();
-    let data: serde_json::Value = serde_json::from_str(&data).expect("JSON comes through");
+    let data: Value = serde_json::from_str(&data).expect("JSON comes through");
     assert!(data.is_object());
 }
 
@@ -299,6 +303,21 @@ exists (a=1)
 }
 
 #[test]
+fn a_table_is_filled_on_both_kernels() {
+    let shown = page("```lab table pipe-read-end caption=\"A *pipe*.\"\n```\n");
+    assert!(texts(&shown, ".lab-table tr").len() > 4);
+    let cells = texts(&shown, ".lab-table td code");
+    assert!(cells.contains(&"IN".to_owned()), "{cells:?}");
+    assert!(texts(&shown, ".lab-provenance")[0].contains("scenarios, run on the model"));
+    let edges = page("```lab table pipe-read-end edges\n```\n");
+    assert_eq!(texts(&edges, ".lab-table th")[2], "watcher of IN");
+    let recorded = page_of("```lab table pipe-read-end\n```\n", RECORDED);
+    assert!(texts(&recorded, ".lab-provenance")[0].contains("not on Linux"));
+    let error = refused("```lab table pipe\n```\n");
+    assert!(error.contains("known are pipe-read-end"), "{error}");
+}
+
+#[test]
 fn a_prediction_works_without_scripts() {
     let chapter = format!(
         "```lab predict\nIs it `1`?\n- [x] Yes.\n  It is *so*.\n- [ ] No.\n  Not `0`.\nreveal: transcript\n{EDGE}```\n"
@@ -316,6 +335,45 @@ fn an_exercise_shows_its_task_and_hides_its_solution() {
     assert!(texts(&page, ".lab-title")[0].contains("quiet again"));
     assert_eq!(texts(&page, ".lab-exercise > pre").len(), 2);
     assert!(texts(&page, "details pre")[0].contains("read(r"));
+}
+
+#[test]
+fn mdbook_can_call_it_as_a_program() {
+    let call = |arguments: &[&str], input: &str| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_epoll-lab-book"))
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut stdin = program.stdin.take().expect("a pipe");
+        stdin.write_all(input.as_bytes()).expect("it reads");
+        drop(stdin);
+        program.wait_with_output().expect("it ends")
+    };
+    assert!(call(&["supports", "html"], "").status.success());
+    assert_eq!(call(&["supports", "xgettext"], "").status.code(), Some(1));
+
+    let chapter = json!({
+        "name": "One", "content": inline("transcript"), "number": null, "sub_items": [], "path": "one.md",
+        "source_path": "one.md", "parent_names": [],
+    });
+    let context = json!({
+        "root": crate::project().join("book/en"), "renderer": "html",
+        "mdbook_version": mdbook_preprocessor::MDBOOK_VERSION,
+        "config": {"book": {"src": "src"}, "preprocessor": {"lab": {"command": "x", "project": "../.."}}},
+    });
+    let input = json!([context, {"items": [{"Chapter": chapter}]}]);
+    let output = call(&[], &input.to_string());
+    assert!(output.status.success());
+    let book: Value = serde_json::from_slice(&output.stdout).expect("a book");
+    let content = book["items"][0]["Chapter"]["content"]
+        .as_str()
+        .expect("text");
+    assert!(
+        content.contains("<figure class=\"lab-transcript\""),
+        "{content}"
+    );
 }
 
 #[test]
