@@ -13,6 +13,7 @@ fn main() -> Result<(), LabError> {
     Ok(())
 }
 
+// ANCHOR: story
 fn story(kernel: &mut impl Backend) -> Result<(), Errno> {
     println!("{}:", kernel.name());
     let mut t = Thread::main(kernel);
@@ -41,3 +42,4 @@ fn story(kernel: &mut impl Backend) -> Result<(), Errno> {
     t.read(file, 8)?;
     look(&mut t, "read")
 }
+// ANCHOR_END: story

@@ -51,6 +51,15 @@ const NOT_IN_THE_MODEL: [&[&str]; 9] = [
     &["std", "process"],
 ];
 
+/// mdBook is a hundred crates: who runs a scenario or the tests compiles none of them.
+#[test]
+fn the_book_is_no_default_member() {
+    let manifest = include_str!("../../Cargo.toml");
+    assert!(manifest.contains("default-members = [\".\"]"), "{manifest}");
+    let (own, _) = manifest.split_once("[lints").expect("lints come last");
+    assert!(!own.contains("mdbook"), "the lab itself needs no mdBook");
+}
+
 #[test]
 fn imports_go_one_way() {
     assert_none(Source::all_below("src").iter().flat_map(wrong_imports));

@@ -33,7 +33,8 @@ pub(super) fn show(
          class=\"lab-no\"><span class=\"lab-hidden\">line</span></th><th scope=\"col\" class=\"lab-who\">{}</th>\
          <th scope=\"col\" class=\"lab-who\">{}</th><th scope=\"col\">call and answer</th></tr></thead>\n<tbody>\n",
         workshop.id,
-        escape(&judged.model.backend),
+        // The name of a wrong model is that of its option: `model --fifo-waiters`.
+        escape(&judged.model.backend).replace(" --", "<br>"),
         escape(&column(&judged.other)),
     );
     let wanted = |line: usize| lines.as_ref().is_none_or(|lines| lines.contains(&line));

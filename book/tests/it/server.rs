@@ -148,7 +148,8 @@ fn a_change_is_built_and_a_mistake_leaves_the_old_pages() {
     shows("second");
     book.write("src/one.md", "```lab nonsense\n```\n");
     book.write("src/SUMMARY.md", "- [Uno](one.md)\n");
-    assert!(page().contains("second"));
+    // Still, or again: a build before the mistake may be replacing the pages right now.
+    shows("second");
     book.write("src/one.md", "# One\n\nthird\n");
     shows("third");
 }
