@@ -186,10 +186,10 @@ impl View<'_> {
         match queue {
             QueueRef::EpWq(ep) => format!("wq of {}", self.epoll(ep)),
             QueueRef::EpPollWait(ep) => format!("poll_wait of {}", self.epoll(ep)),
-            QueueRef::PipeRead(it)
-            | QueueRef::PipeWrite(it)
-            | QueueRef::File(it)
-            | QueueRef::PeerWait(it) => file(&queue_label(queue), it),
+            QueueRef::File(it) => file("wait queue", it),
+            QueueRef::PipeRead(it) | QueueRef::PipeWrite(it) | QueueRef::PeerWait(it) => {
+                file(&queue_label(queue), it)
+            }
             queue => queue.to_string(),
         }
     }

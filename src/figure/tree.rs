@@ -45,7 +45,7 @@ impl TreeStage {
                 let details = details(node);
                 lines = lines.max(details.len());
                 for line in details {
-                    detail = detail.max(units(line.chars().count()) * 29 / 5 + 10);
+                    detail = detail.max(units(line.chars().count()) * 33 / 5 + 12);
                 }
             }
         }
