@@ -31,6 +31,9 @@ fn reason(need: Need) -> Option<String> {
         Need::Userfaultfd => {
             kernel::userfaultfd_refused().map(|why| format!("needs {need}: {why}"))
         }
+        Need::InotifyDefaults => {
+            kernel::inotify_defaults_changed().map(|why| format!("needs {need}: {why}"))
+        }
         Need::SocketDefaults => {
             kernel::socket_defaults_changed().map(|why| format!("needs {need}: {why}"))
         }

@@ -72,12 +72,21 @@ pub fn socket_defaults_changed() -> Option<String> {
         ("net/core/rmem_default", "212992"),
         ("net/unix/max_dgram_qlen", "10"),
     ];
-    DEFAULTS.iter().find_map(|(name, expected)| {
-        let value = fs::read_to_string(format!("/proc/sys/{name}")).ok()?;
-        let value = value.trim();
-        let name = name.replace('/', ".");
-        (value != *expected).then(|| format!("{name} is {value}, not {expected}"))
-    })
+    DEFAULTS
+        .into_iter()
+        .find_map(|(name, expected)| setting_changed(name, expected))
+}
+
+/// How many events an inotify instance queues here, if that is not what Linux makes it.
+pub fn inotify_defaults_changed() -> Option<String> {
+    setting_changed("fs/inotify/max_queued_events", "16384")
+}
+
+fn setting_changed(name: &str, expected: &str) -> Option<String> {
+    let value = fs::read_to_string(format!("/proc/sys/{name}")).ok()?;
+    let value = value.trim();
+    let name = name.replace('/', ".");
+    (value != expected).then(|| format!("{name} is {value}, not {expected}"))
 }
 
 /// Why scenarios with terminals cannot run here, if they cannot.

@@ -52,8 +52,8 @@ mod tests;
 mod workers;
 
 pub use facts::{
-    is_root, kcmp_refused, machine_name, ptys_refused, release, set_ticks_refused,
-    socket_defaults_changed, userfaultfd_refused,
+    inotify_defaults_changed, is_root, kcmp_refused, machine_name, ptys_refused, release,
+    set_ticks_refused, socket_defaults_changed, userfaultfd_refused,
 };
 pub use own::OwnProcess;
 

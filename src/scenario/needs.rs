@@ -23,6 +23,8 @@ pub enum Need {
     SocketDefaults,
     /// Pairs of terminals, and kernel workers that can be seen.
     Pty,
+    /// An inotify instance queues as many events as Linux lets it if nobody changes that.
+    InotifyDefaults,
     /// Writes a machine-wide setting and puts it back; implies [`Need::Root`].
     Sysctl,
 }
@@ -39,6 +41,7 @@ impl fmt::Display for Need {
             Need::CheckpointRestore => f.write_str("checkpoint_restore"),
             Need::SocketDefaults => f.write_str("socket_defaults"),
             Need::Pty => f.write_str("pty"),
+            Need::InotifyDefaults => f.write_str("inotify_defaults"),
             Need::Sysctl => f.write_str("sysctl"),
         }
     }
@@ -63,6 +66,7 @@ impl Need {
             "checkpoint_restore" => return Ok(Need::CheckpointRestore),
             "socket_defaults" => return Ok(Need::SocketDefaults),
             "pty" => return Ok(Need::Pty),
+            "inotify_defaults" => return Ok(Need::InotifyDefaults),
             "sysctl" => return Ok(Need::Sysctl),
             _ => {}
         }
@@ -82,13 +86,14 @@ impl Need {
             "checkpoint_restore",
             "socket_defaults",
             "pty",
+            "inotify_defaults",
             "sysctl",
         ];
         Err(match nearest(text, known) {
             Some(need) => format!("did you mean `{need}`?"),
             None => {
                 "known are linux >= X.Y, linux < X.Y, root, userfaultfd, kcmp, checkpoint_restore, \
-                     socket_defaults, pty and sysctl"
+                     socket_defaults, inotify_defaults, pty and sysctl"
                     .to_owned()
             }
         })
