@@ -370,6 +370,21 @@ impl Linux {
     }
 }
 
+/// Whether a call may leave something to do for the worker of a terminal, or make it go on. Those that come most
+/// often only ask.
+fn gives_work(call: &Syscall) -> bool {
+    !matches!(
+        call,
+        Syscall::EpollWait { .. }
+            | Syscall::EpollPwait { .. }
+            | Syscall::EpollPwait2 { .. }
+            | Syscall::EpollCtl { .. }
+            | Syscall::Poll { .. }
+            | Syscall::Select(_)
+            | Syscall::Fcntl { .. }
+    )
+}
+
 /// Whether a call can sleep although nothing is frozen.
 fn may_sleep(call: &Syscall) -> bool {
     match call {
@@ -422,6 +437,7 @@ impl Backend for Linux {
             // Somebody has to be left who can start the next thread of this process.
             self.ensure_helper(task)?;
         }
+        let gives_work = gives_work(&call);
         let name = call.name();
         let due = clock::due(&call, self.clock);
         let call = clock::in_real_time(call, self.clock);
@@ -452,7 +468,7 @@ impl Backend for Linux {
             self.until_rest(Some(task))?;
         }
         let answer = self.answer_of(task);
-        if self.stirred || self.backlogs.is_some() || self.workers.is_some() {
+        if self.stirred || self.backlogs.is_some() || (gives_work && self.workers.is_some()) {
             // Who gets a signal has to act on it; a killed process still has to close its files; what was sent
             // has to arrive.
             self.until_rest(None)?;
@@ -461,11 +477,7 @@ impl Backend for Linux {
     }
 
     fn settle(&mut self) -> Result<Vec<(TaskId, Answer)>, LabError> {
-        if self.stirred
-            || self.workers.is_some()
-            || self.tasks.any_in_flight()
-            || self.tasks.any_dying()
-        {
+        if self.stirred || self.tasks.any_in_flight() || self.tasks.any_dying() {
             self.until_rest(None)?;
         }
         self.release_late();

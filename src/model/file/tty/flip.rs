@@ -3,6 +3,11 @@
 //! They are a chain of buffers of a few hundred bytes up to 3584. Whether there is room for more goes by the
 //! sizes of the buffers in the chain, not by what is in them, and the last one stays when it has been emptied:
 //! that is why a writer can tell when it will be stopped only to within some kilobytes.
+//!
+//! How much a chain takes when it is nearly full depends also on how many of the smallest buffers it has been given
+//! back, and so on how often the worker came by in the middle of a write. Here it comes behind the write; on
+//! Linux anything is possible, so a scenario that fills a terminal does it with writes of one size, each of which
+//! takes one buffer.
 
 use std::collections::VecDeque;
 
