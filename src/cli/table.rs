@@ -1,5 +1,7 @@
 //! `epoll-lab table`: what every kind of file reports, and which operations are edges.
 
+use indexmap::IndexMap;
+
 use super::check::progress_bar;
 use super::input::Source;
 use super::judge::{Judged, Keep, On, judge};
@@ -176,7 +178,7 @@ pub(super) fn table(arguments: &Arguments) -> Result<Verdict, Unusable> {
     })
 }
 
-/// Where rows differ, in what; and how many of them there are.
+/// Where rows differ, in what; what was not asked, and why; and how many rows there are.
 fn show_end(all: &[Asked]) {
     for asked in all.iter().filter(|asked| !asked.agrees()) {
         outln!("");
@@ -188,11 +190,18 @@ fn show_end(all: &[Asked]) {
         } = asked;
         show_difference(&question.name, &question.text, scenario, judged);
     }
+    let mut reasons: IndexMap<&str, usize> = IndexMap::new();
+    for reason in all.iter().filter_map(|asked| asked.judged.skipped.as_ref()) {
+        *reasons.entry(reason).or_default() += 1;
+    }
+    outln!("");
+    for (reason, rows) in reasons {
+        outln!("skipped {rows}: {reason}");
+    }
     let differ = all.iter().filter(|asked| !asked.agrees()).count();
     let is_skipped = |asked: &&Asked| asked.agrees() && asked.judged.skipped.is_some();
     let skipped = all.iter().filter(is_skipped).count();
     let agree = all.len() - differ - skipped;
-    outln!("");
     outln!(
         "{} rows: {agree} agree, {differ} differ, {skipped} skipped",
         all.len()

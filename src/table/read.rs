@@ -77,7 +77,7 @@ impl Kind {
             },
             Some(Entry::Never { .. }) => return Err("nobody can come to a state that is none"),
             None => match comment(line).filter(|_| self.common.is_empty()) {
-                Some(comment) if !is_directive(comment) => &mut self.about,
+                Some(comment) if !comment.starts_with("needs: ") => &mut self.about,
                 _ => &mut self.common,
             },
         };
@@ -118,9 +118,10 @@ pub(super) fn comment(line: &str) -> Option<&str> {
     line.strip_prefix('#').map(str::trim)
 }
 
-/// Whether it says something to the runner, and not to readers only.
-fn is_directive(comment: &str) -> bool {
-    comment.starts_with("needs:")
+/// What the lines of a state or an operation say that they need.
+pub(super) fn needs(lines: &[String]) -> impl Iterator<Item = &str> {
+    let comments = lines.iter().map_while(|line| comment(line));
+    comments.filter_map(|comment| comment.strip_prefix("needs: "))
 }
 
 fn mistake(line: usize, message: impl Into<String>) -> Mistake {

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{Entry, Kind, Question, Stage, Table};
+use super::read::needs;
+use super::{Entry, Kind, Operation, Question, Stage, Table};
 
 /// The part of a table that is about one kind.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,35 +36,41 @@ impl Sheet {
     /// Asks `fill` for the cells of each question, one for each of the [columns](Table::columns).
     pub fn new(table: Table, kind: &Kind, mut fill: impl FnMut(&Question) -> Vec<String>) -> Sheet {
         let mut rows = Vec::new();
-        let mut questions = kind.questions(table).into_iter().peekable();
         for entry in &kind.entries {
-            match entry {
-                Entry::State(state) => {
-                    let is_of = |question: &Question| {
-                        (question.stage, &question.state) == (state.stage, &state.title)
-                    };
-                    while let Some(question) = questions.next_if(is_of) {
+            let state = match entry {
+                Entry::State(state) => state,
+                Entry::Never { stages, reason } => {
+                    if table == Table::Events {
                         rows.push(Row {
-                            stages: vec![state.stage],
-                            words: state.title.clone(),
-                            filled: Some(Filled {
-                                cells: fill(&question),
-                                operation: question.operation,
-                            }),
+                            stages: stages.clone(),
+                            words: reason.clone(),
+                            filled: None,
                         });
                     }
+                    continue;
                 }
-                Entry::Never { stages, reason } if table == Table::Events => rows.push(Row {
-                    stages: stages.clone(),
-                    words: reason.clone(),
-                    filled: None,
+            };
+            let mut push = |operation: Option<&Operation>, question: &Question| {
+                rows.push(Row {
+                    stages: vec![state.stage],
+                    words: labelled(&state.title, &state.lines),
+                    filled: Some(Filled {
+                        operation: operation.map(|it| labelled(&it.title, &it.lines)),
+                        cells: fill(question),
+                    }),
+                });
+            };
+            match table {
+                Table::Events => push(None, &Question::of_state(kind, state)),
+                Table::Edges => state.operations.iter().for_each(|operation| {
+                    let question = Question::of_operation(kind, state, operation);
+                    push(Some(operation), &question);
                 }),
-                Entry::Never { .. } => {}
             }
         }
         Sheet {
             table,
-            title: kind.title.clone(),
+            title: labelled(&kind.title, &kind.common),
             rows,
         }
     }
@@ -164,6 +171,14 @@ pub fn text(sheets: &[Sheet], heading: impl Fn(&str) -> String) -> String {
         }
     }
     text
+}
+
+/// Words, and what it needs of a machine to come to what they say.
+fn labelled(words: &str, lines: &[String]) -> String {
+    match needs(lines).collect::<Vec<_>>().join(", ") {
+        needs if needs.is_empty() => words.to_owned(),
+        needs => format!("{words} (needs {needs})"),
+    }
 }
 
 fn listed(stages: &[Stage]) -> String {

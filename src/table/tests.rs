@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use super::{Entry, Kind, Stage, Table, kinds};
+use super::{Entry, Kind, Sheet, Stage, Table, kinds, text};
 use crate::scenario::Scenario;
 
 const PIPE: &str = "\
@@ -49,6 +49,33 @@ epoll_wait(ep, ..., 1, 0)
     assert_eq!(
         asked,
         "write(w, \"a\", 1) = 1\nepoll_wait(ep_in, ..., 1, 0)\nepoll_wait(ep_out, ..., 1, 0)\n"
+    );
+}
+
+#[test]
+fn what_a_state_needs_stands_in_the_table() {
+    let kind = Kind::parse("pipe", PIPE).expect("it is one");
+    let sheet = Sheet::new(Table::Events, &kind, |_| {
+        vec!["IN|HUP".to_owned(), "-".to_owned()]
+    });
+    assert_eq!(
+        text(&[sheet.clone()], str::to_owned),
+        "\
+pipe, read end                               events  bands
+  fresh        empty, a writer is there      IN|HUP  -
+  closed       drained (needs linux >= 6.1)  IN|HUP  -
+  never        half-closed, error: it has one way
+"
+    );
+    assert!(
+        sheet.markdown().ends_with(
+            "\
+| closed | drained (needs linux >= 6.1) | `IN\\|HUP` | — |
+| half-closed, error | *never: it has one way* |  |  |
+"
+        ),
+        "{}",
+        sheet.markdown()
     );
 }
 
