@@ -59,7 +59,7 @@ fn what_a_state_needs_stands_in_the_table() {
         vec!["IN|HUP".to_owned(), "-".to_owned()]
     });
     assert_eq!(
-        text(&[sheet.clone()], str::to_owned),
+        text(std::slice::from_ref(&sheet), str::to_owned),
         "\
 pipe, read end                               events  bands
   fresh        empty, a writer is there      IN|HUP  -
