@@ -69,11 +69,8 @@ impl Backlogs {
         File::open("/proc/net/softnet_stat").map(Backlogs)
     }
 
-    /// Those of this processor. One that the file does not name is off, and has none.
+    /// Those of this processor.
     fn of(&self, processor: usize) -> io::Result<u64> {
-        /// The places of the length of the queues and of the processor's number in its line.
-        const LENGTH: usize = 11;
-        const PROCESSOR: usize = 12;
         let mut text = Vec::new();
         let mut buffer = [0; 4096];
         loop {
@@ -82,16 +79,24 @@ impl Backlogs {
                 count => text.extend_from_slice(&buffer[..count]),
             }
         }
-        let text = String::from_utf8_lossy(&text);
-        let number = |word: &str| u64::from_str_radix(word, 16).ok();
-        let lines = text.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-        let mut own = lines.filter(|words| {
-            let found = words.get(PROCESSOR).and_then(|word| number(word));
-            found == Some(processor as u64)
-        });
-        let length = own.next().and_then(|words| number(words[LENGTH]));
-        Ok(length.unwrap_or_default())
+        Ok(waiting(&String::from_utf8_lossy(&text), processor))
     }
+}
+
+/// How many packets wait on this processor, by the text of /proc/net/softnet_stat. One that has no line there is
+/// off, and has none.
+fn waiting(text: &str, processor: usize) -> u64 {
+    /// The places in a line, from Linux 5.10 on: the length of the queues, and whose line it is.
+    const LENGTH: usize = 11;
+    const PROCESSOR: usize = 12;
+    let number = |word: &&str| u64::from_str_radix(word, 16).ok();
+    let lines = text.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let mut own = lines.filter(|words| {
+        let found = words.get(PROCESSOR).and_then(number);
+        found == Some(processor as u64)
+    });
+    let length = own.next().and_then(|words| number(&words[LENGTH]));
+    length.unwrap_or_default()
 }
 
 /// Puts the calling thread back onto the processors that it had.
@@ -135,5 +140,47 @@ impl Linux {
         }
         drop(home);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_line_belongs_to_the_processor_that_it_names() {
+        let line = |length: u32, processor: u32| {
+            let zeros = "00000000 ".repeat(10);
+            format!("00000fc2 {zeros}{length:08x} {processor:08x} 00000000 00000000\n")
+        };
+        let text = [line(0, 0), line(18, 10), line(7, 2)].concat();
+        let found = [0, 1, 2, 10].map(|processor| waiting(&text, processor));
+        assert_eq!(found, [0, 0, 7, 18]);
+    }
+
+    #[test]
+    fn a_scenario_has_the_network_that_was_made_for_it() {
+        let linux = Linux::new().unwrap();
+        let of = |pid: String| fs::read_link(format!("/proc/{pid}/ns/net")).unwrap();
+        let subject = of(linux.tasks.processes[0].pid.to_string());
+        let own = of("self".to_owned());
+        match namespace() {
+            Some(fd) => {
+                let made = fs::read_link(format!("/proc/self/fd/{fd}")).unwrap();
+                assert_eq!((&subject, subject == own), (&made, false));
+            }
+            None => assert_eq!(subject, own),
+        }
+    }
+
+    #[test]
+    fn a_drain_leaves_its_thread_where_it_was() {
+        let mut linux = Linux::new().unwrap();
+        linux.backlogs = Some(Backlogs::open().unwrap());
+        let before = ffi::processors();
+        linux.drain_network().unwrap();
+        assert_eq!(ffi::processors(), before);
     }
 }

@@ -211,6 +211,10 @@ const MEANINGS: &[(&str, &str)] = &[
         "throws away what waits in the terminal, and wakes those who wait for room",
     ),
     (
+        "process_backlog",
+        "takes the next packet of a flow off the queue, finds out whose it is, and wakes those who wait for it",
+    ),
+    (
         "flush_to_ldisc",
         "takes in what has arrived at the terminal, up to the end of a line, and wakes its reader",
     ),
