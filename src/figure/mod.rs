@@ -180,9 +180,14 @@ impl Figure {
         let (steps, lines) = {
             let reel = Reel::new(name, text, &take, &run);
             let pages = pages(&reel, options.lines.as_ref())?;
-            let steps = (pages.start() - 1..=*pages.end())
-                .map(|page| step(&reel, page))
-                .collect();
+            // What led to the first picture is no part of it.
+            let before = Step {
+                actor: None,
+                told: None,
+                ..step(&reel, pages.start() - 1)
+            };
+            let steps = pages.clone().map(|page| step(&reel, page));
+            let steps = std::iter::once(before).chain(steps).collect();
             (steps, transcript(&reel, &pages))
         };
         Ok(Figure {

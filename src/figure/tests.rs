@@ -239,6 +239,9 @@ fn a_figure_of_some_lines_begins_where_they_begin() {
     assert_eq!(figure.last(), after - before);
     assert_eq!(figure.steps[0].state, whole.steps[before].state);
     assert_eq!(figure.step_after_line(8), figure.last());
+    assert_eq!(figure.sentence(0), "Before the first step.");
+    assert!(!figure.still(0).contains("lab-acts"));
+    assert!(figure.still(1).contains("lab-acts"));
 
     let tree = of(8..=8, Parts::TREE).expect("it can be drawn");
     let panels = &tree.pictures()[0];
