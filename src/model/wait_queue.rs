@@ -413,7 +413,12 @@ impl<O: Observer> Kernel<'_, O> {
             }
             WakeFn::Default(sleeper) => {
                 let woken = self.try_to_wake_up(sleeper);
-                self.trace_woken(sleeper, id);
+                if woken && let Some(head) = self.m.waits[id].whead {
+                    self.obs.on(Trace::WakeStays {
+                        task: sleeper,
+                        queue: self.m.heads[head].label,
+                    });
+                }
                 (woken, None)
             }
             WakeFn::PollWake(poller) => (self.pollwake(poller, id, key), None),

@@ -63,8 +63,21 @@ pub enum QueueRef {
 pub enum PacketRef {
     /// A datagram of UDP, with so many bytes.
     Datagram(usize),
+    /// A segment of TCP: its flags, as tcpdump(8) would have them, and so many bytes.
+    Segment(&'static str, usize),
     /// An ICMP error: nobody has the port.
     PortUnreachable,
+}
+
+impl fmt::Display for PacketRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PacketRef::Datagram(bytes) => write!(f, "a datagram of {bytes} bytes"),
+            PacketRef::Segment(flags, 0) => write!(f, "a segment, {flags}"),
+            PacketRef::Segment(flags, bytes) => write!(f, "a segment, {flags} of {bytes} bytes"),
+            PacketRef::PortUnreachable => f.write_str("an ICMP error, no such port"),
+        }
+    }
 }
 
 /// Where on a list something was put.
@@ -136,6 +149,8 @@ pub enum Trace {
     },
     /// A sleeping task was woken and taken off the queue (`autoremove_wake_function`).
     WakeTask { task: TaskId, queue: QueueRef },
+    /// A sleeping task was woken and stays on the queue (`default_wake_function`).
+    WakeStays { task: TaskId, queue: QueueRef },
     /// A task that polls was told (`pollwake`).
     PollWake { task: TaskId, queue: QueueRef },
     /// `ep_start_scan`: the ready list moved to the scan's private list; the overflow list is open.
@@ -311,6 +326,13 @@ impl fmt::Display for Trace {
                     Verdict::InFront => "to the head of rdllist",
                 })
             }
+            Trace::WakeStays { task, queue } => {
+                write!(
+                    f,
+                    "default_wake_function: task {} wakes up, and stays on {queue}",
+                    task.0
+                )
+            }
             Trace::WakeTask { task, queue } => {
                 write!(
                     f,
@@ -394,14 +416,10 @@ impl fmt::Display for Trace {
             }
             Trace::Expire(file) => write!(f, "timerfd_tmrproc: the timer of {file} fires"),
             Trace::Packet { what, to } => {
-                f.write_str("process_backlog: ")?;
-                match what {
-                    PacketRef::Datagram(bytes) => write!(f, "a datagram of {bytes} bytes")?,
-                    PacketRef::PortUnreachable => f.write_str("an ICMP error, no such port,")?,
-                }
+                write!(f, "process_backlog: {what}")?;
                 match to {
-                    Some(file) => write!(f, " for {file}"),
-                    None => f.write_str(" for nobody"),
+                    Some(file) => write!(f, ", for {file}"),
+                    None => f.write_str(", for nobody"),
                 }
             }
             Trace::InotifyQueue { file, wd } => {
