@@ -210,7 +210,7 @@ pub(super) fn film(
             steps += 1;
             let after = state.fates(&world, &answers);
             let what = match (actor.turn(), begins) {
-                (Turn::Timer(_), _) => Move::Time,
+                (Turn::Timer(_) | Turn::Alarm(_), _) => Move::Time,
                 (Turn::Work(_), _) => Move::Work { at },
                 (Turn::Step(task), Some(call)) => Move::Call { task, call },
                 (Turn::Step(task), None) => Move::Step { task, at },
@@ -221,7 +221,7 @@ pub(super) fn film(
             let line = match actor.turn() {
                 Turn::Step(task) | Turn::Timer(task) => world.line(&state, task),
                 // It goes on with what a line before has left behind.
-                Turn::Work(_) => scenes.last().map_or(0, |scene| scene.line),
+                Turn::Work(_) | Turn::Alarm(_) => scenes.last().map_or(0, |scene| scene.line),
             };
             match scenes.last_mut() {
                 Some(scene) if (turn > 0 || actor.stepper().is_none()) && scene.line == line => {
@@ -282,6 +282,7 @@ impl State {
         let task = match actor.turn() {
             Turn::Step(task) => task,
             Turn::Timer(_) => return "its timer".to_owned(),
+            Turn::Alarm(_) => return "a timer of the network".to_owned(),
             Turn::Work(_) => {
                 let mut works = self.machine.works();
                 let work = works.find(|work| Actor::work(work.number()) == Some(actor));

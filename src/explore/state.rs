@@ -7,7 +7,7 @@
 use std::fmt;
 
 use crate::abi::{Answer, Fate, Syscall, TaskId};
-use crate::model::{Machine, Model, Stepped, Variants};
+use crate::model::{Machine, Model, Stepped, Timer, Variants};
 use crate::scenario::{Options, Prepared, Scenario, ScenarioError};
 use crate::trace::Observer;
 
@@ -17,11 +17,17 @@ pub(super) const MOST_TASKS: u32 = 16;
 /// How schedules call work that nobody does, before its number.
 const WORK: &str = "work#";
 
+/// The same for the timers of the network.
+const ALARM: &str = "timer#";
+
 /// The most pieces of work of different kinds that can wait at the same time.
 const MOST_WORKS: u32 = 16;
 
+/// The most timers that no task sleeps with.
+const MOST_ALARMS: u32 = 16;
+
 /// Whose turn it is: a task that takes its next step, the timer with which it sleeps, or nobody, on whose
-/// behalf Linux does some work.
+/// behalf Linux does some work, or another timer fires.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Actor(u8);
 
@@ -31,6 +37,7 @@ pub(super) enum Turn {
     Step(TaskId),
     Timer(TaskId),
     Work(u32),
+    Alarm(u32),
 }
 
 impl Actor {
@@ -48,12 +55,20 @@ impl Actor {
         u8::try_from(number + 2 * MOST_TASKS).ok().map(Actor)
     }
 
+    /// The timer at this place among those of the network, if it is not too far behind.
+    pub(super) fn alarm(place: usize) -> Option<Actor> {
+        let place = u32::try_from(place).ok().filter(|it| *it < MOST_ALARMS)?;
+        let before = 2 * MOST_TASKS + MOST_WORKS;
+        u8::try_from(place + before).ok().map(Actor)
+    }
+
     pub(super) fn turn(self) -> Turn {
         let number = u32::from(self.0);
         match number / MOST_TASKS {
             0 => Turn::Step(TaskId(number)),
             1 => Turn::Timer(TaskId(number - MOST_TASKS)),
-            _ => Turn::Work(number - 2 * MOST_TASKS),
+            2 => Turn::Work(number - 2 * MOST_TASKS),
+            _ => Turn::Alarm(number - 2 * MOST_TASKS - MOST_WORKS),
         }
     }
 
@@ -61,7 +76,7 @@ impl Actor {
     pub(super) fn stepper(self) -> Option<TaskId> {
         match self.turn() {
             Turn::Step(task) => Some(task),
-            Turn::Timer(_) | Turn::Work(_) => None,
+            Turn::Timer(_) | Turn::Work(_) | Turn::Alarm(_) => None,
         }
     }
 }
@@ -162,12 +177,10 @@ impl<'s> World<'s> {
             let message = format!("an exploration has at most {MOST_TASKS} tasks");
             return Err(prepared.refusal(message, "too many"));
         }
-        // Nobody sleeps when a block begins, so a timer that is armed is that of a file.
         let sets = |call: &Syscall| matches!(call, Syscall::TimerfdSettime { .. });
         let mut calls = prepared.calls().iter();
-        if start.timers().next().is_some() || calls.any(|call| sets(&call.syscall)) {
-            let message =
-                "an exploration knows the timers of sleeping tasks only, and here is a timerfd";
+        if start.timers().any(Timer::is_set_by_program) || calls.any(|call| sets(&call.syscall)) {
+            let message = "an exploration knows the timers of sleepers and of the network, and here is a timerfd";
             return Err(prepared.refusal(message, "armed"));
         }
         let world = World {
@@ -218,6 +231,7 @@ impl<'s> World<'s> {
         match actor.turn() {
             Turn::Step(task) | Turn::Timer(task) => self.name(task).to_string(),
             Turn::Work(number) => format!("{WORK}{number}"),
+            Turn::Alarm(place) => format!("{ALARM}{place}"),
         }
     }
 
@@ -225,6 +239,9 @@ impl<'s> World<'s> {
     pub(super) fn turn_of(&self, name: &str, by_itself: bool) -> Option<Actor> {
         if let Some(number) = name.strip_prefix(WORK).filter(|_| by_itself) {
             return Actor::work(number.parse().ok()?);
+        }
+        if let Some(place) = name.strip_prefix(ALARM).filter(|_| by_itself) {
+            return Actor::alarm(place.parse().ok()?);
         }
         let task = self.task_of(name)?;
         Some(if by_itself {
@@ -331,6 +348,15 @@ impl State {
             })?;
             actors.insert(actor);
         }
+        for (place, alarm) in self.machine.alarms().enumerate() {
+            if self.machine.may_expire(alarm) {
+                let actor = Actor::alarm(place).ok_or_else(|| {
+                    let message = format!("an exploration knows {MOST_ALARMS} timers at most");
+                    world.prepared.refusal(message, "too many")
+                })?;
+                actors.insert(actor);
+            }
+        }
         for task in self.machine.task_ids() {
             if self.machine.is_in_call(task) {
                 actors.insert(Actor::step(task));
@@ -361,6 +387,11 @@ impl State {
                 let work = works.find(|work| u32::try_from(work.number()) == Ok(number));
                 drop(works);
                 return Ok(work.is_some_and(|work| self.machine.work(work, observer)));
+            }
+            Turn::Alarm(place) => {
+                let place = usize::try_from(place).unwrap_or(usize::MAX);
+                let alarm = self.machine.alarms().nth(place);
+                return Ok(alarm.is_some_and(|alarm| self.machine.expire(alarm, observer)));
             }
         };
         match self.machine.step(task, observer) {

@@ -83,6 +83,8 @@ ids! {
     UnixId;
     /// What a name leads to (`struct inode`).
     InodeId;
+    /// A TCP socket (`struct tcp_sock`).
+    TcpId;
     /// A UDP socket (`struct udp_sock`).
     UdpId;
     /// An inotify instance (`struct fsnotify_group`).

@@ -9,9 +9,12 @@
 //! A timer of its own kind is that of a timerfd, with which nobody need sleep: when it fires, it wakes the
 //! file's queue.
 //!
+//! A socket has timers too: for an acknowledgement that waits for something to ride on, and for a connection
+//! that gets no answer.
+//!
 //! Timers fire in the order of their deadlines. Hence time never runs past one that has not fired.
 
-use super::arena::TimerFdId;
+use super::arena::{TcpId, TimerFdId};
 use super::call::Pace;
 use super::eventpoll::Deadline;
 use super::{Kernel, Machine};
@@ -38,7 +41,7 @@ impl Clock {
     }
 }
 
-/// A timer that can fire: a sleeping task's, or a timerfd's.
+/// A timer that can fire: a sleeping task's, a timerfd's or a socket's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Timer(Whose);
 
@@ -46,6 +49,14 @@ pub struct Timer(Whose);
 enum Whose {
     Sleeper(TaskId),
     File(TimerFdId),
+    Tcp(TcpId),
+}
+
+impl Timer {
+    /// Whether a program has set it to a moment of its choice, as it does with a timerfd.
+    pub fn is_set_by_program(self) -> bool {
+        matches!(self.0, Whose::File(_))
+    }
 }
 
 /// The timer that the task sleeps with.
@@ -83,6 +94,7 @@ impl Machine {
                 deadline.filter(|_| !state.timer_fired)
             }
             Whose::File(timerfd) => self.timerfds[timerfd].due(),
+            Whose::Tcp(sock) => self.tcp[sock].due(),
         }
     }
 
@@ -90,8 +102,15 @@ impl Machine {
     pub fn timers(&self) -> impl Iterator<Item = Timer> + '_ {
         let sleepers = self.task_ids().map(Whose::Sleeper);
         let files = self.timerfds.live().into_iter().map(Whose::File);
-        let all = sleepers.chain(files).map(Timer);
+        let sockets = self.tcp_by_address().into_iter().map(Whose::Tcp);
+        let all = sleepers.chain(files).chain(sockets).map(Timer);
         all.filter(|timer| self.due(*timer).is_some())
+    }
+
+    /// Those among them that no task sleeps with, in the same order whenever machines are equal.
+    pub fn alarms(&self) -> impl Iterator<Item = Timer> + '_ {
+        self.timers()
+            .filter(|timer| !matches!(timer.0, Whose::Sleeper(_)))
     }
 
     /// When the next timer will fire, whoever's it is.
@@ -111,6 +130,10 @@ impl Machine {
         match timer.0 {
             Whose::Sleeper(_) => false,
             Whose::File(timerfd) => self.leads_to_a_lock(self.timerfds[timerfd].wqh()),
+            // The network is faster than its timers: what is on its way comes first.
+            Whose::Tcp(sock) => {
+                self.net.packets().next().is_some() || self.leads_to_a_lock(self.tcp[sock].sk.wq)
+            }
         }
     }
 
@@ -172,6 +195,7 @@ impl<O: Observer> Kernel<'_, O> {
         match timer.0 {
             Whose::Sleeper(task) => self.hrtimer_wakeup(task),
             Whose::File(timerfd) => self.timerfd_triggered(timerfd),
+            Whose::Tcp(sock) => self.tcp_timer(sock),
         }
     }
 

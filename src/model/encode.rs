@@ -38,7 +38,7 @@ use std::hash::{Hash, Hasher};
 use smallvec::SmallVec;
 
 use super::arena::{
-    Arena, EpId, FileId, HeadId, Id, InodeId, ItemId, PipeId, ProcId, PtyId, TableId, UdpId,
+    Arena, EpId, FileId, HeadId, Id, InodeId, ItemId, PipeId, ProcId, PtyId, TableId, TcpId, UdpId,
     UnixId, WaitId,
 };
 use super::file::{Needs, Socket, SocketOps};
@@ -92,6 +92,7 @@ pub(crate) struct Encoder<'a> {
     ptys: Numbers,
     unix: Numbers,
     udp: Numbers,
+    tcp: Numbers,
     inodes: Numbers,
     /// The sockets of all families, in the order in which they were met.
     met_sockets: SmallVec<[Socket; 4]>,
@@ -371,8 +372,12 @@ impl Encoder<'_> {
                 }
                 socket += 1;
             } else {
-                return;
+                break;
             }
+        }
+        // Those that only segments can reach, by their addresses.
+        for socket in machine.tcp_by_address() {
+            self.meet_socket(Socket::Tcp(socket));
         }
     }
 
@@ -381,6 +386,7 @@ impl Encoder<'_> {
         let new = match socket {
             Socket::Unix(id) => self.unix.meet(by_place, id),
             Socket::Udp(id) => self.udp.meet(by_place, id),
+            Socket::Tcp(id) => self.tcp.meet(by_place, id),
         };
         if new {
             self.met_sockets.push(socket);
@@ -413,6 +419,7 @@ impl Machine {
             inotifies: _, // the same
             unix,
             udp,
+            tcp,
             net,
             fs,
             epolls: _,
@@ -442,6 +449,7 @@ impl Machine {
             ptys: Numbers::new(ptys, &mut places),
             unix: Numbers::new(unix, &mut places),
             udp: Numbers::new(udp, &mut places),
+            tcp: Numbers::new(tcp, &mut places),
             inodes: Numbers::new(fs.arena(), &mut places),
             met_sockets: SmallVec::new(),
             heads: Numbers::new(heads, &mut places),
@@ -519,6 +527,7 @@ ids_are_numbers! {
     HeadId, heads;
     UnixId, unix;
     UdpId, udp;
+    TcpId, tcp;
 }
 
 impl Number for EpId {

@@ -2,9 +2,9 @@
 //!
 //! The behaviour modelled is that of **Linux 6.18** on x86-64; function names in the docs of this module
 //! are those of that version's fs/eventpoll.c, fs/select.c, fs/pipe.c, fs/eventfd.c, fs/timerfd.c,
-//! fs/signalfd.c, fs/pidfs.c, fs/notify, kernel/signal.c and kernel/sched/wait.c. What readers of that text need
+//! fs/signalfd.c, fs/pidfs.c, fs/notify, drivers/tty/pty.c and n_tty.c, kernel/signal.c and kernel/sched/wait.c,
+//! and of net/unix/af_unix.c, net/core/sock.c, net/ipv4/udp.c and net/ipv4/tcp*.c. What readers of that text need
 //! to find their way:
-//! fs/signalfd.c, drivers/tty/pty.c and n_tty.c, kernel/signal.c and kernel/sched/wait.c. What readers of that text need to find their way:
 //!
 //! ```text
 //!   task ──fd──► FdTable ──► File (open file description) ──► what it is: Pipe, EventFd, TimerFd, EventPoll
@@ -55,7 +55,7 @@ mod work;
 
 use arena::{
     Arena, Beside, EpId, FileId, HeadId, Id, InotifyId, ItemId, PipeId, ProcId, PtyId, TableId,
-    TimerFdId, UdpId, UnixId, WaitId,
+    TcpId, TimerFdId, UdpId, UnixId, WaitId,
 };
 pub use backend::Model;
 pub use call::Stepped;
@@ -64,7 +64,7 @@ pub use clock::Timer;
 use clone::clone_by_field;
 use eventpoll::{Epitem, EpitemRest, EventPoll};
 use fdtable::FdTable;
-use file::{File, Inotify, Pipe, Pty, TimerFd, UdpSock, UnixSock};
+use file::{File, Inotify, Pipe, Pty, TcpSock, TimerFd, UdpSock, UnixSock};
 pub use footprint::{Footprint, Resources};
 use fs::Fs;
 use net::Net;
@@ -94,6 +94,7 @@ pub struct Machine {
     inotifies: Arena<InotifyId, Inotify>,
     unix: Arena<UnixId, UnixSock>,
     udp: Arena<UdpId, UdpSock>,
+    tcp: Arena<TcpId, TcpSock>,
     net: Net,
     /// What has a name.
     fs: Fs,
@@ -149,6 +150,7 @@ impl Machine {
             inotifies: Arena::new(),
             unix: Arena::new(),
             udp: Arena::new(),
+            tcp: Arena::new(),
             net: Net::default(),
             fs: Fs::new(),
             works: Vec::new(),
@@ -215,6 +217,7 @@ clone_by_field!(Machine {
     inotifies,
     unix,
     udp,
+    tcp,
     net,
     fs,
     works,

@@ -19,7 +19,7 @@
 
 use std::collections::VecDeque;
 
-use super::file::{Datagram, Socket, SocketOps, Wakes};
+use super::file::{Datagram, Segment, Socket, SocketOps, Wakes};
 use super::work::Whose;
 use super::{Kernel, Machine};
 use crate::abi::Errno;
@@ -32,6 +32,7 @@ use crate::trace::{Observer, PacketRef, Trace};
 pub(crate) enum Proto {
     Udp,
     Icmp,
+    Tcp,
 }
 
 /// Packets that cannot overtake each other.
@@ -65,6 +66,8 @@ pub(crate) struct Packet {
 pub(crate) enum Body {
     /// UDP
     Datagram(Datagram),
+    /// TCP
+    Tcp(Segment),
     /// ICMP: nobody has the port that this packet was for (`ICMP_PORT_UNREACH`).
     Unreachable {
         /// The one that was sent.
@@ -76,9 +79,10 @@ pub(crate) enum Body {
 
 impl Body {
     /// For people.
-    fn tell(&self) -> PacketRef {
+    pub(crate) fn tell(&self) -> PacketRef {
         match self {
             Body::Datagram(datagram) => PacketRef::Datagram(datagram.length()),
+            Body::Tcp(segment) => segment.tell(),
             Body::Unreachable { .. } => PacketRef::PortUnreachable,
         }
     }
@@ -155,6 +159,7 @@ impl Machine {
     fn receiver(&self, packet: &Packet) -> Option<Socket> {
         match &packet.body {
             Body::Datagram(_) => self.inet_lookup(packet.flow),
+            Body::Tcp(_) => self.tcp_lookup(packet.flow).map(Socket::Tcp),
             // The one that had sent it.
             Body::Unreachable { flow, .. } => self.inet_lookup(flow.back()),
         }
@@ -255,6 +260,7 @@ impl<O: Observer> Kernel<'_, O> {
             Body::Datagram(datagram) => {
                 self.udp_rcv(packet.flow, receiver, datagram, &mut wakes);
             }
+            Body::Tcp(segment) => self.m.tcp_receive(packet.flow, &segment, &mut wakes),
             Body::Unreachable { flow, data } => {
                 self.udp_err(flow, receiver, data, &mut wakes);
             }
@@ -288,6 +294,7 @@ impl Encode for Packet {
         flow.encode(to);
         match body {
             Body::Datagram(datagram) => datagram.encode(to),
+            Body::Tcp(segment) => segment.encode(to),
             Body::Unreachable { flow, data } => {
                 flow.encode(to);
                 to.bytes(data);

@@ -21,7 +21,7 @@ use super::socket::Socket;
 use super::transfer::{Attempt, Io, Wakes, What};
 use super::tty::TtyEnd;
 use crate::abi::{Bytes, Errno, EventMask, IoctlArg, Out, OutPtr, Ptr, TaskId};
-use crate::model::arena::{EpId, FileId, HeadId, InotifyId, TimerFdId, UdpId, UnixId};
+use crate::model::arena::{EpId, FileId, HeadId, InotifyId, TcpId, TimerFdId, UdpId, UnixId};
 use crate::model::encode::Encoder;
 use crate::model::wait_queue::WakeFn;
 use crate::model::{Kernel, Machine};
@@ -363,6 +363,8 @@ kinds! {
     Unix(UnixId) = 7;
     /// A UDP socket.
     Udp(UdpId) = 8;
+    /// A TCP socket.
+    Tcp(TcpId) = 9;
     /// A file with bytes and a name.
     Regular(Regular) = 10;
     /// signalfd(2)

@@ -9,8 +9,8 @@ use super::super::file::{
 };
 use super::super::wait_queue::{Walked, Walks};
 use crate::abi::socket::{
-    AF_INET, AF_UNIX, IPPROTO_IP, IPPROTO_UDP, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_ACCEPTCONN,
-    SO_RCVBUF, SO_RCVLOWAT, SO_SNDBUF, SOCK_TYPE_MASK, SOL_SOCKET, SockOpt,
+    AF_INET, AF_UNIX, IPPROTO_IP, IPPROTO_TCP, IPPROTO_UDP, SHUT_RD, SHUT_RDWR, SHUT_WR,
+    SO_ACCEPTCONN, SO_RCVBUF, SO_RCVLOWAT, SO_SNDBUF, SOCK_TYPE_MASK, SOL_SOCKET, SockOpt,
 };
 use crate::abi::{
     Answer, Bytes, Errno, Fd, Message, MsgFlags, OpenFlags, Out, OutPtr, Ptr, Room, SockAddr,
@@ -18,7 +18,7 @@ use crate::abi::{
 };
 use crate::backend::LabError;
 use crate::model::arena::FileId;
-use crate::trace::{FileRef, Observer};
+use crate::trace::{FileRef, Observer, QueueRef};
 
 /// `SOCK_NONBLOCK` and `SOCK_CLOEXEC`, the same bits as of open(2).
 const SOCK_FLAGS: OpenFlags = OpenFlags::NONBLOCK.union(OpenFlags::CLOEXEC);
@@ -68,6 +68,7 @@ const LEAST_MAX: u32 = 212_992;
 enum Family {
     Unix(SockType),
     Udp,
+    Tcp,
 }
 
 impl Family {
@@ -88,7 +89,8 @@ impl Family {
     fn find_inet(r#type: i32, protocol: i32) -> Result<Family, Errno> {
         match (SockType::from_number(r#type), protocol) {
             (Some(SockType::Datagram), IPPROTO_IP | IPPROTO_UDP) => Ok(Family::Udp),
-            (Some(SockType::Datagram), _) => Err(Errno::EPROTONOSUPPORT),
+            (Some(SockType::Stream), IPPROTO_IP | IPPROTO_TCP) => Ok(Family::Tcp),
+            (Some(SockType::Datagram | SockType::Stream), _) => Err(Errno::EPROTONOSUPPORT),
             _ => Err(Errno::ESOCKTNOSUPPORT),
         }
     }
@@ -109,6 +111,7 @@ impl<O: Observer> Kernel<'_, O> {
         let socket = match family {
             Family::Unix(r#type) => Socket::Unix(self.m.new_unix(r#type, FileRef(fd))),
             Family::Udp => Socket::Udp(self.m.new_udp(FileRef(fd))),
+            Family::Tcp => Socket::Tcp(self.m.new_tcp(FileRef(fd))),
         };
         self.install_socket(task, fd, socket, flags);
         Ok(fd)
@@ -172,6 +175,11 @@ impl<O: Observer> Kernel<'_, O> {
             }
         }
         let Accepting { flags, fd, .. } = accept;
+        let label = FileRef(fd);
+        let sk = socket.sk_mut(self.m);
+        sk.label = label;
+        let wq = sk.wq;
+        self.m.heads[wq].label = QueueRef::File(label);
         self.install_socket(task, fd, socket, flags);
         Attempt::Over(Ok(u64::from(fd.0.unsigned_abs())))
     }

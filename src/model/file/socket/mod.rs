@@ -7,7 +7,8 @@
 //!
 //! ```text
 //!   bind(2) ──► syscall/socket.rs ──► Socket ──┬─► unix/
-//!               "is it a socket?"              └─► udp/
+//!               "is it a socket?"              ├─► udp/
+//!                                              └─► tcp/
 //! ```
 //!
 //! What all families have alike is in [`Sock`]: the queue of those who wait, the error that waits to be told,
@@ -29,7 +30,7 @@ use super::ops::{Caller, FileOps, Kind};
 use super::transfer::{Attempt, Io, Wakes, What};
 use crate::abi::socket::{SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, SockOpt};
 use crate::abi::{Errno, SockAddr};
-use crate::model::arena::{FileId, UdpId, UnixId, WaitId};
+use crate::model::arena::{FileId, TcpId, UdpId, UnixId, WaitId};
 use crate::model::encode::{Encode, Encoder, variant_is_number};
 use crate::model::{Kernel, Machine};
 use crate::trace::Observer;
@@ -316,6 +317,8 @@ families! {
     Unix(UnixId, unix) = 0;
     /// udp(7)
     Udp(UdpId, udp) = 1;
+    /// tcp(7)
+    Tcp(TcpId, tcp) = 2;
 }
 
 impl Machine {

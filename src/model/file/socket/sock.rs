@@ -38,6 +38,8 @@ pub(crate) struct Sock {
     pub(crate) wmem: u64,
     /// `sk_sndbuf`
     pub(crate) sndbuf: u64,
+    /// A program has set it (`SOCK_SNDBUF_LOCK`).
+    pub(crate) sndbuf_locked: bool,
     /// `sk_rcvbuf`
     pub(crate) rcvbuf: u64,
     /// How many bytes make it readable (`sk_rcvlowat`).
@@ -80,6 +82,7 @@ impl Sock {
             err: None,
             wmem: 0,
             sndbuf: DEFAULT_BUFFER,
+            sndbuf_locked: false,
             rcvbuf: DEFAULT_BUFFER,
             rcvlowat: 1,
             linger: Linger::default(),
@@ -110,7 +113,10 @@ impl Sock {
         let int = value.int();
         match optname {
             SO_REUSEADDR => self.reuse = int != 0,
-            SO_SNDBUF => self.sndbuf = buffer(int, MIN_SNDBUF),
+            SO_SNDBUF => {
+                self.sndbuf = buffer(int, MIN_SNDBUF);
+                self.sndbuf_locked = true;
+            }
             SO_RCVBUF => self.rcvbuf = buffer(int, MIN_RCVBUF),
             SO_OOBINLINE => self.oobinline = int != 0,
             SO_LINGER => match value {
@@ -220,6 +226,7 @@ impl Encode for Sock {
             err,
             wmem,
             sndbuf,
+            sndbuf_locked,
             rcvbuf,
             rcvlowat,
             linger,
@@ -235,6 +242,7 @@ impl Encode for Sock {
             *reuse,
             *oobinline,
             *select_err_queue,
+            *sndbuf_locked,
             linger.onoff != 0,
         ];
         let flags = flags
