@@ -207,24 +207,29 @@ fn compared(diff: &Diff) -> Vec<Row> {
     rows
 }
 
-/// The model's answers; where there is no Linux to ask, a wrong one shows by itself.
+/// The model's answers. There is no Linux to ask, so where a wrong model fails, what is written stands beside it.
 fn alone(subject: &Subject, judged: &Judged, other: Answered) -> Vec<Row> {
     let passages = judged.model.passages(&subject.scenario, View::Comparable);
     let mut rows = Vec::new();
     for passage in passages {
-        let agrees = judged
-            .model
-            .outcome(passage.line)
-            .is_none_or(|outcome| outcome.agrees);
-        for text in passage.lines {
+        let mut failures = judged.model.failures.iter();
+        let failure = failures.find(|failure| failure.line == passage.line);
+        let other_answered = match failure {
+            Some(_) => Answered::Otherwise,
+            None => other,
+        };
+        let mut push = |text, model, other| {
             rows.push(Row {
                 line: passage.line,
                 text,
-                kind: RowKind::Answer {
-                    model: true,
-                    other: if agrees { other } else { Answered::Otherwise },
-                },
+                kind: RowKind::Answer { model, other },
             });
+        };
+        for text in passage.lines {
+            push(text, true, other_answered);
+        }
+        if let Some(failure) = failure {
+            push(failure.expected.clone(), false, other);
         }
     }
     rows

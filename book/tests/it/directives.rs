@@ -109,6 +109,9 @@ fn without_linux_what_was_recorded_is_shown_and_said() {
     let page = page_of(&format!("```lab transcript {name}\n```\n"), RECORDED);
     assert_eq!(texts(&page, "th.lab-who"), ["model", "Linux, recorded"]);
     assert!(texts(&page, ".lab-provenance")[0].contains("without Linux"));
+    let wrong = format!("```lab transcript {name} wrong=state-diff-edges\n```\n");
+    let told = texts(&page_of(&wrong, RECORDED), ".lab-differs");
+    assert_eq!(told, texts(&self::page(&wrong), ".lab-differs"));
     let page = page_of(&inline("transcript"), RECORDED);
     assert_eq!(texts(&page, "th.lab-who"), ["model", "as written"]);
 }

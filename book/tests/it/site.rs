@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use epoll_lab_book::{Lab, Site};
 use scraper::{Html, Selector};
+use tempfile::TempDir;
 
 use crate::english;
 
@@ -160,6 +162,16 @@ fn pages_are_light() {
             name.display()
         );
     }
+}
+
+#[test]
+fn the_book_can_be_built_without_linux() {
+    let folder = TempDir::new().expect("a folder");
+    let site = Site::english(Lab { recorded: true }).expect("the book is there");
+    let pages = site.into(folder.path()).build();
+    let pages = pages.unwrap_or_else(|error| panic!("{error:?}"));
+    let tour = fs::read_to_string(pages.join("start/tour.html")).expect("a page");
+    assert!(tour.contains("on a machine without Linux"), "it says so");
 }
 
 #[test]
