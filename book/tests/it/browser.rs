@@ -3,7 +3,8 @@
 //! They are not part of a plain `cargo test`, since not everybody has a browser:
 //! `cargo test -p epoll-lab-book -- --ignored`.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -51,8 +52,13 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // It has ended already, perhaps.
-        let _ = self.process.kill();
+        // It ends its browsers too, which a signal would leave behind: those of a test that failed still run.
+        if let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)) {
+            let _ = stream.write_all(b"GET /shutdown HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            let _ = stream.read(&mut [0; 256]);
+        } else {
+            let _ = self.process.kill();
+        }
         let _ = self.process.wait();
     }
 }
