@@ -13,10 +13,14 @@ use crate::scenario::{Run, Scenario, View};
 use crate::table::Cell;
 
 /// `laws --json`: a list.
-pub(super) fn laws(told: &[Told]) -> Value {
-    told.iter()
-        .map(|told| json!({ "id": told.id, "sentence": told.sentence, "scenario": told.scenario }))
-        .collect()
+pub(super) fn laws(told: &[Told], untold: &[(u32, &str)]) -> Value {
+    let told = told
+        .iter()
+        .map(|told| json!({ "id": told.id, "sentence": told.sentence, "scenario": told.scenario }));
+    let untold = untold
+        .iter()
+        .map(|(id, reason)| json!({ "id": id.to_string(), "untold": reason }));
+    told.chain(untold).collect()
 }
 
 /// `table --json`: a list of rows. What each kernel says is under its name.

@@ -12,7 +12,7 @@ mod fuzz;
 mod input;
 mod json;
 mod judge;
-mod laws;
+pub mod laws;
 pub mod needs;
 mod report;
 mod run;

@@ -413,6 +413,11 @@ fn laws_are_listed_by_number_and_found_by_word() {
     assert!(one.contains("examples/scenarios/"), "{one}");
     assert!(one.len() < all.len() / 10, "{one}");
     assert_eq!(Lab::new(&["laws", "xyzzy"]).succeeds(), "");
+    let untold = Lab::new(&["laws", "149"]).succeeds();
+    assert!(
+        untold.starts_with("not told:\n  149 needs io_submit(2)"),
+        "{untold}"
+    );
 }
 
 #[test]

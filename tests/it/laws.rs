@@ -3,9 +3,11 @@
 //! Numbers are stable, since texts refer to them. Those that are missing in between are about files that the
 //! lab does not have. The laws from p1 on were found while the project was built.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
+use epoll_lab::cli::laws::UNTOLD;
+use epoll_lab::cli::needs::unmet_by_model;
 use epoll_lab::scenario::{Header, Scenario, library};
 
 /// Those that are about epoll itself, pipes, eventfd, timerfd, signalfd, pidfd and inotify, about sockets, Unix, TCP
@@ -24,20 +26,6 @@ const OWN_LAWS: &[RangeInclusive<u32>] = &[
     250..=269,
     270..=309,
     330..=332,
-];
-
-/// Laws that no scenario tells.
-const UNTOLD: &[(u32, &str)] = &[
-    (
-        31,
-        "an event array shows the returned entries only; that the kernel leaves the others alone is \
-         checked by its backend after every call",
-    ),
-    (
-        149,
-        "needs io_submit(2), whose completion counts an eventfd up from inside the kernel: contexts and control \
-         blocks for this one law",
-    ),
 ];
 
 /// Common misunderstandings, each cleared up by a scenario.
@@ -112,6 +100,46 @@ fn every_law_is_told_or_has_a_reason_why_not() {
         "no scenario tells it, and no reason is given",
     );
     assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
+}
+
+/// Each law with the scenarios that show it, or with the reason why none does.
+#[test]
+fn the_laws_are_listed_in_snapshots() {
+    let mut listed: BTreeMap<(bool, u32), Vec<String>> = BTreeMap::new();
+    let mut list = |id: &str, text: String| {
+        let own = id.strip_prefix('p');
+        let number = own
+            .unwrap_or(id)
+            .parse()
+            .expect("a number, perhaps behind p");
+        listed
+            .entry((own.is_some(), number))
+            .or_default()
+            .push(text);
+    };
+    for entry in library() {
+        let scenario = Scenario::parse(entry.text).expect("it is one");
+        // What is told of other versions shows nothing here.
+        if unmet_by_model(scenario.header()).is_some() {
+            continue;
+        }
+        for law in &scenario.header().laws {
+            list(&law.id, entry.name.to_owned());
+        }
+    }
+    for (number, reason) in UNTOLD {
+        list(&number.to_string(), format!("({reason})"));
+    }
+    let lines = listed.into_iter().map(|((own, number), texts)| {
+        let prefix = if own { "p" } else { "" };
+        format!("{prefix}{number} {}", texts.join(", "))
+    });
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let mut settings = insta::Settings::new();
+    settings.set_snapshot_path(crate::scenarios::snapshots());
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!("laws", text));
 }
 
 #[test]

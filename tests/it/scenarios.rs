@@ -23,10 +23,11 @@ const NOT_ON_A_NEW_KERNEL: [(&str, &str); 1] = [(
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub(crate) const NEW_KERNEL: (u32, u32) = (6, 17);
 
-/// The snapshots that belong to no scenario: tests/it/explore.rs, tests/it/variants.rs and tests/recorded.rs make
-/// them.
-const TABLES: [&str; 5] = [
+/// The snapshots that belong to no scenario: tests/it/explore.rs, tests/it/laws.rs, tests/it/variants.rs
+/// and tests/recorded.rs make them.
+const TABLES: [&str; 6] = [
     "explored.counts",
+    "laws",
     "table.edges",
     "table.events",
     "variants",
