@@ -7,7 +7,9 @@ use super::json;
 use super::terminal::{BOLD, FAINT, outln, styled};
 use super::{Unusable, Verdict};
 
-/// List the laws of epoll, each with the scenarios that show it, or with the reason why none does.
+/// List the laws of epoll, each with the scenarios that show it.
+///
+/// Those that no scenario shows come last, each with the reason.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:\n  \
     epoll-lab laws\n  \
