@@ -42,7 +42,6 @@ mod send;
 mod tests;
 
 use std::collections::VecDeque;
-use std::net::SocketAddrV4;
 
 use ack::Ack;
 use recv::Rcv;
@@ -51,6 +50,7 @@ use send::Snd;
 
 use super::inet::Inet;
 use super::socket::{Sock, SockType, Socket};
+use crate::abi::socket::SocketAddrV4;
 use crate::model::Machine;
 use crate::model::arena::TcpId;
 use crate::model::encode::{Encode, Encoder, Number, encode_option, variant_is_number};

@@ -1,9 +1,8 @@
-use std::net::{Ipv4Addr, SocketAddrV4};
-
 use super::TcpState::{
     Close, CloseWait, Closing, Established, FinWait1, FinWait2, LastAck, SynRecv, SynSent,
 };
 use super::{Segment, TcpState};
+use crate::abi::socket::{Ipv4Addr, SocketAddrV4};
 use crate::abi::{Errno, EventMask, Fd, SockAddr};
 use crate::model::Machine;
 use crate::model::arena::TcpId;
