@@ -3,13 +3,17 @@
 //! Whoever changes the model, or lets a tool change it (cargo-mutants), hears from here. That the running kernel
 //! does the same is for the other tests.
 
-use std::fmt::Write;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+mod common;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use common::{
+    assert_none, at, comparable, contradictions, on_the_model, parse, snapshots, trace_name,
+    transcript_name,
+};
 use epoll_lab::explore::{self, Exploration, Explorer};
 use epoll_lab::model::{self, Model};
-use epoll_lab::scenario::{Entry, Options, Run, Scenario, View, library};
+use epoll_lab::scenario::{Options, Run, Scenario, View, library};
 use epoll_lab::table::{Question, Sheet, Table, kinds, text};
 
 /// A trace longer than this explains nothing at a glance. With the three lines that insta writes on top
@@ -110,37 +114,6 @@ fn settings() -> insta::Settings {
     settings
 }
 
-fn snapshots() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("snapshots")
-}
-
-fn transcript_name(scenario: &str) -> String {
-    format!("{scenario}.transcript")
-}
-
-fn trace_name(scenario: &str) -> String {
-    format!("{scenario}.trace")
-}
-
-fn at(entry: &Entry) -> String {
-    format!("examples/scenarios/{}/{}.strace", entry.topic, entry.name)
-}
-
-#[track_caller]
-fn parse(entry: &Entry) -> Scenario {
-    match Scenario::parse(entry.text) {
-        Ok(scenario) => scenario,
-        Err(errors) => panic!("{}: {}", at(entry), errors[0]),
-    }
-}
-
-/// `None` for a scenario about a version that the model is not.
-fn on_the_model(scenario: &Scenario) -> Option<Run> {
-    let is_possible =
-        scenario.header().not_about(model::LINUX).is_none() && !scenario.is_parallel();
-    is_possible.then(|| scenario.run(&mut Model::recording(), Options::default()))
-}
-
 /// All interleavings of a scenario that tells of them.
 fn explored(scenario: &Scenario) -> Option<Exploration<'_>> {
     let is_possible = scenario.header().not_about(model::LINUX).is_none() && scenario.is_parallel();
@@ -150,10 +123,6 @@ fn explored(scenario: &Scenario) -> Option<Exploration<'_>> {
             Err(error) => panic!("{error}"),
         },
     )
-}
-
-fn comparable(scenario: &Scenario, run: &Run) -> String {
-    run.transcript(scenario, View::Comparable)
 }
 
 /// The transcript, under each line what the model did inside.
@@ -180,32 +149,4 @@ fn shortened<'l>(lines: impl Iterator<Item = &'l str>) -> String {
         lines.push(&left_out);
     }
     lines.join("\n")
-}
-
-/// Each line of the scenario that the run contradicts.
-fn contradictions(entry: &Entry, run: &Run) -> Vec<String> {
-    let mut problems = Vec::new();
-    for failure in &run.failures {
-        let mut text = format!("{}:{}: {}", at(entry), failure.line, failure.message);
-        let _ = write!(
-            text,
-            " ({})\n  expected  {}\n  happened  {}",
-            run.backend, failure.expected, failure.actual
-        );
-        problems.push(text);
-    }
-    if let Some(stopped) = &run.stopped {
-        let position = stopped.span().position(entry.text);
-        problems.push(format!(
-            "{}:{position}: {stopped} ({})",
-            at(entry),
-            run.backend
-        ));
-    }
-    problems
-}
-
-#[track_caller]
-fn assert_none(problems: &[String]) {
-    assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
 }

@@ -5,7 +5,7 @@ use std::fs;
 use tempfile::TempDir;
 
 use crate::cli::Lab;
-use crate::scenarios::snapshots;
+use crate::common::snapshots;
 use crate::step::path;
 
 /// A scan that stands still while two wake-ups overflow.

@@ -136,7 +136,7 @@ fn the_laws_are_listed_in_snapshots() {
     });
     let text = lines.collect::<Vec<_>>().join("\n");
     let mut settings = insta::Settings::new();
-    settings.set_snapshot_path(crate::scenarios::snapshots());
+    settings.set_snapshot_path(crate::common::snapshots());
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.bind(|| insta::assert_snapshot!("laws", text));

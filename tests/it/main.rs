@@ -1,6 +1,8 @@
 //! Integration tests: one program, so that they link once.
 
 mod cli;
+#[path = "../common/mod.rs"]
+mod common;
 mod exercise;
 mod explore;
 mod figure;

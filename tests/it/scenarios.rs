@@ -4,13 +4,14 @@
 //! all scenarios before it fails, so that one run names everything that is wrong.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fmt::Write;
 use std::fs;
-use std::path::{Path, PathBuf};
 
+use crate::common::{
+    assert_none, at, comparable, contradictions, on_the_model, parse, snapshots, trace_name,
+    transcript_name,
+};
 use epoll_lab::cli::needs::{unmet_by_kernel, unmet_by_model};
-use epoll_lab::model::Model;
-use epoll_lab::scenario::{Entry, Options, Run, Scenario, View, library};
+use epoll_lab::scenario::{Options, Scenario, library};
 
 /// Scenarios that no machine of today runs, for a reason of their own.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -137,66 +138,4 @@ fn every_snapshot_belongs_to_a_scenario() {
         .map(|name| format!("snapshots/{name}: no scenario of this name"))
         .collect();
     assert_none(&orphans);
-}
-
-pub(crate) fn snapshots() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("snapshots")
-}
-
-fn transcript_name(scenario: &str) -> String {
-    format!("{scenario}.transcript")
-}
-
-fn trace_name(scenario: &str) -> String {
-    format!("{scenario}.trace")
-}
-
-fn at(entry: &Entry) -> String {
-    format!("examples/scenarios/{}/{}.strace", entry.topic, entry.name)
-}
-
-#[track_caller]
-fn parse(entry: &Entry) -> Scenario {
-    match Scenario::parse(entry.text) {
-        Ok(scenario) => scenario,
-        Err(errors) => panic!("{}: {}", at(entry), errors[0]),
-    }
-}
-
-/// `None` for a scenario about a version that the model is not.
-fn on_the_model(scenario: &Scenario) -> Option<Run> {
-    let is_possible = unmet_by_model(scenario.header()).is_none() && !scenario.is_parallel();
-    is_possible.then(|| scenario.run(&mut Model::recording(), Options::default()))
-}
-
-fn comparable(scenario: &Scenario, run: &Run) -> String {
-    run.transcript(scenario, View::Comparable)
-}
-
-/// Each line of the scenario that the run contradicts.
-fn contradictions(entry: &Entry, run: &Run) -> Vec<String> {
-    let mut problems = Vec::new();
-    for failure in &run.failures {
-        let mut text = format!("{}:{}: {}", at(entry), failure.line, failure.message);
-        let _ = write!(
-            text,
-            " ({})\n  expected  {}\n  happened  {}",
-            run.backend, failure.expected, failure.actual
-        );
-        problems.push(text);
-    }
-    if let Some(stopped) = &run.stopped {
-        let position = stopped.span().position(entry.text);
-        problems.push(format!(
-            "{}:{position}: {stopped} ({})",
-            at(entry),
-            run.backend
-        ));
-    }
-    problems
-}
-
-#[track_caller]
-fn assert_none(problems: &[String]) {
-    assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
 }

@@ -10,7 +10,7 @@ use epoll_lab::scenario::{Options, Scenario, View, library};
 use epoll_lab::trace::{Film, Move, meaning};
 
 use crate::cli::Lab;
-use crate::scenarios::snapshots;
+use crate::common::snapshots;
 
 /// Pages to look at: a tree that turns, a scan that stands still and what overflows meanwhile, an item that
 /// goes to the end of the line, a wake-up that goes to one of many, one that climbs.
