@@ -4,7 +4,9 @@
 //! use epoll_lab::figure::{Figure, Options};
 //! use epoll_lab::scenario::Scenario;
 //!
-//! let text = "ep = epoll_create1(0)\nf = eventfd2(1, 0)\nepoll_ctl(ep, EPOLL_CTL_ADD, f, {events=EPOLLIN}) = 0\n";
+//! let text = "ep = epoll_create1(0)\n\
+//!     f = eventfd2(1, 0)\n\
+//!     epoll_ctl(ep, EPOLL_CTL_ADD, f, {events=EPOLLIN, data={u32=7, u64=7}}) = 0\n";
 //! let scenario = Scenario::parse(text).unwrap();
 //! let figure = Figure::new("first", text, &scenario, Options::default()).unwrap();
 //! assert!(figure.svg(figure.last()).starts_with("<svg"));
