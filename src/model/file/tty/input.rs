@@ -1,4 +1,7 @@
 //! From the flip buffers into the line discipline: what the worker does (`flush_to_ldisc`).
+//!
+//! What it has taken in can be seen before anybody is told: the wake-up is a step of its own, and on another
+//! processor a poll may come in between.
 
 use super::ldisc::is_canonical;
 use super::{Pty, READABLE, Side};
@@ -94,7 +97,12 @@ impl Machine {
 impl<O: Observer> Kernel<'_, O> {
     /// A piece of `flush_to_ldisc`. Says whether there is another.
     pub(crate) fn flush_to_ldisc(&mut self, pty: PtyId, side: Side) -> bool {
-        for wake in self.m.ptys[pty].receive(side) {
+        let owed = std::mem::take(&mut self.m.ptys[pty].end_mut(side).owed);
+        if owed.is_empty() {
+            let owed = self.m.ptys[pty].receive(side);
+            self.m.ptys[pty].end_mut(side).owed = owed;
+        }
+        for wake in owed {
             self.wake_up_in_interrupt(wake);
         }
         self.m.queue_tty_work(pty);

@@ -43,7 +43,7 @@ use crate::abi::{
     Bytes, Errno, EventMask, IoctlArg, OpenFlags, Out, OutPtr, Ptr, Room, TaskId, Termios, request,
 };
 use crate::model::arena::{FileId, HeadId, PtyId};
-use crate::model::encode::{Encode, Encoder, Number, variant_is_number};
+use crate::model::encode::{Encode, Encoder, Number, encode_option, variant_is_number};
 use crate::model::wait_queue::{Nr, WaitHead, Wake, WakeFn};
 use crate::model::{Kernel, Machine};
 use crate::trace::{FileRef, Observer, Place, QueueRef};
@@ -119,6 +119,8 @@ pub(crate) struct Tty {
     buf: FlipBuffers,
     /// What was (`disc_data`).
     ldisc: LineDiscipline,
+    /// Wake-ups that the worker still has to make for what it has taken in.
+    owed: Vec<Wake>,
     termios: Termios,
     /// Who reads, asleep perhaps (`atomic_read_lock`).
     pub(crate) read_lock: Option<TaskId>,
@@ -147,6 +149,7 @@ impl Tty {
             other_closed: false,
             buf: FlipBuffers::default(),
             ldisc: LineDiscipline::new(),
+            owed: Vec::new(),
             termios,
             read_lock: None,
             write_lock: None,
@@ -162,7 +165,7 @@ impl Tty {
 
     /// Whether the worker has something to do here: otherwise it would find nothing, or no room.
     pub(crate) fn has_work(&self) -> bool {
-        !self.buf.is_empty() && !self.ldisc.no_room
+        !self.owed.is_empty() || !self.buf.is_empty() && !self.ldisc.no_room
     }
 
     fn wake_readers(&self, key: EventMask) -> Wake {
@@ -448,6 +451,12 @@ impl Encode for Pty {
         to.numbers(flags);
         to.byte(*pktstatus);
         ends.encode(to);
+        for end in ends {
+            for wake in &end.owed {
+                encode_option(&Some(*wake), to);
+            }
+            to.none();
+        }
     }
 }
 
@@ -459,6 +468,7 @@ impl Encode for Tty {
             other_closed,
             buf,
             ldisc,
+            owed: _, // written behind both sides, whose queues it names
             termios,
             read_lock,
             write_lock,
