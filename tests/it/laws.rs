@@ -25,7 +25,7 @@ const OWN_LAWS: &[RangeInclusive<u32>] = &[
     220..=249,
     250..=269,
     270..=309,
-    330..=332,
+    330..=333,
 ];
 
 /// Common misunderstandings, each cleared up by a scenario.

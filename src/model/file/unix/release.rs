@@ -27,7 +27,12 @@ impl Machine {
     /// The first part of a release: the other end learns of it.
     pub(super) fn unix_orphan(&mut self, id: UnixId, wakes: &mut Wakes) {
         let sock = &mut self.unix[id];
-        let unread = !sock.queue.is_empty();
+        // What is left of an urgent byte is passed over, and an empty message looks like that: one, not two.
+        let passed = sock
+            .queue
+            .front()
+            .is_some_and(|skb| skb.unread().is_empty());
+        let unread = sock.queue.len() > usize::from(passed && !sock.queue[0].connection);
         let listened = sock.state == UnixState::Listen;
         sock.sk.dead = true;
         (sock.sk.shut_rd, sock.sk.shut_wr) = (true, true);
