@@ -5,8 +5,9 @@
 //! caller has long made its next call. Pieces of the same [`Work`] are done in their order, those of
 //! different ones in any.
 //!
-//! One piece is one step, as it is one when a timer fires: it changes a file, makes its wake-ups, and has to
-//! wait while a lock is in its way. The plain scheduler does what a call has left behind at the end of that
+//! One piece is one step, as it is one when a timer fires, and has to wait while a lock is in its way. A packet
+//! is delivered and its receiver woken in the same step; what a terminal has taken in can be seen a step before
+//! anybody is told. The plain scheduler does what a call has left behind at the end of that
 //! call, races and the explorer wherever they like.
 
 use super::arena::{Id, PtyId};
