@@ -20,7 +20,7 @@ use super::signalfd::SignalFd;
 use super::socket::Socket;
 use super::transfer::{Attempt, Io, Wakes, What};
 use super::tty::TtyEnd;
-use crate::abi::{Bytes, Errno, EventMask, IoctlArg, Out, OutPtr, Ptr, TaskId};
+use crate::abi::{Bytes, Errno, EventMask, IoctlArg, Out, OutPtr, Ptr, Room, TaskId};
 use crate::model::arena::{EpId, FileId, HeadId, InotifyId, TcpId, TimerFdId, UdpId, UnixId};
 use crate::model::encode::Encoder;
 use crate::model::wait_queue::WakeFn;
@@ -81,6 +81,16 @@ pub(crate) enum Released {
 
 /// The wait queues of a file, in the order in which its poll method names them.
 pub(crate) type PollHeads = [Option<HeadId>; 2];
+
+/// Stores a count where an ioctl(2) is to leave it (`put_user`).
+pub(crate) fn put_user(arg: IoctlArg, count: impl TryInto<i32>) -> Result<Out, Errno> {
+    match arg {
+        IoctlArg::IntOut(OutPtr::Memory(Room::Plenty)) => {
+            Ok(Out::Int(count.try_into().unwrap_or(i32::MAX)))
+        }
+        _ => Err(Errno::EFAULT),
+    }
+}
 
 /// The operations of a kind.
 pub(crate) trait FileOps: Copy {

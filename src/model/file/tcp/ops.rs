@@ -4,12 +4,12 @@
 use super::{TcpSock, TcpState};
 use crate::abi::socket::{IPPROTO_TCP, SockOpt, TCP_NODELAY};
 use crate::abi::{
-    Bytes, Errno, EventMask, IoctlArg, MsgFlags, Out, OutPtr, Ptr, Room, SockAddr, TaskId, request,
+    Bytes, Errno, EventMask, IoctlArg, MsgFlags, Out, OutPtr, Ptr, SockAddr, TaskId, request,
 };
 use crate::model::arena::{FileId, TcpId};
 use crate::model::encode::{Encode, Encoder};
 use crate::model::file::inet::Inet;
-use crate::model::file::ops::{Awaited, Caller, FileOps, PollHeads, Poller, Released};
+use crate::model::file::ops::{Awaited, Caller, FileOps, PollHeads, Poller, Released, put_user};
 use crate::model::file::socket::{Directions, End, Needs, Sock, Socket, SocketOps};
 use crate::model::file::transfer::{Attempt, Io, Receiving, Sending, Wakes, What};
 use crate::model::net::Proto;
@@ -154,12 +154,7 @@ impl FileOps for TcpId {
             request::FIONREAD => sock.inq(),
             _ => return Err(Errno::ENOTTY),
         };
-        match arg {
-            IoctlArg::IntOut(OutPtr::Memory(Room::Plenty)) => {
-                Ok(Out::Int(i32::try_from(bytes).unwrap_or(i32::MAX)))
-            }
-            _ => Err(Errno::EFAULT),
-        }
+        put_user(arg, bytes)
     }
 
     fn llseek(self, _: &mut Machine, _: FileId, _: i64, _: i32) -> Result<i64, Errno> {

@@ -2,12 +2,12 @@
 
 use crate::abi::socket::{IP_RECVERR, IPPROTO_IP, SockOpt};
 use crate::abi::{
-    Bytes, Errno, EventMask, IoctlArg, MsgFlags, Out, OutPtr, Ptr, Room, SockAddr, TaskId, request,
+    Bytes, Errno, EventMask, IoctlArg, MsgFlags, Out, OutPtr, Ptr, SockAddr, TaskId, request,
 };
 use crate::model::arena::{FileId, UdpId};
 use crate::model::encode::{Encode, Encoder};
 use crate::model::file::inet::{Inet, destination};
-use crate::model::file::ops::{Awaited, Caller, FileOps, PollHeads, Poller, Released};
+use crate::model::file::ops::{Awaited, Caller, FileOps, PollHeads, Poller, Released, put_user};
 use crate::model::file::socket::{Directions, End, Needs, Sock, Socket, SocketOps, WRITABLE};
 use crate::model::file::transfer::{Attempt, Io, Receiving, Sending, Wakes, What};
 use crate::model::wait_queue::{Nr, WakeFn};
@@ -99,11 +99,8 @@ impl FileOps for UdpId {
     /// `udp_ioctl`
     fn ioctl(self, m: &mut Machine, _: Caller, op: u32, arg: IoctlArg) -> Result<Out, Errno> {
         let first = m.udp[self].first().map_or(0, |first| first.data.len());
-        match (op, arg) {
-            (request::FIONREAD, IoctlArg::IntOut(OutPtr::Memory(Room::Plenty))) => {
-                Ok(Out::Int(i32::try_from(first).unwrap_or(i32::MAX)))
-            }
-            (request::FIONREAD, _) => Err(Errno::EFAULT),
+        match op {
+            request::FIONREAD => put_user(arg, first),
             _ => Err(Errno::ENOTTY),
         }
     }

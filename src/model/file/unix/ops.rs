@@ -3,11 +3,11 @@
 
 use super::UnixState;
 use crate::abi::{
-    Bytes, Errno, EventMask, IoctlArg, MsgFlags, Out, OutPtr, Ptr, Room, SockAddr, TaskId, request,
+    Bytes, Errno, EventMask, IoctlArg, MsgFlags, Out, OutPtr, Ptr, SockAddr, TaskId, request,
 };
 use crate::model::arena::{FileId, UnixId, WaitId};
 use crate::model::encode::{Encode, Encoder};
-use crate::model::file::ops::{Awaited, Caller, FileOps, PollHeads, Poller, Released};
+use crate::model::file::ops::{Awaited, Caller, FileOps, PollHeads, Poller, Released, put_user};
 use crate::model::file::socket::{
     Directions, End, Needs, Sock, SockType, Socket, SocketOps, WRITABLE,
 };
@@ -231,12 +231,7 @@ impl FileOps for UnixId {
             request::FIONREAD => sock.queue.iter().map(|skb| skb.unread().len()).sum(),
             _ => return Err(Errno::ENOTTY),
         };
-        match arg {
-            IoctlArg::IntOut(OutPtr::Memory(Room::Plenty)) => {
-                Ok(Out::Int(i32::try_from(bytes).unwrap_or(i32::MAX)))
-            }
-            _ => Err(Errno::EFAULT),
-        }
+        put_user(arg, bytes)
     }
 
     fn llseek(self, _: &mut Machine, _: FileId, _: i64, _: i32) -> Result<i64, Errno> {
